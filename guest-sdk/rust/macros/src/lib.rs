@@ -1,0 +1,232 @@
+//! The derive macro of `weir-sdk`: receives an operator's struct, gives what the contract's `describe` says of it.
+//!
+//! It only translates: what an input or a field means is the business of `weir_sdk::describe`.
+
+use proc_macro::TokenStream;
+use proc_macro2::TokenStream as Tokens;
+use quote::quote;
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, Ident, LitStr, Token};
+
+/// Derives `Describe`: the name is the struct's in kebab-case, the description its doc comment, the inputs its
+/// `#[input(…)]` attributes, and its fields are the states, outputs, configuration and metrics.
+///
+/// - `#[input(lines: unkeyed)]`: an input, in order; `keyed`, `unkeyed` or `broadcast`. `reads(keys, values,
+///   timestamps)` after it names the columns that the operator looks at; without it, all of them. An operator without
+///   this attribute has one keyed input, `in`.
+/// - `#[describe(name = "word-count")]` on the struct or on a field: another name than its own.
+/// - `#[describe(skip)]` on a field: plain memory, made by `Default`. It is lost whenever the host replaces the
+///   instance.
+#[proc_macro_derive(Describe, attributes(describe, input))]
+pub fn describe(item: TokenStream) -> TokenStream {
+    let item = syn::parse_macro_input!(item as DeriveInput);
+    expand(&item).unwrap_or_else(Error::into_compile_error).into()
+}
+
+fn expand(item: &DeriveInput) -> Result<Tokens, Error> {
+    let ident = &item.ident;
+    let (impl_generics, type_generics, where_clause) = item.generics.split_for_impl();
+    let name = Options::of(&item.attrs)?.name.unwrap_or_else(|| kebab_case(&ident.to_string()));
+    let doc = doc_of(&item.attrs);
+    let inputs = inputs_of(&item.attrs)?;
+    let fields = fields_of(item)?;
+    let values = fields.iter().map(DeclaredField::value);
+    let visited = fields.iter().filter(|field| !field.skip).map(|field| field.ident);
+    Ok(quote! {
+        #[automatically_derived]
+        impl #impl_generics ::weir_sdk::describe::Describe for #ident #type_generics #where_clause {
+            const NAME: &'static str = #name;
+            const DOC: &'static str = #doc;
+
+            fn declare(spec: &mut ::weir_sdk::describe::Spec) -> Self {
+                #(#inputs)*
+                Self { #(#values),* }
+            }
+
+            fn visit(
+                &mut self,
+                visitor: &mut dyn ::core::ops::FnMut(&mut dyn ::weir_sdk::describe::Field) -> ::weir_sdk::Result,
+            ) -> ::weir_sdk::Result {
+                #(visitor(&mut self.#visited)?;)*
+                ::core::result::Result::Ok(())
+            }
+        }
+    })
+}
+
+/// What `#[describe(…)]` says.
+#[derive(Default)]
+struct Options {
+    name: Option<String>,
+    skip: bool,
+}
+
+impl Options {
+    fn of(attributes: &[Attribute]) -> Result<Self, Error> {
+        let mut options = Self::default();
+        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("describe")) {
+            attribute.parse_nested_meta(|meta| {
+                if meta.path.is_ident("name") {
+                    options.name = Some(meta.value()?.parse::<LitStr>()?.value());
+                } else if meta.path.is_ident("skip") {
+                    options.skip = true;
+                } else {
+                    return Err(meta.error("expected `name = \"…\"` or `skip`"));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(options)
+    }
+}
+
+/// A field of the struct: a part of the operator, or (`skip`) plain memory.
+struct DeclaredField<'a> {
+    ident: &'a Ident,
+    name: String,
+    skip: bool,
+}
+
+impl DeclaredField<'_> {
+    fn value(&self) -> Tokens {
+        let Self { ident, name, skip } = self;
+        if *skip {
+            quote!(#ident: ::core::default::Default::default())
+        } else {
+            quote!(#ident: ::weir_sdk::describe::Field::declare(#name, spec))
+        }
+    }
+}
+
+fn fields_of(item: &DeriveInput) -> Result<Vec<DeclaredField<'_>>, Error> {
+    let Data::Struct(data) = &item.data else {
+        return Err(Error::new_spanned(&item.ident, "an operator is a struct: its fields are its states and outputs"));
+    };
+    match &data.fields {
+        Fields::Unit => Ok(Vec::new()),
+        Fields::Named(fields) => fields.named.iter().map(declared_field).collect(),
+        Fields::Unnamed(fields) => {
+            Err(Error::new_spanned(fields, "name the fields: a state is known by the name of its field"))
+        }
+    }
+}
+
+fn declared_field(field: &Field) -> Result<DeclaredField<'_>, Error> {
+    let options = Options::of(&field.attrs)?;
+    let ident = field.ident.as_ref().ok_or_else(|| Error::new_spanned(field, "this field has no name"))?;
+    let own_name = ident.to_string();
+    let name = options.name.unwrap_or_else(|| own_name.trim_start_matches("r#").to_owned());
+    Ok(DeclaredField { ident, name, skip: options.skip })
+}
+
+fn inputs_of(attributes: &[Attribute]) -> Result<Vec<Tokens>, Error> {
+    attributes.iter().filter(|attribute| attribute.path().is_ident("input")).map(input_of).collect()
+}
+
+/// What `#[input(…)]` says: `NAME: KIND`, or `NAME: KIND, reads(COLUMN, …)`.
+struct Input {
+    name: String,
+    kind: Tokens,
+    columns: Option<Vec<Tokens>>,
+}
+
+impl Parse for Input {
+    fn parse(input: ParseStream<'_>) -> Result<Self, Error> {
+        let name = input.parse::<Ident>()?.to_string();
+        input.parse::<Token![:]>().map_err(|error| Error::new(error.span(), INPUT_FORM))?;
+        let kind = kind_of(&input.parse()?)?;
+        if input.is_empty() {
+            return Ok(Self { name, kind, columns: None });
+        }
+        input.parse::<Token![,]>()?;
+        let word = input.parse::<Ident>()?;
+        if word != "reads" {
+            return Err(Error::new_spanned(word, "expected `reads(keys, values, timestamps)`"));
+        }
+        let content;
+        syn::parenthesized!(content in input);
+        let words = Punctuated::<Ident, Token![,]>::parse_terminated(&content)?;
+        let columns = words.iter().map(column_of).collect::<Result<_, _>>()?;
+        Ok(Self { name, kind, columns: Some(columns) })
+    }
+}
+
+const INPUT_FORM: &str = "write `#[input(name: keyed)]`; or `unkeyed`, or `broadcast`";
+
+fn input_of(attribute: &Attribute) -> Result<Tokens, Error> {
+    let Input { name, kind, columns } = attribute.parse_args()?;
+    let columns = match columns {
+        Some(columns) => quote!(::weir_sdk::describe::Columns::empty() #(| ::weir_sdk::describe::Columns::#columns)*),
+        None => quote!(::weir_sdk::describe::Columns::all()),
+    };
+    Ok(quote!(spec.input(#name, ::weir_sdk::describe::InputKind::#kind, #columns);))
+}
+
+fn kind_of(word: &Ident) -> Result<Tokens, Error> {
+    match word.to_string().as_str() {
+        "keyed" => Ok(quote!(Keyed)),
+        "unkeyed" => Ok(quote!(Unkeyed)),
+        "broadcast" => Ok(quote!(Broadcast)),
+        _ => Err(Error::new_spanned(word, "expected `keyed`, `unkeyed` or `broadcast`")),
+    }
+}
+
+fn column_of(word: &Ident) -> Result<Tokens, Error> {
+    match word.to_string().as_str() {
+        "keys" => Ok(quote!(KEYS)),
+        "values" => Ok(quote!(VALUES)),
+        "timestamps" => Ok(quote!(TIMESTAMPS)),
+        _ => Err(Error::new_spanned(word, "expected `keys`, `values` or `timestamps`")),
+    }
+}
+
+/// The doc comment as one text.
+fn doc_of(attributes: &[Attribute]) -> String {
+    let lines = attributes.iter().filter(|attribute| attribute.path().is_ident("doc")).filter_map(|attribute| {
+        let syn::Expr::Lit(literal) = &attribute.meta.require_name_value().ok()?.value else { return None };
+        let syn::Lit::Str(text) = &literal.lit else { return None };
+        Some(text.value().trim().to_owned())
+    });
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+/// `WordCount` becomes `word-count`.
+fn kebab_case(name: &str) -> String {
+    let mut text = String::with_capacity(name.len() + 4);
+    let mut after_lower = false;
+    for letter in name.chars() {
+        if letter.is_uppercase() && after_lower {
+            text.push('-');
+        }
+        after_lower = letter.is_lowercase() || letter.is_ascii_digit();
+        text.extend(letter.to_lowercase().map(|letter| if letter == '_' { '-' } else { letter }));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{expand, kebab_case};
+
+    fn error_of(item: &str) -> String {
+        expand(&syn::parse_str(item).unwrap()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn operator_is_named_by_its_struct_in_kebab_case() {
+        assert_eq!(kebab_case("Count"), "count");
+        assert_eq!(kebab_case("WordCount"), "word-count");
+        assert_eq!(kebab_case("Top10Words"), "top10-words");
+    }
+
+    #[test]
+    fn mistakes_are_refused_with_the_mend() {
+        assert!(error_of("enum Count { A }").starts_with("an operator is a struct"));
+        assert!(error_of("struct Count(u64);").starts_with("name the fields"));
+        assert!(error_of("#[input(lines)] struct Split;").starts_with("write `#[input(name: keyed)]`"));
+        assert_eq!(error_of("#[input(lines: keyless)] struct A;"), "expected `keyed`, `unkeyed` or `broadcast`");
+        assert_eq!(error_of("#[input(a: keyed, reads(key))] struct A;"), "expected `keys`, `values` or `timestamps`");
+        assert_eq!(error_of("#[describe(nam = \"a\")] struct A;"), "expected `name = \"…\"` or `skip`");
+    }
+}

@@ -1,0 +1,119 @@
+//! What a test looks at: outputs, dead letters, state, timers, logs and metrics.
+
+use super::{DeadLetter, Harness};
+use crate::codec::{Codec, EntryKey};
+use crate::describe::Describe;
+use crate::host::simulated::Stored;
+use crate::state::{ListState, MapState, ValueState};
+use crate::telemetry::Level;
+use crate::timers::Timer;
+
+impl<O: Describe> Harness<O> {
+    /// The values that went to the main output since the last time, as text.
+    pub fn take_values(&mut self) -> Vec<String> {
+        let main = self.take().into_iter().filter(|record| record.port == "out");
+        main.map(|record| record.value_text()).collect()
+    }
+
+    /// The records that were given up on so far.
+    #[must_use]
+    pub fn dead_letters(&self) -> &[DeadLetter] {
+        &self.dead_letters
+    }
+
+    /// The reasons why records were given up on so far.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<&str> {
+        self.dead_letters.iter().map(|letter| letter.reason.as_str()).collect()
+    }
+
+    /// What a value state holds for a key: `harness.value(|count| &count.count, "apple")`.
+    #[must_use]
+    pub fn value<T, C: Codec<T>>(
+        &self,
+        state: impl FnOnce(&O) -> &ValueState<T, C>,
+        key: impl AsRef<[u8]>,
+    ) -> Option<T> {
+        match self.stored(state(&self.prototype).name(), key.as_ref())? {
+            Stored::Value(value) => Some(decoded::<T, C>(value)),
+            Stored::List(_) | Stored::Map(_) => None,
+        }
+    }
+
+    /// What a list state holds for a key.
+    #[must_use]
+    pub fn list<T, C: Codec<T>>(&self, state: impl FnOnce(&O) -> &ListState<T, C>, key: impl AsRef<[u8]>) -> Vec<T> {
+        match self.stored(state(&self.prototype).name(), key.as_ref()) {
+            Some(Stored::List(values)) => values.iter().map(|value| decoded::<T, C>(value)).collect(),
+            Some(Stored::Value(_) | Stored::Map(_)) | None => Vec::new(),
+        }
+    }
+
+    /// What a map state holds for a key, in the order of the entries' bytes.
+    #[must_use]
+    pub fn map<K: EntryKey, V, C: Codec<V>>(
+        &self,
+        state: impl FnOnce(&O) -> &MapState<K, V, C>,
+        key: impl AsRef<[u8]>,
+    ) -> Vec<(K, V)> {
+        let Some(Stored::Map(entries)) = self.stored(state(&self.prototype).name(), key.as_ref()) else {
+            return Vec::new();
+        };
+        let entry = |(entry, value): (&Vec<u8>, &Vec<u8>)| {
+            let entry = K::decode_key(entry).unwrap_or_else(|reason| panic!("an entry's key cannot be read: {reason}"));
+            (entry, decoded::<V, C>(value))
+        };
+        entries.iter().map(entry).collect()
+    }
+
+    /// Puts bytes into a value state behind the operator's back, as an older version of it may have written them.
+    pub fn put_bytes(&mut self, state: &str, key: impl AsRef<[u8]>, value: &[u8]) -> &mut Self {
+        let states = self.world.states.entry(state.to_owned()).or_default();
+        states.insert(key.as_ref().to_vec(), Stored::Value(value.to_vec()));
+        self
+    }
+
+    /// The timers that are pending for a key.
+    #[must_use]
+    pub fn timers(&self, key: impl AsRef<[u8]>) -> Vec<Timer> {
+        self.world.timers_of(key.as_ref())
+    }
+
+    /// The log lines so far.
+    #[must_use]
+    pub fn logs(&self) -> &[(Level, String)] {
+        &self.world.logs
+    }
+
+    /// What a counter has come to.
+    #[must_use]
+    pub fn counter(&self, name: &str) -> u64 {
+        self.world.counters.get(name).copied().unwrap_or_default()
+    }
+
+    /// What a gauge was set to last.
+    #[must_use]
+    pub fn gauge(&self, name: &str) -> Option<f64> {
+        self.world.gauges.get(name).copied()
+    }
+
+    /// What was recorded in a histogram.
+    #[must_use]
+    pub fn histogram(&self, name: &str) -> &[f64] {
+        self.world.histograms.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The calls of the host that keyed state took since the last time, by the contract's names: what an operator
+    /// costs beyond its own work.
+    pub fn take_state_calls(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.world.state_calls)
+    }
+
+    fn stored(&self, state: &str, key: &[u8]) -> Option<&Stored> {
+        self.world.states.get(state)?.get(key)
+    }
+}
+
+fn decoded<T, C: Codec<T>>(bytes: &[u8]) -> T {
+    C::decode(bytes).unwrap_or_else(|reason| panic!("the state holds no {}: {reason}", C::name()))
+}

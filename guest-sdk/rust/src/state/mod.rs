@@ -1,0 +1,28 @@
+//! State that the host keeps for the operator, one of each key; a field of the operator's struct.
+//!
+//! In the record form a state means that of the current record's (or timer's) key: all keys of the batch are loaded by
+//! one call when the first is looked at, kept decoded, and what was written goes back by one call at the end of the
+//! batch. In the batch form whole columns are loaded and stored. What a batch wrote counts when its call has returned
+//! ok, and not at all otherwise.
+
+mod current;
+mod list;
+mod map;
+mod value;
+
+pub(crate) use current::{begin, end, has_written, select};
+pub use list::ListState;
+pub use map::{Entries, MapState};
+pub use value::ValueState;
+
+use crate::error::Error;
+
+/// What the host holds is not what the codec writes.
+fn undecodable(state: &str, codec: &str, reason: &str) -> Error {
+    Error::failure(format_args!("state `{state}` holds no {codec}: {reason}"))
+}
+
+/// A value cannot be written.
+fn unencodable(state: &str, codec: &str, reason: &str) -> Error {
+    Error::failure(format_args!("state `{state}` cannot be written as {codec}: {reason}"))
+}

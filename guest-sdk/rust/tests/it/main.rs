@@ -1,0 +1,8 @@
+//! What operators may rely on, each claim with a small operator that relies on it.
+
+mod batch_form;
+mod description;
+mod failures;
+mod output;
+mod state;
+mod timers;

@@ -1,0 +1,145 @@
+//! A job's `spec/` chain: what is wanted of it.
+
+use weir_protocol::chain::{Append, AppendStep, LookOutcome, SpecEntry, Start, Stored, Wanted};
+use weir_protocol::id::{EntryNumber, JobId};
+use weir_protocol::job_spec::JobSpec;
+use weir_protocol::manifest::Manifest;
+
+use super::{ChainError, Patience, RunOwner, create, unreadable};
+use crate::clock::{Clock, Entropy};
+use crate::store::{ChainName, ObjectName, Store};
+
+/// A job's `spec/` chain. Any node appends; who loses a number reads and tries again.
+#[derive(Debug, Clone)]
+pub struct SpecChain {
+    store: Store,
+    clock: Clock,
+    job: JobId,
+}
+
+impl SpecChain {
+    /// The chain of a job.
+    #[must_use]
+    pub const fn new(store: Store, clock: Clock, job: JobId) -> Self {
+        Self { store, clock, job }
+    }
+
+    /// Creates a job: `spec/` 0, then `run/` 0 with its start positions. The job exists once this returns; after an
+    /// error it may, which reading `run/` shows. Its creator owns it, and may begin its first attempt.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn create_job(
+        &self,
+        entropy: &Entropy,
+        spec: JobSpec,
+        manifest: Manifest,
+    ) -> Result<RunOwner, ChainError> {
+        let start = self.start(entropy, EntryNumber(0), &spec);
+        let first = self.entry_to_append(None, entropy, Wanted::Deploy(Box::new(spec)));
+        if !self.append(&first).await? {
+            return Err(ChainError::Lost { job: self.job, to: EntryNumber(0) });
+        }
+        let mut owner = RunOwner::start(self.store.clone(), self.clock, self.job, &start, manifest)?;
+        owner.settle().await?;
+        Ok(owner)
+    }
+
+    /// How an attempt at `spec`, which stands in entry `number`, begins.
+    #[must_use]
+    pub fn start(&self, entropy: &Entropy, number: EntryNumber, spec: &JobSpec) -> Start {
+        let checkpoints_retained = spec.checkpoint.as_ref().map_or(1, |checkpoint| checkpoint.retained);
+        Start { nonce: entropy.nonce(), at: self.clock.now(), spec: number, checkpoints_retained }
+    }
+
+    /// The newest entry.
+    ///
+    /// # Errors
+    /// [`ChainError::NoJob`] where there is none; [`ChainError::Damaged`]; what the store says.
+    pub async fn newest(&self) -> Result<Stored<SpecEntry>, ChainError> {
+        let numbers = self.store.entries(&self.chain(), EntryNumber(0)).await?;
+        let Some(&number) = numbers.last() else { return Err(ChainError::NoJob(self.job)) };
+        self.entry(number).await
+    }
+
+    /// One entry, which must be there.
+    ///
+    /// # Errors
+    /// [`ChainError::Missing`], [`ChainError::Damaged`]; what the store says.
+    pub async fn entry(&self, number: EntryNumber) -> Result<Stored<SpecEntry>, ChainError> {
+        let found = self.read(number).await?;
+        found.ok_or_else(|| ChainError::Missing(ObjectName::entry(&self.chain(), number)))
+    }
+
+    /// The spec that entry `number`, or the last one before it that deploys, asks for.
+    ///
+    /// # Errors
+    /// As [`entry`](Self::entry).
+    pub async fn deployed(&self, number: EntryNumber) -> Result<JobSpec, ChainError> {
+        let mut number = number;
+        loop {
+            match (self.entry(number).await?.entry.wanted, number.0.checked_sub(1)) {
+                (Wanted::Deploy(spec), _) => return Ok(*spec),
+                (Wanted::Cancel, Some(before)) => number = EntryNumber(before),
+                (Wanted::Cancel, None) => return Err(ChainError::NoJob(self.job)),
+            }
+        }
+    }
+
+    /// Makes this the newest wish, and gives the number of the entry that says so; where it is already, nothing is
+    /// appended.
+    ///
+    /// # Errors
+    /// As [`newest`](Self::newest).
+    pub async fn want(&self, entropy: &Entropy, wanted: &Wanted) -> Result<EntryNumber, ChainError> {
+        loop {
+            let newest = self.newest().await?;
+            if newest.entry.wanted == *wanted {
+                return Ok(newest.entry.number);
+            }
+            let entry = self.entry_to_append(Some(&newest), entropy, wanted.clone());
+            if self.append(&entry).await? {
+                return Ok(entry.number);
+            }
+        }
+    }
+
+    fn entry_to_append(&self, newest: Option<&Stored<SpecEntry>>, entropy: &Entropy, wanted: Wanted) -> SpecEntry {
+        let number = newest.map_or(EntryNumber(0), |newest| newest.entry.number.next());
+        let parent = newest.map(|newest| newest.hash);
+        SpecEntry { number, parent, nonce: entropy.nonce(), at: self.clock.now(), wanted }
+    }
+
+    /// Whether the entry was appended; else its number is another's.
+    async fn append(&self, entry: &SpecEntry) -> Result<bool, ChainError> {
+        let mut append = Append::new(entry.number, entry.nonce, entry.encode());
+        let mut patience = Patience::new(self.clock);
+        loop {
+            match append.step() {
+                AppendStep::Create { number, bytes } => {
+                    append.on_create(create(&self.store, &self.chain(), number, bytes).await);
+                }
+                AppendStep::Look { number } => match self.read(number).await {
+                    Ok(Some(found)) => append.on_look(LookOutcome::Found(found.entry.nonce)),
+                    Ok(None) => {
+                        patience.bear(unreadable(&self.chain(), number)).await?;
+                        append.on_look(LookOutcome::Absent);
+                    }
+                    Err(error) => patience.bear(error).await?,
+                },
+                AppendStep::Won => return Ok(true),
+                AppendStep::Lost => return Ok(false),
+            }
+        }
+    }
+
+    async fn read(&self, number: EntryNumber) -> Result<Option<Stored<SpecEntry>>, ChainError> {
+        let chain = self.chain();
+        let Some(bytes) = self.store.get(&ObjectName::entry(&chain, number)).await? else { return Ok(None) };
+        SpecEntry::decode(number, &bytes).map(Some).map_err(ChainError::damaged(&chain, number))
+    }
+
+    const fn chain(&self) -> ChainName {
+        ChainName::Spec(self.job)
+    }
+}

@@ -1,0 +1,16 @@
+//! State becomes durable, results become public, and what is no longer needed goes.
+//!
+//! A closed segment becomes a checkpoint file ([`upload`]); when every subtask's part is in the store, the job's owner
+//! appends an entry that names them all ([`chain`]): from then on the checkpoint exists. Then its results are published
+//! ([`publish`]), and objects that no entry names any more are deleted ([`collect`]). After a failure the newest entry
+//! is read back ([`restore`]). What must be true of all this is decided in `weir-protocol`; here it is performed.
+
+mod blob;
+pub mod chain;
+pub mod collect;
+pub mod dead_letters;
+pub mod publish;
+pub mod restore;
+pub mod upload;
+
+pub use blob::{BlobError, read_blob};

@@ -1,0 +1,230 @@
+//! Closed segments of one subtask, and the base under them.
+//!
+//! The files of a subtask are a base and the checkpoint files of the segments closed after it. Each checkpoint adds at
+//! most one; once they weigh as much as the base, or are many, they are merged in the background into a new base, which
+//! covers every segment closed before the merge began: also those whose checkpoint failed.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use tokio::runtime::Handle;
+use weir_protocol::Fault;
+use weir_protocol::id::JobId;
+use weir_protocol::key_group::KeyGroupRange;
+use weir_protocol::manifest::{StateFile, SubtaskManifest};
+
+use super::{BlobWriter, Unsaved, UploadError};
+use crate::checkpoint::blob::read_blob;
+use crate::spawn::TaskGroup;
+use crate::state::FrozenSegment;
+use crate::state::file::{FileSlice, merge};
+use crate::store::Store;
+
+/// Files behind the base after which they are merged, whatever their size.
+const FILES_MAX: usize = 16;
+/// A base smaller than this counts as this size: below it, merging costs more than it saves.
+const BASE_BYTES_MIN: u64 = 64 << 10;
+
+/// The files that hold a subtask's state, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StateFiles {
+    /// All state at one barrier.
+    pub base: Option<StateFile>,
+    /// The segments closed after it.
+    pub files: Vec<StateFile>,
+}
+
+/// Makes one subtask's state durable.
+#[derive(Debug)]
+pub struct StateUploader {
+    blobs: BlobWriter,
+    key_groups: KeyGroupRange,
+    runtime: Handle,
+    listed: StateFiles,
+    unsaved: VecDeque<Unencoded>,
+    unsaved_bytes: Unsaved,
+    merging: Option<Merging>,
+}
+
+/// A closed segment that is not in the store.
+#[derive(Debug)]
+enum Unencoded {
+    Frozen(FrozenSegment),
+    Encoded(Bytes),
+}
+
+/// A merge on its way.
+#[derive(Debug)]
+struct Merging {
+    /// How many files behind the base it covers.
+    files: usize,
+    task: TaskGroup<Result<Bytes, UploadError>>,
+}
+
+impl StateUploader {
+    /// For a subtask that owns `key_groups` and was restored from `restored`; `blobs` are of the kind
+    /// [`State`](crate::store::DataKind::State). Encoding and merging run on blocking threads of `runtime`.
+    #[must_use]
+    pub const fn new(
+        blobs: BlobWriter,
+        key_groups: KeyGroupRange,
+        restored: StateFiles,
+        unsaved_bytes: Unsaved,
+        runtime: Handle,
+    ) -> Self {
+        let unsaved = VecDeque::new();
+        Self { blobs, key_groups, runtime, listed: restored, unsaved, unsaved_bytes, merging: None }
+    }
+
+    /// Takes the segment that a barrier closed (`None`: nothing was written), and lists all files that its checkpoint must
+    /// name: those of failed checkpoints too. Not cancel-safe.
+    ///
+    /// # Errors
+    /// With [`Fault::Unavailable`] the segment is kept, and tried again with the next
+    /// one; with any other fault the job cannot go on.
+    pub async fn close(&mut self, segment: Option<FrozenSegment>) -> Result<StateFiles, UploadError> {
+        if let Some(segment) = segment {
+            self.unsaved_bytes.add(segment.bytes());
+            self.unsaved.push_back(Unencoded::Frozen(segment));
+        }
+        self.save().await?;
+        self.take_merged().await?;
+        self.merge_if_due();
+        Ok(self.listed.clone())
+    }
+
+    /// Whether something closed is not in the store: it was away.
+    #[must_use]
+    pub fn has_unsaved(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
+    /// Tries again to upload what is closed, so that there is room for the next checkpoint. Not cancel-safe.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub async fn retry(&mut self) -> Result<(), UploadError> {
+        self.save().await
+    }
+
+    /// Encodes and uploads what is closed, oldest first.
+    async fn save(&mut self) -> Result<(), UploadError> {
+        while let Some(unsaved) = self.unsaved.front_mut() {
+            let bytes = match unsaved {
+                Unencoded::Encoded(bytes) => bytes.clone(),
+                Unencoded::Frozen(segment) => {
+                    let (segment, held) = (segment.clone(), segment.bytes());
+                    let bytes =
+                        on_a_blocking_thread(&self.runtime, "encode a segment", move || segment.encode()).await?;
+                    *unsaved = Unencoded::Encoded(bytes.clone());
+                    self.unsaved_bytes.add(bytes.len() as u64);
+                    self.unsaved_bytes.sub(held);
+                    bytes
+                }
+            };
+            let blob = self.blobs.write(&bytes).await?;
+            self.unsaved.pop_front();
+            self.unsaved_bytes.sub(bytes.len() as u64);
+            self.listed.files.push(StateFile { blob, key_groups: self.key_groups });
+        }
+        Ok(())
+    }
+
+    /// Puts a merge that is done in the place of what it covers.
+    async fn take_merged(&mut self) -> Result<(), UploadError> {
+        let Some(merging) = &mut self.merging else { return Ok(()) };
+        let Some(ended) = merging.task.next().now_or_never() else { return Ok(()) };
+        let covered = merging.files;
+        self.merging = None;
+        let merged = match ended.expect("a merge is one task, and nobody aborts it")?.1 {
+            Ok(merged) => merged,
+            Err(error) => return self.bear(error),
+        };
+        match self.blobs.write(&merged).await {
+            Ok(blob) => {
+                self.listed.base = Some(StateFile { blob, key_groups: self.key_groups });
+                self.listed.files.drain(..covered);
+                Ok(())
+            }
+            Err(error) => self.bear(error.into()),
+        }
+    }
+
+    /// A merge that the store kept from succeeding is begun again later: nothing depends on it.
+    fn bear(&self, error: UploadError) -> Result<(), UploadError> {
+        if error.fault() != Fault::Unavailable {
+            return Err(error);
+        }
+        tracing::warn!(subtask = %self.blobs.subtask(), %error, "checkpoint files are not merged for now");
+        Ok(())
+    }
+
+    fn merge_if_due(&mut self) {
+        if self.merging.is_some() || !self.listed.are_due() {
+            return;
+        }
+        let mut task = TaskGroup::new(self.runtime.clone());
+        let (store, job, runtime) = (self.blobs.store().clone(), self.blobs.job(), self.runtime.clone());
+        let files: Vec<_> = self.listed.iter().cloned().collect();
+        task.spawn("merge checkpoint files", async move { merged(store, job, runtime, files).await });
+        self.merging = Some(Merging { files: self.listed.files.len(), task });
+    }
+}
+
+async fn merged(store: Store, job: JobId, runtime: Handle, files: Vec<StateFile>) -> Result<Bytes, UploadError> {
+    let mut slices = Vec::with_capacity(files.len());
+    for file in &files {
+        slices.push(FileSlice { bytes: read_blob(&store, job, &file.blob).await?, key_groups: file.key_groups });
+    }
+    Ok(on_a_blocking_thread(&runtime, "merge checkpoint files", move || merge(&slices, true)).await??)
+}
+
+async fn on_a_blocking_thread<T: Send + 'static>(
+    runtime: &Handle,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, UploadError> {
+    let mut task = TaskGroup::new(runtime.clone());
+    task.spawn_blocking(name, work);
+    let (_, result) = task.next().await.expect("one task was started, and nobody aborts it")?;
+    Ok(result)
+}
+
+impl StateFiles {
+    /// The files of a subtask's manifest.
+    #[must_use]
+    pub fn of(manifest: &SubtaskManifest) -> Self {
+        Self { base: manifest.base.clone(), files: manifest.files.clone() }
+    }
+
+    /// The base, then the files: the order in which they are read.
+    pub fn iter(&self) -> impl Iterator<Item = &StateFile> {
+        self.base.iter().chain(&self.files)
+    }
+
+    /// Whether merging them is worth it.
+    fn are_due(&self) -> bool {
+        let base = self.base.as_ref().map_or(0, |base| base.blob.bytes());
+        let files: u64 = self.files.iter().map(|file| file.blob.bytes()).sum();
+        self.files.len() >= FILES_MAX || (self.files.len() > 1 && files > base.max(BASE_BYTES_MIN))
+    }
+}
+
+impl Unencoded {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Frozen(segment) => segment.bytes(),
+            Self::Encoded(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
+impl Drop for StateUploader {
+    fn drop(&mut self) {
+        for unsaved in mem::take(&mut self.unsaved) {
+            self.unsaved_bytes.sub(unsaved.bytes());
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Compiles, each component once, a few at a time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::{OnceCell, Semaphore};
+
+use crate::component::{Compiled, Compiler, RegistryError};
+use crate::spawn::TaskGroup;
+
+type Cell = Arc<OnceCell<Arc<dyn Compiled>>>;
+
+/// Compiled components by hash.
+#[derive(Debug)]
+pub(super) struct Pool {
+    compiler: Arc<dyn Compiler>,
+    runtime: Handle,
+    permits: Semaphore,
+    cells: Mutex<BTreeMap<String, Cell>>,
+}
+
+impl Pool {
+    /// Compiles up to `concurrency` components at once, on threads of `runtime` that may block.
+    pub(super) fn new(compiler: Arc<dyn Compiler>, runtime: Handle, concurrency: usize) -> Self {
+        Self { compiler, runtime, permits: Semaphore::new(concurrency), cells: Mutex::default() }
+    }
+
+    /// The compiled component; whoever asks for it while it is being compiled waits for that. What fails is forgotten,
+    /// so that the next one who asks tries again.
+    pub(super) async fn get<F>(&self, hash: &str, bytes: F) -> Result<Arc<dyn Compiled>, RegistryError>
+    where
+        F: Future<Output = Result<Bytes, RegistryError>>,
+    {
+        let cell = Arc::clone(self.cells().entry(hash.to_owned()).or_default());
+        let compiled = cell
+            .get_or_try_init(|| async {
+                let bytes = bytes.await?;
+                let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+                self.compile(hash.to_owned(), bytes).await
+            })
+            .await?;
+        Ok(Arc::clone(compiled))
+    }
+
+    async fn compile(&self, hash: String, bytes: Bytes) -> Result<Arc<dyn Compiled>, RegistryError> {
+        let mut group = TaskGroup::new(self.runtime.clone());
+        let compiler = Arc::clone(&self.compiler);
+        let named = hash.clone();
+        group.spawn_blocking(format!("compile {hash}"), move || compiler.compile(&named, &bytes));
+        match group.next().await {
+            Some(Ok((_, compiled))) => Ok(compiled?),
+            Some(Err(panicked)) => Err(RegistryError::Compiling { hash, panicked }),
+            None => unreachable!("a blocking task that was started is joined, and nobody else joins it"),
+        }
+    }
+
+    /// Forgets a component. Jobs that run it keep it.
+    pub(super) fn forget(&self, hash: &str) {
+        self.cells().remove(hash);
+    }
+
+    fn cells(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Cell>> {
+        self.cells.lock().expect("nothing panics while it holds this lock")
+    }
+}

@@ -1,0 +1,175 @@
+//! What people are told about one job, kept up to date by its driver.
+//!
+//! Receives what happened; guarantees that lists stay within their bounds. Does not own the counters that subtasks
+//! write, only handles to them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use weir_operator::attempt::Budget;
+use weir_protocol::Fault;
+use weir_protocol::id::{CheckpointId, SubtaskId, Uid};
+use weir_protocol::time::Timestamp;
+
+use crate::sink::Recent;
+
+use super::status::{
+    CheckpointState, CheckpointSummary, FAILURES_MAX, Failure, HISTORY_MAX, JobState, JobStatus, RECENT_MAX,
+    SinkStatus, VertexStatus,
+};
+
+/// One job's status; a cheap handle.
+#[derive(Debug, Clone)]
+pub(crate) struct Board {
+    status: Arc<Mutex<JobStatus>>,
+    recent: Arc<Mutex<BTreeMap<Uid, Vec<Arc<Recent>>>>>,
+    budget: Arc<Mutex<Option<Budget>>>,
+}
+
+impl Board {
+    pub(crate) fn new(status: JobStatus) -> Self {
+        Self { status: Arc::new(Mutex::new(status)), recent: Arc::default(), budget: Arc::default() }
+    }
+
+    /// The status as it stands.
+    pub(crate) fn copy(&self) -> JobStatus {
+        let mut status = self.lock().clone();
+        let recent = self.recent.lock().expect("nothing panics while it holds this lock");
+        for sink in &mut status.sinks {
+            let subtasks = recent.get(&sink.uid).map_or(&[][..], Vec::as_slice);
+            sink.recent = subtasks.iter().flat_map(|recent| recent.records()).collect();
+            let surplus = sink.recent.len().saturating_sub(RECENT_MAX);
+            sink.recent.drain(..surplus);
+        }
+        if let Some(budget) = &*self.budget.lock().expect("nothing panics while it holds this lock") {
+            status.dead_letters = budget.used();
+        }
+        status
+    }
+
+    pub(crate) fn state(&self) -> JobState {
+        self.lock().state
+    }
+
+    /// Where the subtasks of the sinks of the present attempt note their last records.
+    pub(crate) fn set_recent(&self, recent: BTreeMap<Uid, Vec<Arc<Recent>>>) {
+        *self.recent.lock().expect("nothing panics while it holds this lock") = recent;
+    }
+
+    pub(crate) fn enter(&self, state: JobState, now: Timestamp) {
+        let mut status = self.lock();
+        if status.state != state {
+            tracing::info!(job = %status.id, name = %status.name, "the job is {}", state.as_str());
+            status.state = state;
+            status.state_since = now;
+        }
+        status.ended_at = state.is_terminal().then_some(now);
+    }
+
+    /// An attempt begins: its vertices with fresh counters, and the count of what it gives up on.
+    pub(crate) fn attempt(&self, vertices: Vec<VertexStatus>, restored: Option<CheckpointId>, budget: Budget) {
+        *self.budget.lock().expect("nothing panics while it holds this lock") = Some(budget);
+        let mut status = self.lock();
+        status.attempts += 1;
+        status.vertices = vertices;
+        status.checkpoints.restored = restored;
+    }
+
+    pub(crate) fn failed(&self, at: Timestamp, subtask: Option<&SubtaskId>, fault: Fault, message: String) {
+        let mut status = self.lock();
+        status.failures.insert(0, Failure { at, subtask: subtask.map(SubtaskId::to_string), fault, message });
+        status.failures.truncate(FAILURES_MAX);
+    }
+
+    pub(crate) fn checkpoint_triggered(&self, id: CheckpointId, is_final: bool, subtasks: u32, now: Timestamp) {
+        let mut status = self.lock();
+        status.checkpoints.in_progress += 1;
+        let summary = CheckpointSummary {
+            id,
+            state: CheckpointState::InProgress,
+            is_final,
+            triggered_at: now,
+            duration_ms: None,
+            bytes: 0,
+            acknowledged: 0,
+            subtasks,
+            failure: None,
+        };
+        status.checkpoints.history.insert(0, summary);
+        status.checkpoints.history.truncate(HISTORY_MAX);
+    }
+
+    pub(crate) fn checkpoint_acknowledged(&self, id: CheckpointId, bytes: u64) {
+        let mut status = self.lock();
+        if let Some(summary) = status.checkpoints.history.iter_mut().find(|summary| summary.id == id) {
+            summary.acknowledged += 1;
+            summary.bytes += bytes;
+        }
+    }
+
+    pub(crate) fn checkpoint_completed(&self, id: CheckpointId, now: Timestamp) {
+        let mut status = self.lock();
+        let job = status.id;
+        let stats = &mut status.checkpoints;
+        stats.completed += 1;
+        stats.in_progress = stats.in_progress.saturating_sub(1);
+        if let Some(summary) = stats.history.iter_mut().find(|summary| summary.id == id) {
+            summary.end(CheckpointState::Completed, None, now);
+            let (bytes, duration_ms) = (summary.bytes, summary.duration_ms);
+            tracing::info!(%job, bytes, duration_ms, "checkpoint {id} completed");
+            stats.latest_completed = Some(summary.clone());
+        }
+    }
+
+    pub(crate) fn checkpoint_failed(&self, id: CheckpointId, reason: String, now: Timestamp) {
+        let mut status = self.lock();
+        tracing::warn!(job = %status.id, reason, "checkpoint {id} failed");
+        let stats = &mut status.checkpoints;
+        stats.failed += 1;
+        stats.in_progress = stats.in_progress.saturating_sub(1);
+        if let Some(summary) = stats.history.iter_mut().find(|summary| summary.id == id) {
+            summary.end(CheckpointState::Failed, Some(reason), now);
+            stats.latest_failed = Some(summary.clone());
+        }
+    }
+
+    /// Nothing had changed: the checkpoint leaves no trace but a count.
+    pub(crate) fn checkpoint_skipped(&self, id: CheckpointId) {
+        let mut status = self.lock();
+        let stats = &mut status.checkpoints;
+        stats.skipped += 1;
+        stats.in_progress = stats.in_progress.saturating_sub(1);
+        stats.history.retain(|summary| summary.id != id);
+    }
+
+    /// Every checkpoint on its way ends with the attempt.
+    pub(crate) fn attempt_ended(&self, now: Timestamp) {
+        let open: Vec<CheckpointId> = {
+            let status = self.lock();
+            let open = status.checkpoints.history.iter().filter(|summary| summary.state == CheckpointState::InProgress);
+            open.map(|summary| summary.id).collect()
+        };
+        for id in open {
+            self.checkpoint_failed(id, "the job's tasks were stopped".to_owned(), now);
+        }
+    }
+
+    pub(crate) fn published(&self, sinks: &BTreeMap<Uid, CheckpointId>) {
+        let mut status = self.lock();
+        for SinkStatus { uid, published, .. } in &mut status.sinks {
+            *published = sinks.get(uid).copied().or(*published);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, JobStatus> {
+        self.status.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+impl CheckpointSummary {
+    fn end(&mut self, state: CheckpointState, failure: Option<String>, now: Timestamp) {
+        self.state = state;
+        self.failure = failure;
+        self.duration_ms = Some(u64::try_from(now.saturating_sub(self.triggered_at)).unwrap_or(0));
+    }
+}

@@ -1,0 +1,322 @@
+//! From a plan and a manifest to tasks that are ready to run.
+//!
+//! Receives what an attempt starts from; guarantees that each subtask has its channels, its state and positions as of
+//! the manifest, and a reporter of its own. Does not own running them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+use weir_operator::attempt::{Attempts, Budget};
+use weir_operator::operator::OpenContext;
+use weir_protocol::chain::Owner;
+use weir_protocol::description::OperatorDescription;
+use weir_protocol::id::{CheckpointId, JobId, SubtaskId, Uid};
+use weir_protocol::job_graph::{Vertex, VertexKind};
+use weir_protocol::job_spec::{OperatorSpec, SinkSpec, SourceSpec};
+use weir_protocol::manifest::{Manifest, SubtaskManifest};
+use weir_protocol::time::NO_TIME;
+use weir_protocol::watermark::WatermarkMerge;
+
+use crate::checkpoint::BlobError;
+use crate::checkpoint::restore::{RestoredSubtask, restore_subtask};
+use crate::checkpoint::upload::{BlobWriter, PartUploader, StateUploader, Unsaved};
+use crate::exchange::{Inputs, Outputs};
+use crate::metrics::SubtaskMetrics;
+use crate::sink::{Recent, SinkContext};
+use crate::source;
+use crate::spawn::TaskGroup;
+use crate::state::SubtaskState;
+use crate::store::DataKind;
+use crate::task::{
+    DeadLetters, FinishedTask, Gate, Handover, OperatorTask, SealedKind, Seeds, SinkTask, SourceCommands, SourceTask,
+    Subtask, TaskError, handover, source_commands,
+};
+
+use super::VertexStatus;
+use super::events::Events;
+use super::letters::LetterPublisher;
+use super::plan::{Plan, vertex_status};
+use super::reporter::{Letters, Progress, Reporter, Seals};
+use super::shared::Shared;
+use super::sinks;
+use super::wiring::Wiring;
+
+/// A task that is ready to run.
+pub(crate) type Ready = (SubtaskId, BoxFuture<'static, Result<(), TaskError>>);
+
+/// All tasks of an attempt.
+#[derive(Default)]
+pub(crate) struct Deployment {
+    pub(crate) tasks: Vec<Ready>,
+    pub(crate) reporters: Vec<Reporter>,
+    pub(crate) sources: Vec<SourceCommands>,
+    pub(crate) vertices: Vec<VertexStatus>,
+    pub(crate) recent: BTreeMap<Uid, Vec<Arc<Recent>>>,
+}
+
+/// Why an attempt cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeployError {
+    /// State cannot be read back.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// A subtask cannot be made.
+    #[error("{subtask}: {error}")]
+    Subtask {
+        /// Which.
+        subtask: SubtaskId,
+        /// Why.
+        error: TaskError,
+    },
+}
+
+/// What an attempt starts from.
+pub(crate) struct Deployer<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) plan: &'a Plan,
+    pub(crate) job: JobId,
+    pub(crate) owner: Owner,
+    /// The highest checkpoint of the chain: barriers up to it are stale.
+    pub(crate) highest: CheckpointId,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) budget: &'a Budget,
+    pub(crate) unsaved: &'a Unsaved,
+    pub(crate) recorded: watch::Receiver<CheckpointId>,
+    pub(crate) events: Events,
+}
+
+impl Deployer<'_> {
+    /// Makes all tasks. Reads state, and nothing else changes.
+    ///
+    /// # Errors
+    /// [`DeployError`]; then nothing runs.
+    pub(crate) async fn deploy(self) -> Result<Deployment, DeployError> {
+        let mut wiring = Wiring::new(&self.plan.graph);
+        let mut deployment = Deployment::default();
+        for (index, vertex) in self.plan.graph.vertices().iter().enumerate() {
+            let mut status = vertex_status(vertex);
+            for id in vertex.subtasks() {
+                let metrics = Arc::new(SubtaskMetrics::default());
+                status.subtasks.push(Arc::clone(&metrics));
+                let place = Place { vertex, index, id, metrics, unsaved: self.unsaved.clone() };
+                self.deploy_subtask(place, &mut wiring, &mut deployment).await?;
+            }
+            deployment.vertices.push(status);
+        }
+        Ok(deployment)
+    }
+
+    async fn deploy_subtask(
+        &self,
+        place: Place<'_>,
+        wiring: &mut Wiring,
+        deployment: &mut Deployment,
+    ) -> Result<(), DeployError> {
+        let failed = |error: TaskError| DeployError::Subtask { subtask: place.id.clone(), error };
+        match &place.vertex.kind {
+            VertexKind::Source(spec) => self.source(&place, spec, wiring, deployment).map_err(failed),
+            VertexKind::Operator { spec, description } => {
+                self.operator(&place, spec, description, wiring, deployment).await
+            }
+            VertexKind::Sink(spec) => self.sink(&place, spec, wiring, deployment).map_err(failed),
+        }
+    }
+
+    fn source(
+        &self,
+        place: &Place<'_>,
+        spec: &SourceSpec,
+        wiring: &mut Wiring,
+        deployment: &mut Deployment,
+    ) -> Result<(), TaskError> {
+        let Place { vertex, index, id, metrics, .. } = place;
+        let nothing = BTreeMap::new();
+        let positions = self.manifest.sources.get(&id.uid).unwrap_or(&nothing);
+        let clock = self.shared.clock;
+        let source = source::open(&spec.connector, id.index, vertex.parallelism, positions, clock)?;
+        let positions = source.positions();
+        let (handover, handed) = handover();
+        let subtask = self.subtask(place, handover);
+        let outputs = self.outputs(wiring.take_outputs(*index, id.index), metrics);
+        let progress = Progress { passed: self.highest, positions: positions.clone(), given_up: 0 };
+        deployment.reporters.push(self.reporter(place, handed, Seals::Source, self.letters(place), progress));
+        let task = if self.manifest.finished.contains(id) {
+            let kind = SealedKind::Source(positions);
+            FinishedTask { subtask, gate: None, outputs: Some(outputs), kind }.run().boxed()
+        } else {
+            let (commands, orders) = source_commands();
+            deployment.sources.push(commands);
+            SourceTask { subtask, source, outputs, orders, watermarks: Default::default() }.run().boxed()
+        };
+        deployment.tasks.push((id.clone(), task));
+        Ok(())
+    }
+
+    async fn operator(
+        &self,
+        place: &Place<'_>,
+        spec: &OperatorSpec,
+        description: &OperatorDescription,
+        wiring: &mut Wiring,
+        deployment: &mut Deployment,
+    ) -> Result<(), DeployError> {
+        let Place { vertex, index, id, metrics, unsaved } = place;
+        let failed = |error: TaskError| DeployError::Subtask { subtask: id.clone(), error };
+        let max = self.manifest.max_parallelism;
+        let key_groups = max.range(id.index, vertex.parallelism);
+        let restored = restore_subtask(&self.shared.store, self.job, self.manifest, &id.uid, key_groups).await?;
+        let RestoredSubtask { files, listed, watermark, processing_time } = restored;
+        let manifest = SubtaskManifest {
+            index: id.index,
+            parallelism: vertex.parallelism,
+            key_groups,
+            base: listed.base.clone(),
+            files: listed.files.clone(),
+            watermark,
+            processing_time,
+        };
+        let states = description.states.clone();
+        let restore = move || SubtaskState::restore(&states, max, key_groups, &files);
+        let state = self.on_a_blocking_thread(restore).await.map_err(failed)?.map_err(|error| failed(error.into()))?;
+        let blobs = self.blobs(id, DataKind::State);
+        let runtime = self.shared.control.clone();
+        let files = Box::new(StateUploader::new(blobs, key_groups, listed, unsaved.clone(), runtime));
+        let (handover, handed) = handover();
+        let subtask = self.subtask(place, handover);
+        let progress = Progress { passed: self.highest, positions: BTreeMap::new(), given_up: 0 };
+        let seals = Seals::Operator { files, manifest };
+        deployment.reporters.push(self.reporter(place, handed, seals, self.letters(place), progress));
+        let outputs = self.outputs(wiring.take_outputs(*index, id.index), metrics);
+        let gate = self.gate(wiring, place);
+        let task = if self.manifest.finished.contains(id) {
+            let kind = SealedKind::Operator { segment: None, watermark, processing_time };
+            FinishedTask { subtask, gate: Some(gate), outputs: Some(outputs), kind }.run().boxed()
+        } else {
+            let seeds = Seeds::new(self.job, id, self.owner.nonce, self.manifest.checkpoint);
+            let watermarks = WatermarkMerge::new(gate.channels(), watermark);
+            let inputs = description.inputs.clone();
+            let attempts = self.attempts(place, spec, &seeds);
+            let state: Option<Box<dyn weir_operator::keyed_state::KeyedState>> = Some(Box::new(state));
+            let task =
+                OperatorTask { subtask, attempts, inputs, gate, watermarks, outputs, state, seeds, processing_time };
+            task.run().boxed()
+        };
+        deployment.tasks.push((id.clone(), task));
+        Ok(())
+    }
+
+    fn sink(
+        &self,
+        place: &Place<'_>,
+        spec: &SinkSpec,
+        wiring: &mut Wiring,
+        deployment: &mut Deployment,
+    ) -> Result<(), TaskError> {
+        let Place { id, unsaved, .. } = place;
+        let (handover, handed) = handover();
+        let subtask = self.subtask(place, handover);
+        let parts = PartUploader::new(self.blobs(id, DataKind::Outbox), unsaved.clone());
+        let progress = Progress { passed: self.highest, positions: BTreeMap::new(), given_up: 0 };
+        deployment.reporters.push(self.reporter(place, handed, Seals::Sink(parts), Letters::None, progress));
+        let gate = self.gate(wiring, place);
+        let task = if self.manifest.finished.contains(id) {
+            let kind = SealedKind::Sink(None);
+            FinishedTask { subtask, gate: Some(gate), outputs: None, kind }.run().boxed()
+        } else {
+            let context = SinkContext {
+                job: self.job,
+                subtask: id.clone(),
+                has_checkpoints: self.plan.graph.spec().checkpoint.is_some(),
+                attempt: self.owner.nonce,
+            };
+            let sink = sinks::open(spec, context, self.shared)?;
+            deployment.recent.entry(id.uid.clone()).or_default().push(Arc::clone(sink.recent()));
+            let watermarks = WatermarkMerge::new(gate.channels(), NO_TIME);
+            SinkTask { subtask, sink, gate, watermarks }.run().boxed()
+        };
+        deployment.tasks.push((id.clone(), task));
+        Ok(())
+    }
+
+    fn attempts(&self, place: &Place<'_>, spec: &OperatorSpec, seeds: &Seeds) -> Attempts {
+        let job = self.plan.graph.spec();
+        let factory = self.plan.factories.get(&place.id.uid).expect("the plan has a factory for each operator");
+        let context = OpenContext {
+            uid: place.id.uid.to_string(),
+            job: job.name.to_string(),
+            config: spec.config.to_string(),
+            subtask: place.id.index,
+            parallelism: place.vertex.parallelism,
+            seed: seeds.of_instance(),
+            processing_time: self.shared.clock.now(),
+            limits: job.limits.clone(),
+        };
+        Attempts::new(Arc::clone(factory), context, job.errors.policy, self.budget.clone())
+    }
+
+    fn subtask(&self, place: &Place<'_>, handover: Handover) -> Subtask {
+        let job = self.plan.graph.spec();
+        let metrics = Arc::clone(&place.metrics);
+        let letters =
+            DeadLetters::new(place.id.clone(), job.errors.policy, self.budget.clone(), Arc::clone(&place.metrics));
+        let has_checkpoints = job.checkpoint.is_some();
+        Subtask { id: place.id.clone(), clock: self.shared.clock, metrics, letters, handover, has_checkpoints }
+    }
+
+    fn gate(&self, wiring: &mut Wiring, place: &Place<'_>) -> Gate {
+        let inputs = Inputs::new(wiring.take_inputs(place.index, place.id.index));
+        Gate::new(inputs, self.highest, self.shared.clock, Arc::clone(&place.metrics))
+    }
+
+    fn outputs(&self, ports: Vec<Vec<crate::exchange::Edge>>, metrics: &Arc<SubtaskMetrics>) -> Outputs {
+        Outputs::new(self.manifest.max_parallelism, ports, Arc::clone(metrics))
+    }
+
+    fn letters(&self, place: &Place<'_>) -> Letters {
+        if self.plan.graph.spec().checkpoint.is_some() {
+            let blobs = self.blobs(&place.id, DataKind::Outbox);
+            return Letters::Outbox(PartUploader::new(blobs, place.unsaved.clone()));
+        }
+        let store = self.shared.store.clone();
+        Letters::AtOnce(LetterPublisher::new(store, self.job, place.id.clone(), self.owner.number))
+    }
+
+    fn reporter(
+        &self,
+        place: &Place<'_>,
+        handed: crate::task::Receiver,
+        seals: Seals,
+        letters: Letters,
+        progress: Progress,
+    ) -> Reporter {
+        let (recorded, events) = (self.recorded.clone(), self.events.clone());
+        let (subtask, clock) = (place.id.clone(), self.shared.clock);
+        Reporter { subtask, handed, recorded, events, seals, letters, progress, clock }
+    }
+
+    fn blobs(&self, subtask: &SubtaskId, kind: DataKind) -> BlobWriter {
+        BlobWriter::new(self.shared.store.clone(), self.job, self.owner, subtask.clone(), kind)
+    }
+
+    async fn on_a_blocking_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, TaskError> {
+        let mut group = TaskGroup::new(self.shared.control.clone());
+        group.spawn_blocking("restore state", work);
+        let ended = group.next().await.expect("one task was started, and nobody aborts it");
+        ended.map(|(_, restored)| restored).map_err(|panicked| TaskError::bug(panicked.to_string()))
+    }
+}
+
+/// One subtask's place in the graph.
+struct Place<'a> {
+    vertex: &'a Vertex,
+    index: usize,
+    id: SubtaskId,
+    metrics: Arc<SubtaskMetrics>,
+    unsaved: Unsaved,
+}

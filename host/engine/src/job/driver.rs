@@ -1,0 +1,286 @@
+//! A job's life in this process: one attempt after the other, until it ends or this process lets go of it.
+//!
+//! Receives how each attempt ended; guarantees that a failure which restarting can mend leads to the next attempt after
+//! its back-off, from the newest entry; that one which cannot be mended is written down as the job's end; that nothing
+//! is guessed where bytes do not verify; and that a job which another owner has is left alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_protocol::Fault;
+use weir_protocol::chain::{EntryKind, Owner};
+use weir_protocol::id::{EntryNumber, JobId};
+use weir_protocol::job_spec::JobSpec;
+
+use crate::checkpoint::BlobError;
+use crate::checkpoint::chain::{self, ChainError, Newest, RunOwner, SpecChain};
+use crate::checkpoint::restore::{stopped, stopped_at_entry};
+
+use super::attempt::{self, Setting};
+use super::board::Board;
+use super::ended::{Ended, Failed};
+use super::owned::{Owned, Publishers, settle};
+use super::plan::Plan;
+use super::restart::Restarts;
+use super::shared::Shared;
+use super::sinks::publishers;
+use super::status::JobState;
+use super::wish::{Wish, Wishes};
+
+/// Drives one job.
+pub(crate) struct Driver {
+    pub(crate) shared: Shared,
+    pub(crate) job: JobId,
+    pub(crate) spec: Arc<JobSpec>,
+    /// The `spec/` entry that attempts name.
+    pub(crate) spec_number: EntryNumber,
+    pub(crate) board: Board,
+    pub(crate) wishes: Wishes,
+    pub(crate) restarts: Restarts,
+    pub(crate) hold: Hold,
+}
+
+/// The job's place in its chain, as far as this process has it.
+#[derive(Debug, Default)]
+pub(crate) struct Hold {
+    /// It was created just now; no attempt has used it.
+    begun: Option<RunOwner>,
+    /// An attempt has used it up: it is only good for the job's end.
+    used: Option<RunOwner>,
+    /// Who this process was in the chain last: an entry of anybody else means that the job is another's now.
+    last: Option<Owner>,
+}
+
+impl Hold {
+    /// A job that was created just now.
+    pub(crate) fn begun(owner: RunOwner) -> Self {
+        Self { begun: Some(owner), ..Self::default() }
+    }
+}
+
+/// What follows from the end of an attempt.
+enum Next {
+    /// Another attempt.
+    Again,
+    /// The job ends with this entry, once everything is published where that is asked for.
+    End(EntryKind),
+    /// This process lets go of the job.
+    LetGo,
+}
+
+impl Driver {
+    /// Runs until the job ends or this process lets go of it.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let next = match self.wishes.now() {
+                Wish::Stop => Next::LetGo,
+                Wish::Cancel => Next::End(EntryKind::Cancelled { dropped: Vec::new() }),
+                Wish::Run => {
+                    let ended = self.attempt().await;
+                    self.after(ended).await
+                }
+            };
+            match next {
+                Next::Again => {}
+                Next::LetGo => return self.enter(JobState::Suspended),
+                Next::End(kind) => {
+                    if self.end(kind).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt(&mut self) -> Ended {
+        match self.try_attempt().await {
+            Ok(ended) | Err(ended) => ended,
+        }
+    }
+
+    async fn try_attempt(&mut self) -> Result<Ended, Ended> {
+        let plan = tokio::select! {
+            biased;
+            wish = self.wishes.other_than(Wish::Run) => return Err(Ended::Wished(wish)),
+            plan = Plan::new(self.spec.as_ref().clone(), self.shared.operators.as_ref()) => plan,
+        };
+        let plan = plan.map_err(|error| Failed::new(error.fault(), error.to_string()))?;
+        let publishers = self.publishers()?;
+        let begun = self.hold.begun.take();
+        let mut owner = self.own(begun).await?;
+        let Self { shared, board, restarts, wishes, .. } = self;
+        let setting = Setting { shared, plan: &plan, board, restarts, wishes };
+        let ended = attempt::run(setting, &mut owner, &publishers).await;
+        self.hold.used = Some(owner);
+        Ok(ended)
+    }
+
+    fn publishers(&self) -> Result<Publishers, Ended> {
+        let opened = publishers(&self.spec, self.job, &self.shared);
+        opened.map_err(|error| Failed::new(error.fault, error.message).into())
+    }
+
+    /// The owner that is at hand, else one by a takeover.
+    async fn own(&mut self, at_hand: Option<RunOwner>) -> Result<RunOwner, Ended> {
+        let owner = match at_hand {
+            Some(owner) => owner,
+            None => self.take_over().await?,
+        };
+        self.hold.last = Some(owner.owner());
+        Ok(owner)
+    }
+
+    async fn take_over(&mut self) -> Result<RunOwner, Ended> {
+        let Shared { store, clock, entropy, .. } = &self.shared;
+        let newest = self.newest().await?;
+        let found = newest.stored.entry.owner;
+        if self.hold.last.is_some_and(|last| last != found) {
+            let message = format!("another owner made entry {} of job {}", found.number.0, self.job);
+            return Err(Ended::Lost(message));
+        }
+        let specs = SpecChain::new(store.clone(), *clock, self.job);
+        let start = specs.start(entropy, self.spec_number, &self.spec);
+        let leftovers = newest.leftovers.clone();
+        let mut owner = RunOwner::take_over(store.clone(), *clock, newest, &start)?;
+        settle(&mut owner, &self.shared, &mut self.wishes).await?;
+        owner.find_dropped(&leftovers).await;
+        Ok(owner)
+    }
+
+    async fn newest(&self) -> Result<Newest, Ended> {
+        match chain::newest(&self.shared.store, self.job).await {
+            Ok(newest) => Ok(newest),
+            Err(error) if error.fault() == Fault::Corrupt => Err(self.explain_entry(&error).await.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What follows from the end of an attempt, told to people where it failed.
+    async fn after(&mut self, ended: Ended) -> Next {
+        match ended {
+            Ended::Finished => Next::End(EntryKind::Finished),
+            Ended::Wished(_) => Next::Again,
+            Ended::Lost(message) => {
+                self.tell(&Failed::new(Fault::Unavailable, message));
+                Next::LetGo
+            }
+            Ended::Failed(failed) => self.after_failure(*failed).await,
+        }
+    }
+
+    async fn after_failure(&mut self, failed: Failed) -> Next {
+        let failed = match &failed.blob {
+            Some(blob) if failed.fault == Fault::Corrupt => self.explain(blob, &failed).await,
+            Some(_) | None => failed,
+        };
+        self.tell(&failed);
+        match failed.fault {
+            Fault::Guest => Next::End(EntryKind::Failed { reason: failed.text() }),
+            Fault::Corrupt | Fault::Request => Next::LetGo,
+            Fault::Unavailable | Fault::Bug => match self.restarts.next_delay(failed.fault) {
+                None => Next::End(EntryKind::Failed { reason: failed.text() }),
+                Some(delay) => {
+                    self.enter(JobState::Restarting);
+                    self.back_off(delay).await;
+                    Next::Again
+                }
+            },
+        }
+    }
+
+    /// Waits, unless something else is wanted meanwhile.
+    async fn back_off(&mut self, delay: Duration) {
+        let wanted = self.wishes.now();
+        tokio::select! {
+            biased;
+            _ = self.wishes.other_than(wanted) => {}
+            () = self.shared.clock.sleep(delay) => {}
+        }
+    }
+
+    /// Names the newest kept entry that verifies, for the person who must act.
+    async fn explain(&self, blob: &BlobError, failed: &Failed) -> Failed {
+        match chain::newest(&self.shared.store, self.job).await {
+            Ok(newest) => Failed::new(Fault::Corrupt, stopped(&self.shared.store, &newest, blob).await.to_string()),
+            Err(_unreadable) => Failed::new(failed.fault, failed.message.clone()),
+        }
+    }
+
+    async fn explain_entry(&self, error: &ChainError) -> Failed {
+        let text = match stopped_at_entry(&self.shared.store, self.job, error).await {
+            Ok(stopped) => stopped.to_string(),
+            Err(_unreadable) => error.to_string(),
+        };
+        Failed::new(Fault::Corrupt, text)
+    }
+
+    /// Ends the job for good; whether it did, or this process let go of it. Else the driver goes on.
+    async fn end(&mut self, kind: EntryKind) -> bool {
+        let (on_the_way, ended) = match &kind {
+            EntryKind::Finished => (JobState::Running, JobState::Finished),
+            EntryKind::Cancelled { .. } => (JobState::Cancelling, JobState::Canceled),
+            EntryKind::Failed { .. }
+            | EntryKind::ClaimedBy { .. }
+            | EntryKind::Start
+            | EntryKind::Takeover
+            | EntryKind::Checkpoint
+            | EntryKind::RestoredFrom { .. } => (JobState::Failing, JobState::Failed),
+        };
+        self.enter(on_the_way);
+        match self.try_end(kind).await {
+            Ok(()) => {
+                self.enter(ended);
+                true
+            }
+            Err(Ended::Wished(Wish::Run | Wish::Cancel) | Ended::Finished) => false,
+            Err(Ended::Wished(Wish::Stop)) => self.let_go(),
+            Err(Ended::Lost(message)) => {
+                self.tell(&Failed::new(Fault::Unavailable, message));
+                self.let_go()
+            }
+            Err(Ended::Failed(failed)) => {
+                self.tell(&failed);
+                match self.restarts.next_delay(failed.fault) {
+                    Some(delay) => {
+                        self.back_off(delay).await;
+                        false
+                    }
+                    None => self.let_go(),
+                }
+            }
+        }
+    }
+
+    /// A job that finished or was cancelled has everything published before its last entry; one that failed keeps what
+    /// is not, for whoever restores it.
+    async fn try_end(&mut self, kind: EntryKind) -> Result<(), Ended> {
+        let publishers = self.publishers()?;
+        let at_hand = self.hold.begun.take().or(self.hold.used.take());
+        let mut owner = self.own(at_hand).await?;
+        let mut owned = Owned::begin(&self.shared, &mut owner, &publishers, &mut self.wishes).await?;
+        if !matches!(kind, EntryKind::Failed { .. }) {
+            let wanted = self.wishes.now();
+            tokio::select! {
+                biased;
+                wish = self.wishes.other_than(wanted) => return Err(Ended::Wished(wish)),
+                drained = owned.drained() => drained?,
+            }
+            self.board.published(&owned.sinks_published());
+        }
+        owned.end(kind, &mut self.wishes).await
+    }
+
+    fn let_go(&self) -> bool {
+        self.enter(JobState::Suspended);
+        true
+    }
+
+    fn enter(&self, state: JobState) {
+        self.board.enter(state, self.shared.clock.now());
+    }
+
+    fn tell(&self, failed: &Failed) {
+        tracing::warn!(job = %self.job, name = %self.spec.name, failure = %failed.text(), "the job fails");
+        self.board.failed(self.shared.clock.now(), failed.subtask.as_ref(), failed.fault, failed.message.clone());
+    }
+}

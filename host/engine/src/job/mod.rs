@@ -1,0 +1,36 @@
+//! Jobs: what is wanted of them, and their attempts, one after the other, until they end.
+//!
+//! [`Engine`] is the facade that the server (and a simulation, a bench) uses. Below it each job has one driver, which
+//! owns the job's place in its `run/` chain and starts an attempt: all tasks of the graph, from the newest entry. What
+//! must be true is decided in `weir-protocol`; this module performs it.
+
+mod attempt;
+mod board;
+mod deploy;
+mod driver;
+mod ended;
+mod engine;
+mod error;
+mod events;
+mod letters;
+mod operators;
+mod owned;
+mod plan;
+mod reporter;
+mod restart;
+mod shared;
+mod sinks;
+mod status;
+mod wiring;
+mod wish;
+
+#[cfg(test)]
+mod tests;
+
+pub use engine::{Engine, EngineConfig, Submitted};
+pub use error::EngineError;
+pub use operators::{Operators, OperatorsError};
+pub use status::{
+    CheckpointState, CheckpointStats, CheckpointSummary, FAILURES_MAX, Failure, Guarantee, HISTORY_MAX, JobState,
+    JobStatus, RECENT_MAX, SinkStatus, VertexKind, VertexStatus,
+};

@@ -1,0 +1,31 @@
+//! The sinks of a job, opened.
+
+use weir_protocol::id::JobId;
+use weir_protocol::job_spec::{JobSpec, SinkSpec};
+
+use crate::sink::{self, Sink, SinkContext, SinkError};
+
+use super::owned::Publishers;
+use super::shared::Shared;
+
+/// The publishers of the job's sinks that have an outbox; a job without checkpoints has none.
+///
+/// # Errors
+/// A place that a sink names cannot be used.
+pub(crate) fn publishers(spec: &JobSpec, job: JobId, shared: &Shared) -> Result<Publishers, SinkError> {
+    let mut publishers = Publishers::new();
+    for SinkSpec { uid, connector, .. } in &spec.sinks {
+        let opened = sink::publisher(connector, job, uid, &shared.clock);
+        let opened = opened.map_err(|error| SinkError { message: format!("sink `{uid}`: {error}"), ..error })?;
+        publishers.extend(opened.filter(|_| spec.checkpoint.is_some()).map(|opened| (uid.clone(), opened)));
+    }
+    Ok(publishers)
+}
+
+/// One subtask of a sink.
+///
+/// # Errors
+/// The place that it names cannot be used.
+pub(crate) fn open(spec: &SinkSpec, context: SinkContext, shared: &Shared) -> Result<Box<dyn Sink>, SinkError> {
+    sink::open(&spec.connector, context, &shared.stdout, &shared.clock)
+}

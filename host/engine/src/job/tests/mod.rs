@@ -1,0 +1,354 @@
+//! Jobs end to end, on native operators and a store in memory.
+
+mod operators;
+mod rig;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use weir_protocol::id::EntryNumber;
+use weir_protocol::job_spec::{
+    CheckpointSpec, ErrorPolicy, FileFormat, FileSourceSpec, RestartSpec, SourceConnector, StartPosition,
+};
+
+use super::{EngineError, Guarantee, JobState};
+use crate::clock::{Clock, Entropy};
+use crate::dead_letter::Payload;
+use crate::store::{ChainName, ObjectName, Store};
+use operators::Faults;
+use rig::{Rig, check_counts, endless, generator, generator_job, keyed, operator, uid, wait_for, wait_until};
+
+#[tokio::test]
+async fn a_bounded_job_counts_every_record_and_finishes_with_everything_published() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let job = engine.submit(generator_job(&rig, "count", 5_000, 7)).await.unwrap();
+    assert!(job.created);
+    let status = wait_for(&engine, job.id, JobState::Finished).await;
+    assert!(status.failures.is_empty(), "{:?}", status.failures);
+    assert_eq!(status.guarantee, Guarantee::ExactlyOnce);
+    check_counts(&rig.published(job.id), 5_000, 7);
+    let again = rig.start(&Faults::default()).await;
+    assert_eq!(again.job(job.id).unwrap().state, JobState::Finished);
+}
+
+#[tokio::test]
+async fn a_job_killed_at_any_point_publishes_exactly_once() {
+    let entropy = Entropy::seeded(7);
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let job = engine.submit(generator_job(&rig, "count", 10_000, 5)).await.unwrap().id;
+    drop(engine);
+    for _ in 0..12 {
+        let engine = rig.start(&Faults::default()).await;
+        rig.clock.sleep(Duration::from_millis(entropy.bits64() % 90)).await;
+        drop(engine);
+    }
+    let engine = rig.start(&Faults::default()).await;
+    wait_for(&engine, job, JobState::Finished).await;
+    check_counts(&rig.published(job), 10_000, 5);
+}
+
+#[tokio::test]
+async fn of_two_owners_at_once_one_stops_and_nothing_is_doubled() {
+    let rig = Rig::new();
+    let first = rig.start(&Faults::default()).await;
+    let job = first.submit(generator_job(&rig, "count", 10_000, 5)).await.unwrap().id;
+    wait_until(&first, job, |status| status.checkpoints.completed >= 2).await;
+    let second = rig.start(&Faults::default()).await;
+    wait_for(&first, job, JobState::Suspended).await;
+    wait_for(&second, job, JobState::Finished).await;
+    check_counts(&rig.published(job), 10_000, 5);
+}
+
+#[tokio::test]
+async fn two_inputs_are_counted_together_exactly_once() {
+    let rig = Rig::new();
+    let mut spec = generator_job(&rig, "count", 3_000, 5);
+    spec.sources.push(generator("more", Some(4_000), Some(30_000), 5));
+    spec.operators = vec![operator("count", "count-two", vec![keyed("left", "numbers"), keyed("right", "more")])];
+    let engine = rig.start(&Faults::default()).await;
+    let job = engine.submit(spec).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 1).await;
+    drop(engine);
+    let engine = rig.start(&Faults::default()).await;
+    wait_for(&engine, job, JobState::Finished).await;
+    check_counts(&rig.published(job), 7_000, 5);
+}
+
+#[tokio::test]
+async fn subtasks_that_had_finished_stay_finished_when_the_job_resumes() {
+    let rig = Rig::new();
+    let mut spec = generator_job(&rig, "count", 500, 5);
+    spec.sources.push(generator("more", Some(10_000), Some(20_000), 5));
+    spec.operators = vec![operator("count", "count-two", vec![keyed("left", "numbers"), keyed("right", "more")])];
+    let engine = rig.start(&Faults::default()).await;
+    let job = engine.submit(spec).await.unwrap().id;
+    for _ in 0..3 {
+        let engine = rig.start(&Faults::default()).await;
+        wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    }
+    let newest = rig.newest_manifest(job).await;
+    let finished: Vec<String> = newest.finished.iter().map(ToString::to_string).collect();
+    assert_eq!(finished, ["numbers[0]", "numbers[1]"]);
+    let engine = rig.start(&Faults::default()).await;
+    wait_for(&engine, job, JobState::Finished).await;
+    check_counts(&rig.published(job), 10_500, 5);
+}
+
+#[tokio::test]
+async fn a_task_failure_restarts_from_the_newest_entry() {
+    let rig = Rig::new();
+    let faults = Faults::default();
+    let engine = rig.start(&faults).await;
+    let job = engine.submit(generator_job(&rig, "faulty", 10_000, 5)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    faults.panics.store(1, Ordering::Relaxed);
+    let status = wait_for(&engine, job, JobState::Finished).await;
+    assert_eq!((status.attempts, status.failures.len()), (2, 1));
+    assert!(status.failures[0].message.contains("an invariant is broken"), "{:?}", status.failures);
+    check_counts(&rig.published(job), 10_000, 5);
+}
+
+#[tokio::test]
+async fn a_restart_before_the_first_checkpoint_doubles_nothing() {
+    let rig = Rig::new();
+    let faults = Faults::default();
+    faults.panics.store(2, Ordering::Relaxed);
+    let engine = rig.start(&faults).await;
+    let mut spec = generator_job(&rig, "faulty", 2_000, 5);
+    spec.restart.delay_ms = 1;
+    let job = engine.submit(spec).await.unwrap().id;
+    let status = wait_for(&engine, job, JobState::Finished).await;
+    assert!(status.attempts >= 2);
+    check_counts(&rig.published(job), 2_000, 5);
+}
+
+#[tokio::test]
+async fn a_job_whose_restarts_are_used_up_fails_for_good() {
+    let rig = Rig::new();
+    let faults = Faults::default();
+    faults.panics.store(100, Ordering::Relaxed);
+    let engine = rig.start(&faults).await;
+    let mut spec = generator_job(&rig, "faulty", 2_000, 5);
+    spec.restart = RestartSpec { attempts_max: 2, delay_ms: 1, delay_ms_max: 1 };
+    let job = engine.submit(spec).await.unwrap().id;
+    let status = wait_for(&engine, job, JobState::Failed).await;
+    assert_eq!(status.attempts, 3);
+    let again = rig.start(&faults).await;
+    let status = again.job(job).unwrap();
+    assert_eq!(status.state, JobState::Failed);
+    assert!(status.failures[0].message.contains("an invariant is broken"), "{:?}", status.failures);
+}
+
+#[tokio::test]
+async fn a_job_whose_store_was_away_comes_back_with_it() {
+    let rig = Rig::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (here, aside) = (folder.path().join("store"), folder.path().join("aside"));
+    std::fs::create_dir(&here).unwrap();
+    let engine = rig.start_on(&here).await;
+    // So many keys that state goes to objects of its own: their upload fails, and with it the attempt.
+    let mut spec = generator_job(&rig, "count", 10_000, 2_000);
+    spec.restart = RestartSpec { attempts_max: 1, delay_ms: 1, delay_ms_max: 10 };
+    let job = engine.submit(spec).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    // A file in the folder's place: whatever is asked of the store fails.
+    std::fs::rename(&here, &aside).unwrap();
+    std::fs::write(&here, "").unwrap();
+    let away = Clock::starting_at(0);
+    let has_waited = || away.elapsed() > Duration::from_secs(10);
+    let status = wait_until(&engine, job, |status| status.failures.len() >= 4 || has_waited()).await;
+    assert!(matches!(status.state, JobState::Running | JobState::Restarting), "{status:?}");
+    std::fs::remove_file(&here).unwrap();
+    std::fs::rename(&aside, &here).unwrap();
+    wait_for(&engine, job, JobState::Finished).await;
+    check_counts(&rig.published(job), 10_000, 2_000);
+}
+
+#[tokio::test]
+async fn stopping_does_not_wait_for_a_call_that_never_returns() {
+    let rig = Rig::new();
+    let faults = Faults::default();
+    let data = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+    let engine = rig.start_with_data(&faults, data.handle().clone()).await;
+    let mut spec = endless(&rig);
+    spec.operators[0].operator = "faulty".to_owned();
+    spec.parallelism = 1;
+    let job = engine.submit(spec).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 1).await;
+    faults.hangs.store(true, Ordering::Relaxed);
+    wait_until(&engine, job, |_| faults.is_hanging.load(Ordering::Relaxed)).await;
+    let stopped = tokio::select! {
+        () = engine.stop() => true,
+        () = rig.clock.sleep(Duration::from_secs(30)) => false,
+    };
+    faults.hangs.store(false, Ordering::Relaxed);
+    data.shutdown_background();
+    assert!(stopped, "it waits for the call");
+    assert_eq!(engine.job(job).unwrap().state, JobState::Suspended);
+}
+
+#[tokio::test]
+async fn a_poisoned_record_goes_to_the_dead_letters_and_the_others_go_on() {
+    let rig = Rig::new();
+    let faults = Faults { poison: " 77}", ..Faults::default() };
+    let engine = rig.start(&faults).await;
+    let job = engine.submit(generator_job(&rig, "faulty", 2_000, 1)).await.unwrap().id;
+    let status = wait_for(&engine, job, JobState::Finished).await;
+    assert_eq!(status.dead_letters, 1);
+    check_counts(&rig.published(job), 1_999, 1);
+    let letters = engine.dead_letters(job, 10).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    assert_eq!((&letters[0].uid, letters[0].origin.as_str()), (&uid("count"), "input `records`"));
+    assert!(letters[0].reason.contains("cannot read"), "{letters:?}");
+    assert!(matches!(&letters[0].value, Some(Payload::Text(value)) if value.contains(" 77}")), "{letters:?}");
+}
+
+#[tokio::test]
+async fn without_a_policy_for_bad_records_or_budget_the_job_fails() {
+    for (policy, budget) in [(ErrorPolicy::Fail, 10), (ErrorPolicy::DeadLetter, 0), (ErrorPolicy::Skip, 0)] {
+        let rig = Rig::new();
+        let faults = Faults { poison: " 77}", ..Faults::default() };
+        let engine = rig.start(&faults).await;
+        let mut spec = generator_job(&rig, "faulty", 2_000, 1);
+        spec.errors.policy = policy;
+        spec.errors.budget = budget;
+        let job = engine.submit(spec).await.unwrap().id;
+        let status = wait_for(&engine, job, JobState::Failed).await;
+        assert_eq!(status.attempts, 1, "what a guest did wrong is not tried again: {:?}", status.failures);
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_job_publishes_what_its_entries_name_and_stays_cancelled() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let job = engine.submit(endless(&rig)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 3).await;
+    engine.cancel(job).await.unwrap();
+    let status = wait_for(&engine, job, JobState::Canceled).await;
+    let lines = rig.published(job);
+    check_counts(&lines, lines.len() as u64, 5);
+    assert_eq!(status.sinks[0].published, status.checkpoints.latest_completed.map(|latest| latest.id));
+    engine.cancel(job).await.unwrap();
+    let again = rig.start(&Faults::default()).await;
+    assert_eq!(again.job(job).unwrap().state, JobState::Canceled);
+}
+
+#[tokio::test]
+async fn a_stopped_job_resumes_at_the_next_start() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let job = engine.submit(generator_job(&rig, "count", 5_000, 5)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 1).await;
+    engine.stop().await;
+    assert_eq!(engine.job(job).unwrap().state, JobState::Suspended);
+    assert!(engine.submit(endless(&rig)).await.is_err());
+    let engine = rig.start(&Faults::default()).await;
+    wait_for(&engine, job, JobState::Finished).await;
+    check_counts(&rig.published(job), 5_000, 5);
+}
+
+#[tokio::test]
+async fn a_name_runs_one_spec_at_a_time() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = endless(&rig);
+    let (one, two) = tokio::join!(engine.submit(spec.clone()), engine.submit(spec.clone()));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one.id, two.id);
+    assert_ne!(one.created, two.created);
+    let mut other = spec.clone();
+    other.operators[0].config = serde_json::json!({"other": true});
+    assert!(
+        matches!(engine.submit(other.clone()).await, Err(EngineError::Conflict { running, .. }) if running == one.id)
+    );
+    engine.cancel(one.id).await.unwrap();
+    wait_for(&engine, one.id, JobState::Canceled).await;
+    assert!(engine.submit(other).await.unwrap().created);
+}
+
+#[tokio::test]
+async fn a_job_that_does_not_hold_together_is_refused_by_uid_and_leaves_nothing() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let mut spec = endless(&rig);
+    spec.operators[0].operator = "unheard-of".to_owned();
+    let error = engine.submit(spec).await.unwrap_err();
+    assert_eq!(error.fault(), weir_protocol::Fault::Request);
+    assert!(error.to_string().contains("`count`"), "{error}");
+    assert!(engine.jobs().is_empty());
+}
+
+#[tokio::test]
+async fn an_idle_job_appends_no_entries() {
+    let rig = Rig::new();
+    let input = tempfile::tempdir().unwrap();
+    std::fs::write(input.path().join("a"), "x\ny\nx\n").unwrap();
+    let engine = rig.start(&Faults::default()).await;
+    let mut spec = endless(&rig);
+    spec.sources[0].connector = SourceConnector::Files(FileSourceSpec {
+        paths: vec![input.path().to_str().unwrap().to_owned()],
+        format: FileFormat::Lines,
+        follow: true,
+        start: StartPosition::Beginning,
+    });
+    spec.operators[0].inputs[0].partition =
+        weir_protocol::job_spec::PartitionSpec::Hash(weir_protocol::job_spec::KeySpec::Value);
+    let job = engine.submit(spec).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.skipped >= 3).await;
+    check_counts(&rig.published(job), 3, 2);
+    let entries = rig.entries(job).await;
+    let skipped = engine.job(job).unwrap().checkpoints.skipped;
+    wait_until(&engine, job, |status| status.checkpoints.skipped >= skipped + 5).await;
+    assert_eq!(rig.entries(job).await, entries);
+}
+
+#[tokio::test]
+async fn without_checkpoints_a_job_says_so_and_appends_only_its_start_and_its_end() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults { poison: " 77}", ..Faults::default() }).await;
+    let mut spec = generator_job(&rig, "faulty", 2_000, 5);
+    spec.checkpoint = None;
+    let job = engine.submit(spec).await.unwrap().id;
+    let status = wait_for(&engine, job, JobState::Finished).await;
+    assert_eq!((status.guarantee, status.checkpoints.completed), (Guarantee::AtLeastOnce, 0));
+    assert_eq!(rig.entries(job).await, [EntryNumber(1)], "the start is not needed any more");
+    assert_eq!(engine.dead_letters(job, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_entry_that_does_not_verify_stops_the_job_and_is_named() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let job = engine.submit(endless(&rig)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 3).await;
+    engine.stop().await;
+    let newest = *rig.entries(job).await.last().unwrap();
+    let name = ObjectName::entry(&ChainName::Run(job), newest);
+    let store = Store::new(rig.store(), rig.clock);
+    let mut bytes = store.get(&name).await.unwrap().unwrap().to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    store.put(&name, bytes.into()).await.unwrap();
+    let engine = rig.start(&Faults::default()).await;
+    let status = wait_until(&engine, job, |status| !status.failures.is_empty()).await;
+    assert_eq!(status.state, JobState::Suspended);
+    assert!(status.failures[0].message.contains(&name.to_string()), "{:?}", status.failures);
+    assert_eq!(rig.entries(job).await.last(), Some(&newest), "nothing was appended");
+}
+
+#[tokio::test]
+async fn checkpoints_that_are_not_retained_are_deleted() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let mut spec = endless(&rig);
+    spec.checkpoint = Some(CheckpointSpec { retained: 2, ..CheckpointSpec::every_ms(10) });
+    let job = engine.submit(spec).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 20).await;
+    engine.cancel(job).await.unwrap();
+    wait_for(&engine, job, JobState::Canceled).await;
+    let entries = rig.entries(job).await;
+    assert!(entries.len() < 8, "{entries:?}");
+}

@@ -1,0 +1,183 @@
+//! What the tests of jobs share: engines on one store, jobs, and what they published.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use tokio::runtime::Handle;
+use weir_protocol::id::{EntryNumber, JobId, Uid};
+use weir_protocol::job_spec::{
+    CheckpointSpec, ErrorSpec, FileSinkSpec, GeneratorSpec, InputSpec, JobSpec, KeyDistribution, KeySpec, LimitSpec,
+    OperatorSpec, OutputRef, PartitionSpec, RestartSpec, SinkConnector, SinkSpec, SourceConnector, SourceSpec,
+};
+use weir_protocol::key_group::MaxParallelism;
+use weir_protocol::manifest::Manifest;
+
+use crate::clock::{Clock, Entropy};
+use crate::job::{Engine, EngineConfig, JobState, JobStatus};
+use crate::store::{ChainName, Store};
+
+use super::operators::{Faults, NativeOperators};
+
+/// How long anything may take before a test gives up on it; far longer than it does.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A store that outlives engines, and a folder for results.
+pub(super) struct Rig {
+    store: Arc<InMemory>,
+    results: tempfile::TempDir,
+    pub(super) clock: Clock,
+}
+
+impl Rig {
+    pub(super) fn new() -> Self {
+        let results = tempfile::tempdir().unwrap();
+        Self { store: Arc::new(InMemory::new()), results, clock: Clock::system() }
+    }
+
+    /// An engine on the store; another one may run, or have been dropped where it stood.
+    pub(super) async fn start(&self, faults: &Faults) -> Engine {
+        self.start_with_data(faults, Handle::current()).await
+    }
+
+    /// The same with threads of their own for records.
+    pub(super) async fn start_with_data(&self, faults: &Faults, data: Handle) -> Engine {
+        let config = EngineConfig {
+            store: self.store(),
+            clock: self.clock,
+            entropy: Entropy::system(),
+            control: Handle::current(),
+            data,
+            operators: Arc::new(NativeOperators::new(faults)),
+        };
+        Engine::start(config).await.unwrap()
+    }
+
+    pub(super) fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.store) as Arc<dyn ObjectStore>
+    }
+
+    /// An engine on a folder instead, which a test can take away.
+    pub(super) async fn start_on(&self, folder: &std::path::Path) -> Engine {
+        let config = EngineConfig {
+            store: Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap()),
+            clock: self.clock,
+            entropy: Entropy::system(),
+            control: Handle::current(),
+            data: Handle::current(),
+            operators: Arc::new(NativeOperators::new(&Faults::default())),
+        };
+        Engine::start(config).await.unwrap()
+    }
+
+    /// The entries of a job's `run/` chain that are there.
+    pub(super) async fn entries(&self, job: JobId) -> Vec<EntryNumber> {
+        Store::new(self.store(), self.clock).entries(&ChainName::Run(job), EntryNumber(0)).await.unwrap()
+    }
+
+    /// The manifest of a job's newest entry.
+    pub(super) async fn newest_manifest(&self, job: JobId) -> Manifest {
+        let store = Store::new(self.store(), self.clock);
+        crate::checkpoint::chain::newest(&store, job).await.unwrap().stored.entry.manifest
+    }
+
+    /// All lines that are public, file by file in the order of their names.
+    pub(super) fn published(&self, job: JobId) -> Vec<String> {
+        let folder = self.results.path().join(job.to_string()).join("out");
+        let Ok(found) = std::fs::read_dir(folder) else { return Vec::new() };
+        let mut files: Vec<_> = found.map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.extension().is_some_and(|ending| ending == "out"));
+        files.sort();
+        files.iter().flat_map(|path| lines(&std::fs::read_to_string(path).unwrap())).collect()
+    }
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(ToOwned::to_owned).collect()
+}
+
+pub(super) fn uid(text: &str) -> Uid {
+    text.parse().unwrap()
+}
+
+pub(super) fn output(text: &str) -> OutputRef {
+    OutputRef { uid: uid(text), port: None }
+}
+
+pub(super) fn generator(name: &str, count: Option<u64>, rate: Option<u64>, keys: u64) -> SourceSpec {
+    let distribution = KeyDistribution::RoundRobin;
+    let spec = GeneratorSpec { rate, count, keys, distribution, value_bytes: 64 };
+    SourceSpec { uid: uid(name), parallelism: None, connector: SourceConnector::Generator(spec) }
+}
+
+pub(super) fn keyed(input: &str, from: &str) -> InputSpec {
+    InputSpec { input: input.to_owned(), from: output(from), partition: PartitionSpec::Hash(KeySpec::Carried) }
+}
+
+pub(super) fn operator(name: &str, operator: &str, inputs: Vec<InputSpec>) -> OperatorSpec {
+    let config = serde_json::json!({});
+    let component = "native".to_owned();
+    OperatorSpec { uid: uid(name), component, operator: operator.to_owned(), parallelism: None, inputs, config }
+}
+
+/// generator → operator → files.
+pub(super) fn generator_job(rig: &Rig, kind: &str, records: u64, keys: u64) -> JobSpec {
+    JobSpec {
+        name: "job".parse().unwrap(),
+        max_parallelism: MaxParallelism::DEFAULT,
+        parallelism: 2,
+        checkpoint: Some(CheckpointSpec::every_ms(50)),
+        restart: RestartSpec::default(),
+        errors: ErrorSpec::default(),
+        limits: LimitSpec::default(),
+        sources: vec![generator("numbers", Some(records), Some(20_000), keys)],
+        operators: vec![operator("count", kind, vec![keyed("records", "numbers")])],
+        sinks: vec![SinkSpec {
+            uid: uid("out"),
+            parallelism: Some(1),
+            from: vec![output("count")],
+            connector: SinkConnector::Files(FileSinkSpec { path: rig.results.path().to_str().unwrap().to_owned() }),
+        }],
+    }
+}
+
+/// The same without end, slowly.
+pub(super) fn endless(rig: &Rig) -> JobSpec {
+    let mut spec = generator_job(rig, "count", 0, 5);
+    spec.sources = vec![generator("numbers", None, Some(5_000), 5)];
+    spec
+}
+
+/// Checks that for each key the counts 1, 2, 3 and so on were published, each once and in order, `records` in all.
+pub(super) fn check_counts(lines: &[String], records: u64, keys: usize) {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for line in lines {
+        let (key, count) = line.split_once('=').unwrap();
+        let last = counts.entry(key).or_default();
+        assert_eq!(count.parse::<u64>().unwrap(), *last + 1, "key {key}");
+        *last += 1;
+    }
+    assert_eq!((counts.values().sum::<u64>(), counts.len()), (records, keys));
+}
+
+/// Waits, in the engine's time, until the job is in a state.
+pub(super) async fn wait_for(engine: &Engine, job: JobId, state: JobState) -> JobStatus {
+    wait_until(engine, job, |status| status.state == state).await
+}
+
+/// Waits, in the engine's time, until something holds of a job.
+pub(super) async fn wait_until(engine: &Engine, job: JobId, holds: impl Fn(&JobStatus) -> bool) -> JobStatus {
+    let clock = Clock::starting_at(0);
+    while clock.elapsed() < PATIENCE {
+        let status = engine.job(job).unwrap();
+        if holds(&status) {
+            return status;
+        }
+        assert!(!status.state.is_terminal(), "ended as {:?}: {:?}", status.state, status.failures);
+        clock.sleep(Duration::from_millis(2)).await;
+    }
+    panic!("it never came: {:?}", engine.job(job));
+}

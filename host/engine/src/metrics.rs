@@ -1,0 +1,151 @@
+//! What a subtask counts, for people: read by the REST API while the subtask writes.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use weir_operator::turn::MetricChange;
+use weir_protocol::time::NO_TIME;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to it.
+    pub fn add(&self, delta: u64) {
+        self.0.fetch_add(delta, Ordering::Relaxed);
+    }
+
+    /// What it stands at.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counters of one subtask; Flink's names in the docs.
+#[derive(Debug)]
+pub struct SubtaskMetrics {
+    /// `numRecordsIn`.
+    pub records_in: Counter,
+    /// `numRecordsOut`.
+    pub records_out: Counter,
+    /// `numBytesIn`.
+    pub bytes_in: Counter,
+    /// `numBytesOut`.
+    pub bytes_out: Counter,
+    /// `numFiredTimers`.
+    pub timers_fired: Counter,
+    /// Records that went to the dead letters or were skipped.
+    pub dead_letters: Counter,
+    /// Calls that were undone and tried again.
+    pub retries: Counter,
+    /// Batches processed.
+    pub batches: Counter,
+    /// Nanoseconds of the synchronous phases of all checkpoints together.
+    pub freeze_nanos: Counter,
+    /// Nanoseconds from the first barrier of a checkpoint to the last, all checkpoints together
+    /// (`checkpointAlignmentTime`).
+    pub alignment_nanos: Counter,
+    watermark: AtomicI64,
+    own: Mutex<BTreeMap<String, OwnMetric>>,
+}
+
+/// How many metrics of its own an operator may have; further names are passed over.
+pub const OWN_METRICS_MAX: usize = 100;
+
+/// A metric of the operator's own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum OwnMetric {
+    /// What a counter stands at.
+    Counter(u64),
+    /// What a gauge shows.
+    Gauge(f64),
+    /// What a histogram was given.
+    Histogram {
+        /// How many values.
+        count: u64,
+        /// Their sum.
+        sum: f64,
+        /// The least.
+        min: f64,
+        /// The greatest.
+        max: f64,
+    },
+}
+
+impl Default for SubtaskMetrics {
+    fn default() -> Self {
+        Self {
+            records_in: Counter::default(),
+            records_out: Counter::default(),
+            bytes_in: Counter::default(),
+            bytes_out: Counter::default(),
+            timers_fired: Counter::default(),
+            dead_letters: Counter::default(),
+            retries: Counter::default(),
+            batches: Counter::default(),
+            freeze_nanos: Counter::default(),
+            alignment_nanos: Counter::default(),
+            watermark: AtomicI64::new(NO_TIME),
+            own: Mutex::default(),
+        }
+    }
+}
+
+impl SubtaskMetrics {
+    /// `currentInputWatermark`.
+    #[must_use]
+    pub fn watermark(&self) -> i64 {
+        self.watermark.load(Ordering::Relaxed)
+    }
+
+    /// Notes the watermark.
+    pub fn set_watermark(&self, watermark: i64) {
+        self.watermark.store(watermark, Ordering::Relaxed);
+    }
+
+    /// The operator's own metrics, by name.
+    #[must_use]
+    pub fn own(&self) -> BTreeMap<String, OwnMetric> {
+        self.own.lock().expect("nothing panics while it holds this lock").clone()
+    }
+
+    /// Notes what a committed call changed of the operator's own metrics.
+    pub fn note(&self, changes: Vec<MetricChange>) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut own = self.own.lock().expect("nothing panics while it holds this lock");
+        for change in changes {
+            let (name, change) = match change {
+                MetricChange::Counter(name, delta) => (name, OwnMetric::Counter(delta)),
+                MetricChange::Gauge(name, value) => (name, OwnMetric::Gauge(value)),
+                MetricChange::Histogram(name, value) => {
+                    (name, OwnMetric::Histogram { count: 1, sum: value, min: value, max: value })
+                }
+            };
+            let has_room = own.len() < OWN_METRICS_MAX;
+            if let Some(metric) = own.get_mut(&name) {
+                *metric = metric.merged(change);
+            } else if has_room {
+                own.insert(name, change);
+            }
+        }
+    }
+}
+
+impl OwnMetric {
+    /// A name that comes back as another kind of metric begins anew as that.
+    fn merged(self, change: Self) -> Self {
+        match (self, change) {
+            (Self::Counter(value), Self::Counter(delta)) => Self::Counter(value.saturating_add(delta)),
+            (
+                Self::Histogram { count, sum, min, max },
+                Self::Histogram { count: more, sum: delta, min: low, max: high },
+            ) => Self::Histogram { count: count + more, sum: sum + delta, min: min.min(low), max: max.max(high) },
+            (Self::Counter(_) | Self::Gauge(_) | Self::Histogram { .. }, change) => change,
+        }
+    }
+}

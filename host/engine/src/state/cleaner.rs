@@ -1,0 +1,120 @@
+//! Keeps memory bounded: copies live records out of chunks that hold little else, a little at each commit.
+//!
+//! Guarantees that a commit is followed by work in proportion to what was appended since the last, so that there is no
+//! pause and cleaning keeps up with any load. A chunk whose last live record is superseded is given back at once
+//! without it; so where the same keys are written again and again, nothing is ever copied. Records are copied as
+//! *clean*: a segment that was frozen holds them already, so the next one does not.
+
+use weir_protocol::key_group::key_hash;
+
+use super::log::Log;
+use super::timers::Timer;
+use super::{Kept, SubtaskState};
+
+/// Bytes cleaned for each byte appended; above 1, so that the log shrinks while it is too large.
+const BYTES_PER_BYTE: u64 = 3;
+/// What a commit cleans at least while there is need.
+const QUANTUM_MIN: u64 = 8 << 10;
+/// Looking at a chunk costs about as much as copying so many bytes.
+const LOOK_BYTES: u64 = 64;
+/// Chunks that may be nearly empty: below this, small ones are not merged.
+const SMALL_CHUNKS_MAX: u64 = 64;
+
+/// Where cleaning stands.
+#[derive(Debug, Default)]
+pub(super) struct Cleaner {
+    /// The chunk that is being cleaned, or was looked at last.
+    chunk: usize,
+    /// The offset of the next record in it; `None`: it is not being cleaned.
+    offset: Option<usize>,
+    /// Tells whether the chunk's number was given to another one meanwhile.
+    born: u64,
+    /// What had been appended when cleaning last ran.
+    appended: u64,
+    scratch: Vec<u8>,
+}
+
+impl SubtaskState {
+    /// Does a bounded amount of cleaning, if the log holds too much.
+    pub(super) fn clean(&mut self) {
+        let appended = self.log.appended() - self.cleaner.appended;
+        if !self.is_cleaning_due() {
+            self.cleaner.appended = self.log.appended();
+            return;
+        }
+        let mut budget = (appended * BYTES_PER_BYTE).max(QUANTUM_MIN);
+        while budget > 0 {
+            let Some(offset) = self.cleaner.offset else {
+                budget = budget.saturating_sub(LOOK_BYTES);
+                self.look_at_next_chunk();
+                continue;
+            };
+            budget = budget.saturating_sub(self.clean_record(offset));
+        }
+        self.selection.records_moved();
+        self.cleaner.appended = self.log.appended();
+    }
+
+    fn is_cleaning_due(&self) -> bool {
+        let (live, held) = (self.log.live(), self.log.held());
+        held > 2 * live + self.limits.garbage_bytes_min || has_many_small_chunks(&self.log)
+    }
+
+    fn look_at_next_chunk(&mut self) {
+        let bound = self.log.chunk_bound();
+        self.cleaner.chunk = if self.cleaner.chunk + 1 < bound { self.cleaner.chunk + 1 } else { 1.min(bound - 1) };
+        let Some(usage) = self.log.usage(self.cleaner.chunk) else { return };
+        let is_sparse = usage.live <= usage.used / 4 * 3;
+        let is_small = usage.used <= super::log::CHUNK_BYTES / 2 && has_many_small_chunks(&self.log);
+        self.cleaner.offset = (is_sparse || is_small).then_some(0);
+        self.cleaner.born = usage.born;
+    }
+
+    /// Moves the record at `offset` of the chunk if it is live. The bytes that it takes.
+    fn clean_record(&mut self, offset: usize) -> u64 {
+        let Some(at) = self.log.position_in(self.cleaner.chunk, self.cleaner.born, offset) else {
+            self.cleaner.offset = None;
+            return LOOK_BYTES;
+        };
+        let record = self.log.record(at);
+        let size = record.size();
+        self.cleaner.offset = Some(offset + size);
+        if !record.flags().is_put() {
+            return size as u64;
+        }
+        let (state, key, entry) = (record.state(), record.key(), record.entry());
+        let hash = key_hash(key);
+        let is_live = match state.checked_sub(1).map(|state| &self.states[state as usize]) {
+            None => Timer::from_record(key, entry).is_some_and(|timer| self.timers.is_live(timer, at)),
+            Some(Kept::Values(values)) => values.is_live(hash, at),
+            Some(Kept::Lists(lists)) => lists.is_live(hash, key, entry, at),
+            Some(Kept::Maps(maps)) => maps.is_live(hash, key, entry, at),
+            Some(Kept::Elsewhere) => false,
+        };
+        if !is_live {
+            return size as u64;
+        }
+        let new = self.log.copy_clean(at, &mut self.cleaner.scratch);
+        let record = self.log.record(new);
+        let (key, entry) = (record.key(), record.entry());
+        match state.checked_sub(1).map(|state| &mut self.states[state as usize]) {
+            None => {
+                let timer = Timer::from_record(key, entry).expect("it was found a moment ago");
+                self.timers.repoint(timer, new);
+            }
+            Some(Kept::Values(values)) => values.repoint(hash, at, new),
+            Some(Kept::Lists(lists)) => lists.repoint(hash, key, entry, new),
+            Some(Kept::Maps(maps)) => maps.repoint(hash, key, entry, new),
+            Some(Kept::Elsewhere) => {}
+        }
+        self.log.supersede(at);
+        // A live record costs a search and a copy.
+        size as u64 * 2
+    }
+}
+
+/// Whether so many chunks hold so little that small ones should be merged: one is closed at every barrier.
+fn has_many_small_chunks(log: &Log) -> bool {
+    let needed = log.held() / super::log::CHUNK_BYTES as u64;
+    log.chunk_count() as u64 > 4 * needed + SMALL_CHUNKS_MAX
+}

@@ -1,0 +1,199 @@
+//! The subtasks of one operator, with the checkpoint files that a manifest would name for each.
+
+use weir_operator::batch::{BytesColumn, Keys, OptionalColumn};
+use weir_operator::keyed_state::{Entries, EntryRange, Writes};
+use weir_operator::turn::{FiredTimers, TimeDomain, TimerChange};
+use weir_protocol::key_group::key_hash;
+use weir_protocol::time::Timestamp;
+
+use super::model::{Model, ModelTimer};
+use super::steps::Change;
+use super::{Backend, COUNT, HISTORY, LAST, Place, TABLE};
+use crate::state::StateLimits;
+use crate::state::file::{FileSlice, merge};
+
+/// All subtasks of an operator.
+pub(super) struct Fleet<B: Backend> {
+    subtasks: Vec<Subtask<B>>,
+    limits: StateLimits,
+}
+
+struct Subtask<B: Backend> {
+    place: Place,
+    state: B,
+    /// What would restore it, oldest first.
+    files: Vec<FileSlice>,
+    /// Segments behind the files that are still to be encoded: the background is slow.
+    frozen: Vec<B::Frozen>,
+}
+
+impl<B: Backend> Fleet<B> {
+    pub(super) fn new(limits: StateLimits) -> Self {
+        let place = Place::whole();
+        let subtask = Subtask { place, state: B::restore(place, &[], limits), files: Vec::new(), frozen: Vec::new() };
+        Self { subtasks: vec![subtask], limits }
+    }
+
+    /// Reads all, then commits one batch in two parts on each subtask, as after a failure that was split.
+    pub(super) fn batch(&mut self, keys: &[Vec<u8>], changes: &[Change], model: &Model) {
+        for subtask in &mut self.subtasks {
+            let own = subtask.keys(keys);
+            subtask.state.select(&encode(&own)).expect("keys can be selected");
+            subtask.check_values(&own, model);
+            for part in changes.chunks(changes.len().div_ceil(2)) {
+                let mut writes = Writes::default();
+                for change in part {
+                    if let Some(index) = own.iter().position(|key| *key == keys[change.key]) {
+                        change.stage(u32::try_from(index).expect("few keys"), &mut writes);
+                    }
+                }
+                subtask.state.commit(&writes).expect("these writes are allowed");
+            }
+        }
+    }
+
+    /// Registers or cancels timers.
+    pub(super) fn timers(&mut self, changes: &[(bool, ModelTimer)]) {
+        for subtask in &mut self.subtasks {
+            let own: Vec<_> = changes.iter().filter(|(_, timer)| subtask.place.owns(&timer.3)).collect();
+            let keys = encode(&own.iter().map(|(_, timer)| timer.3.clone()).collect::<Vec<_>>());
+            let changes = own.iter().zip(&keys.key_of).map(|((register, timer), &key)| TimerChange {
+                register: *register,
+                domain: timer.0,
+                key,
+                at: timer.1,
+                tag: timer.2,
+            });
+            subtask.state.apply_timers(&changes.collect::<Vec<_>>(), &keys);
+        }
+    }
+
+    /// Fires timers once on each subtask, if they are those that `model` says. Those that fired.
+    pub(super) fn fire(&mut self, model: &Model, domain: TimeDomain, up_to: Timestamp, max: usize) -> Vec<ModelTimer> {
+        let mut all = Vec::new();
+        for subtask in &mut self.subtasks {
+            let expected = model.due(domain, up_to, max, |key| subtask.place.owns(key));
+            let fired = subtask.state.due(domain, up_to, max);
+            assert_eq!(fired.as_ref().map(as_model).unwrap_or_default(), expected);
+            if let Some(fired) = fired {
+                subtask.state.complete(&fired);
+            }
+            all.extend(expected);
+        }
+        all
+    }
+
+    /// A barrier on all subtasks.
+    pub(super) fn freeze(&mut self) {
+        for subtask in &mut self.subtasks {
+            subtask.frozen.extend(subtask.state.freeze());
+        }
+    }
+
+    /// Rewrites some of a subtask's files as one.
+    pub(super) fn merge(&mut self, subtask: usize, first: usize, count: usize) {
+        let subtasks = self.subtasks.len();
+        let subtask = &mut self.subtasks[subtask % subtasks];
+        subtask.encode();
+        let first = first.min(subtask.files.len());
+        let last = (first + count).min(subtask.files.len());
+        if first < last {
+            let bytes = merge(&subtask.files[first..last], first == 0).expect("files that were just written verify");
+            subtask.files.splice(first..last, [FileSlice { bytes, key_groups: subtask.place.key_groups }]);
+        }
+    }
+
+    /// All subtasks die, and others, `parallelism` of them, restore what the files hold.
+    pub(super) fn crash(&mut self, parallelism: u32) {
+        self.subtasks.iter_mut().for_each(Subtask::encode);
+        let max = Place::whole().max;
+        let restored = (0..parallelism).map(|index| {
+            let place = Place { max, key_groups: max.range(index, parallelism) };
+            let files = self.subtasks.iter().flat_map(|old| &old.files);
+            let slices = files.map(|file| FileSlice {
+                bytes: file.bytes.clone(),
+                key_groups: file.key_groups.clip(place.key_groups),
+            });
+            let files: Vec<_> = slices.filter(|slice| !slice.key_groups.is_empty()).collect();
+            Subtask { place, state: B::restore(place, &files, self.limits), files, frozen: Vec::new() }
+        });
+        self.subtasks = restored.collect();
+    }
+
+    /// Compares everything with the model.
+    pub(super) fn check(&mut self, keys: &[Vec<u8>], model: &Model) {
+        for subtask in &mut self.subtasks {
+            let own = subtask.keys(keys);
+            subtask.state.select(&encode(&own)).expect("keys can be selected");
+            subtask.check_values(&own, model);
+            for (index, key) in (0..).zip(&own) {
+                subtask.check_list(index, key, model);
+                subtask.check_map(index, key, model);
+            }
+            let due = |domain| model.due(domain, Timestamp::MAX, 1, |key| subtask.place.owns(key));
+            let first = due(TimeDomain::ProcessingTime).first().map(|timer| timer.1);
+            assert_eq!(subtask.state.next_processing_time(), first);
+        }
+    }
+}
+
+impl<B: Backend> Subtask<B> {
+    fn keys(&self, keys: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        keys.iter().filter(|key| self.place.owns(key)).cloned().collect()
+    }
+
+    fn encode(&mut self) {
+        let key_groups = self.place.key_groups;
+        let encoded = self.frozen.iter().map(|frozen| FileSlice { bytes: B::encode(frozen), key_groups });
+        self.files.extend(encoded);
+        self.frozen.clear();
+    }
+
+    fn check_values(&mut self, keys: &[Vec<u8>], model: &Model) {
+        let indices: Vec<_> = (0..u32::try_from(keys.len()).expect("few keys")).rev().collect();
+        for state in [COUNT, LAST] {
+            let mut column = OptionalColumn::default();
+            self.state.values(state, &indices, &mut column).expect("a declared state can be read");
+            for (value, &index) in column.iter().zip(&indices) {
+                let expected = model.values.get(&(state.0, keys[index as usize].clone()));
+                assert_eq!(value, expected.map(Vec::as_slice), "{state:?} of {:?}", keys[index as usize]);
+            }
+        }
+    }
+
+    fn check_list(&mut self, index: u32, key: &[u8], model: &Model) {
+        let mut column = BytesColumn::default();
+        self.state.list(HISTORY, index, &mut column).expect("a declared state can be read");
+        let expected = model.lists.get(key).into_iter().flatten().map(Vec::as_slice);
+        assert!(column.iter().eq(expected), "list of {key:?}: {column:?}");
+    }
+
+    fn check_map(&mut self, index: u32, key: &[u8], model: &Model) {
+        let mut page = Entries::default();
+        let range = EntryRange { start: None, end: None, limit: usize::MAX };
+        self.state.scan(TABLE, index, range, &mut page).expect("a declared state can be read");
+        let expected = model.maps.get(key).into_iter().flatten();
+        let expected: Vec<_> = expected.map(|(entry, value)| (entry.as_slice(), value.as_slice())).collect();
+        let found: Vec<_> = page.entries.iter().zip(page.values.iter()).collect();
+        assert_eq!(found, expected, "map of {key:?}");
+        let mut column = OptionalColumn::default();
+        let wanted = vec![index; found.len()];
+        self.state.entries(TABLE, &wanted, &page.entries, &mut column).expect("a declared state can be read");
+        assert!(column.iter().eq(page.values.iter().map(Some)), "entries of {key:?}");
+    }
+}
+
+impl Place {
+    fn owns(&self, key: &[u8]) -> bool {
+        self.key_groups.contains(self.max.key_group(key_hash(key)))
+    }
+}
+
+fn encode(keys: &[Vec<u8>]) -> Keys {
+    Keys::encode(keys.iter().map(Vec::as_slice))
+}
+
+fn as_model(fired: &FiredTimers) -> Vec<ModelTimer> {
+    let timers = fired.keys.key_of.iter().zip(&fired.at).zip(&fired.tags);
+    timers.map(|((&key, &at), &tag)| (fired.domain, at, tag, fired.keys.distinct.get(key as usize).to_vec())).collect()
+}

@@ -1,0 +1,192 @@
+//! Random histories: batches, timers, barriers, rebases, crashes with or without another parallelism.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use weir_operator::keyed_state::Writes;
+use weir_operator::turn::TimeDomain;
+
+use super::fleet::Fleet;
+use super::model::{Model, ModelTimer};
+use super::{Backend, COUNT, HISTORY, LAST, TABLE};
+use crate::state::StateLimits;
+
+/// One write of a batch.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    /// Which of the history's keys.
+    pub(super) key: usize,
+    write: Write,
+}
+
+#[derive(Debug, Clone)]
+enum Write {
+    Set { is_count: bool, value: Option<Vec<u8>> },
+    Append(Vec<u8>),
+    ReplaceList(Vec<Vec<u8>>),
+    PutEntry(u8, Option<Vec<u8>>),
+    ClearMap,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Batch(Vec<Change>),
+    Timers(Vec<(bool, TimeDomain, usize, i64, u32)>),
+    Fire { domain: TimeDomain, up_to: i64, max: usize },
+    Freeze,
+    Merge { subtask: usize, first: usize, count: usize },
+    Crash { parallelism: u32 },
+}
+
+const KEYS: usize = 14;
+
+fn keys() -> Vec<Vec<u8>> {
+    (0..KEYS).map(|key| format!("key {key} {}", "long ".repeat(key % 4)).into_bytes()).chain([Vec::new()]).collect()
+}
+
+fn value() -> impl Strategy<Value = Vec<u8>> {
+    let length = prop_oneof![20 => 0_usize..40, 3 => 1000_usize..6000, 1 => 130_000_usize..300_000];
+    (any::<u8>(), length).prop_map(|(byte, length)| vec![byte; length])
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let write = prop_oneof![
+        4 => (any::<bool>(), prop::option::weighted(0.7, value()))
+            .prop_map(|(is_count, value)| Write::Set { is_count, value }),
+        2 => value().prop_map(Write::Append),
+        1 => prop::collection::vec(value(), 0..3).prop_map(Write::ReplaceList),
+        5 => (0_u8..6, prop::option::weighted(0.6, value())).prop_map(|(entry, value)| Write::PutEntry(entry, value)),
+        1 => Just(Write::ClearMap),
+    ];
+    (0..=KEYS, write).prop_map(|(key, write)| Change { key, write })
+}
+
+fn domain() -> impl Strategy<Value = TimeDomain> {
+    prop_oneof![Just(TimeDomain::EventTime), Just(TimeDomain::ProcessingTime)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let timer = (any::<bool>(), domain(), 0..=KEYS, -5_i64..20, 0_u32..2);
+    prop_oneof![
+        8 => prop::collection::vec(change(), 1..20).prop_map(Step::Batch),
+        3 => prop::collection::vec(timer, 1..12).prop_map(Step::Timers),
+        2 => (domain(), -5_i64..20, 1_usize..6).prop_map(|(domain, up_to, max)| Step::Fire { domain, up_to, max }),
+        5 => Just(Step::Freeze),
+        2 => (0_usize..4, 0_usize..4, 1_usize..5)
+            .prop_map(|(subtask, first, count)| Step::Merge { subtask, first, count }),
+        2 => (1_u32..=4).prop_map(|parallelism| Step::Crash { parallelism }),
+    ]
+}
+
+/// Whatever happens, a backend holds what the model holds; after a crash, what it held at the last barrier.
+pub(super) fn agrees_with_the_model<B: Backend>() {
+    let history = (0_u64..3000, prop::collection::vec(step(), 1..60));
+    let mut runner = TestRunner::new(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() });
+    let outcome = runner.run(&history, |(garbage_bytes_min, steps)| {
+        run::<B>(garbage_bytes_min, &steps);
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+fn run<B: Backend>(garbage_bytes_min: u64, steps: &[Step]) {
+    let keys = keys();
+    let mut fleet = Fleet::<B>::new(StateLimits { garbage_bytes_min, ..StateLimits::default() });
+    let mut model = Model::default();
+    let mut at_barrier = model.clone();
+    for step in steps {
+        match step {
+            Step::Batch(changes) => {
+                fleet.batch(&keys, changes, &model);
+                changes.iter().for_each(|change| change.apply(&keys[change.key], &mut model));
+            }
+            Step::Timers(timers) => {
+                let timers = timers
+                    .iter()
+                    .map(|&(register, domain, key, at, tag)| (register, (domain, at, tag, keys[key].clone())));
+                let timers: Vec<(bool, ModelTimer)> = timers.collect();
+                fleet.timers(&timers);
+                for (register, timer) in timers {
+                    if register {
+                        model.timers.insert(timer);
+                    } else {
+                        model.timers.remove(&timer);
+                    }
+                }
+            }
+            &Step::Fire { domain, up_to, max } => {
+                for timer in fleet.fire(&model, domain, up_to, max) {
+                    model.timers.remove(&timer);
+                }
+            }
+            Step::Freeze => {
+                fleet.freeze();
+                at_barrier = model.clone();
+            }
+            &Step::Merge { subtask, first, count } => fleet.merge(subtask, first, count),
+            &Step::Crash { parallelism } => {
+                fleet.crash(parallelism);
+                model = at_barrier.clone();
+            }
+        }
+        fleet.check(&keys, &model);
+    }
+}
+
+impl Change {
+    /// Adds it to a call's writes, as the import layer does.
+    pub(super) fn stage(&self, key: u32, writes: &mut Writes) {
+        match &self.write {
+            Write::Set { is_count, value } => {
+                let state = if *is_count { COUNT } else { LAST };
+                writes.value_writes_mut(state).set(key, value.as_deref());
+            }
+            Write::Append(value) => writes.list_write_mut(HISTORY, key).appended.push(value),
+            Write::ReplaceList(values) => {
+                let list = writes.list_write_mut(HISTORY, key);
+                list.replaced = true;
+                list.appended = values.iter().map(Vec::as_slice).collect();
+            }
+            Write::PutEntry(entry, value) => {
+                writes.map_write_mut(TABLE, key).entries.insert(entry_key(*entry), value.clone());
+            }
+            Write::ClearMap => {
+                let map = writes.map_write_mut(TABLE, key);
+                map.replaced = true;
+                map.entries.clear();
+            }
+        }
+    }
+
+    fn apply(&self, key: &[u8], model: &mut Model) {
+        match &self.write {
+            Write::Set { is_count, value } => {
+                let place = (if *is_count { COUNT } else { LAST }.0, key.to_vec());
+                match value {
+                    Some(value) => model.values.insert(place, value.clone()),
+                    None => model.values.remove(&place),
+                };
+            }
+            Write::Append(value) => model.lists.entry(key.to_vec()).or_default().push(value.clone()),
+            Write::ReplaceList(values) => {
+                model.lists.insert(key.to_vec(), values.clone());
+            }
+            Write::PutEntry(entry, value) => {
+                let map = model.maps.entry(key.to_vec()).or_default();
+                match value {
+                    Some(value) => map.insert(entry_key(*entry), value.clone()),
+                    None => map.remove(&entry_key(*entry)),
+                };
+            }
+            Write::ClearMap => {
+                model.maps.remove(key);
+            }
+        }
+    }
+}
+
+/// Entry 0 has the empty key.
+fn entry_key(entry: u8) -> Vec<u8> {
+    vec![entry; usize::from(entry)]
+}

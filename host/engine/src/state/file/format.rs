@@ -1,0 +1,112 @@
+//! Bytes to integers and back, for the layout that the parent module draws.
+
+use weir_operator::keyed_state::StateError;
+
+use super::corrupt;
+
+pub(super) const MAGIC: [u8; 8] = *b"weir.kst";
+pub(super) const END_MAGIC: [u8; 8] = *b"weir.end";
+pub(super) const VERSION: u16 = 1;
+pub(super) const HEAD_BYTES: usize = 16;
+pub(super) const TAIL_BYTES: usize = 20;
+/// Bytes of a run before its records.
+pub(super) const RUN_HEADER_BYTES: usize = 8;
+
+/// Appends a length and the bytes.
+pub(super) fn put_bytes(into: &mut Vec<u8>, bytes: &[u8]) {
+    let mut length = bytes.len();
+    while length >= 0x80 {
+        into.push(u8::try_from(length & 0x7f).expect("7 bits") | 0x80);
+        length >>= 7;
+    }
+    into.push(u8::try_from(length).expect("7 bits"));
+    into.extend_from_slice(bytes);
+}
+
+/// Appends a short text of the footer.
+pub(super) fn put_text(into: &mut Vec<u8>, text: &str) {
+    let length = u16::try_from(text.len()).expect("names and codecs were checked to be short");
+    into.extend_from_slice(&length.to_le_bytes());
+    into.extend_from_slice(text.as_bytes());
+}
+
+/// Takes integers off the front of a part of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parser<'a> {
+    rest: &'a [u8],
+    /// What the part is, for errors.
+    what: &'static str,
+}
+
+impl<'a> Parser<'a> {
+    pub(super) const fn new(rest: &'a [u8], what: &'static str) -> Self {
+        Self { rest, what }
+    }
+
+    fn ends_early(&self) -> StateError {
+        corrupt(format_args!("its {} ends too early", self.what))
+    }
+
+    pub(super) fn fixed<const N: usize>(&mut self) -> Result<[u8; N], StateError> {
+        let (fixed, rest) = self.rest.split_first_chunk::<N>().ok_or_else(|| self.ends_early())?;
+        self.rest = rest;
+        Ok(*fixed)
+    }
+
+    pub(super) fn u8(&mut self) -> Result<u8, StateError> {
+        self.fixed().map(u8::from_le_bytes)
+    }
+
+    pub(super) fn u16(&mut self) -> Result<u16, StateError> {
+        self.fixed().map(u16::from_le_bytes)
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, StateError> {
+        self.fixed().map(u32::from_le_bytes)
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, StateError> {
+        self.fixed().map(u64::from_le_bytes)
+    }
+
+    /// A length and so many bytes.
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], StateError> {
+        let mut length = 0_u64;
+        for shift in (0..35).step_by(7) {
+            let byte = self.u8()?;
+            length |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return self.take(length);
+            }
+        }
+        Err(corrupt(format_args!("its {} holds a length of more than 5 bytes", self.what)))
+    }
+
+    pub(super) fn text(&mut self) -> Result<String, StateError> {
+        let length = self.u16()?;
+        let bytes = self.take(length.into())?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| corrupt(format_args!("its {} holds a text not UTF-8", self.what)))
+    }
+
+    fn take(&mut self, length: u64) -> Result<&'a [u8], StateError> {
+        let length = usize::try_from(length).map_err(|_| self.ends_early())?;
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(|| self.ends_early())?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    pub(super) const fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(super) const fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    pub(super) fn end(&self) -> Result<(), StateError> {
+        if self.is_at_end() {
+            return Ok(());
+        }
+        Err(corrupt(format_args!("its {} has {} bytes too many", self.what, self.rest.len())))
+    }
+}

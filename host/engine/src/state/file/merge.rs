@@ -1,0 +1,222 @@
+//! Several files as one: the newest record of each key, in order.
+//!
+//! The one place that decides which record counts: a restore reads through it, a rebase writes through it.
+
+use std::cmp::Ordering;
+
+use bytes::Bytes;
+use weir_operator::keyed_state::StateError;
+use weir_protocol::Fault;
+use weir_protocol::key_group::{KeyGroup, KeyGroupRange, MaxParallelism};
+
+use super::reader::{Cursor, Reader};
+use super::{FileRecord, FileSlice, Header, RecordKind, StateRow, Writer};
+
+/// Merges files, oldest first, into one. A `complete` one is a base: `files` begin with the base before it or with the
+/// first file ever written, and what is gone leaves nothing; else what is gone stays a tombstone, since older files
+/// may hold it.
+///
+/// # Errors
+/// [`Fault::Corrupt`] where a file does not verify; [`Fault::Request`] where files are of different jobs or a state has
+/// two kinds.
+pub fn merge(files: &[FileSlice], complete: bool) -> Result<Bytes, StateError> {
+    let everything = KeyGroupRange { start: 0, end: u16::MAX };
+    let merge = Merge::open(files, everything)?;
+    let mut writer = Writer::new(Header { complete, ..merge.header.clone() });
+    merge.run(complete, |record| {
+        writer.push(&record);
+        Ok(())
+    })?;
+    Ok(writer.finish())
+}
+
+/// Files that are read as one.
+#[derive(Debug)]
+pub(in crate::state) struct Merge {
+    /// Of the merged file.
+    header: Header,
+    /// Newest first.
+    sources: Vec<Source>,
+    /// Indices of sources that are not at their end; a heap whose first has the least record.
+    heap: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Source {
+    cursor: Cursor,
+    /// For each row of the file, what it is in the merged one.
+    rows: Vec<MergedRow>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct MergedRow {
+    row: u16,
+    /// The same for all rows of one name.
+    rank: u16,
+}
+
+/// What the keys that were passed say of those that come.
+#[derive(Debug, Default)]
+struct Passed {
+    key: Option<(KeyGroup, u16)>,
+    key_bytes: Vec<u8>,
+    /// Whether a record of the key was passed already, and its entry.
+    entry: Option<Vec<u8>>,
+    /// The newest source with a clear for the key: what is older is hidden.
+    cleared_by: Option<usize>,
+}
+
+impl Merge {
+    /// Opens files, oldest first, for the key groups that lie both in `key_groups` and in their own slice.
+    pub(in crate::state) fn open(files: &[FileSlice], key_groups: KeyGroupRange) -> Result<Self, StateError> {
+        let readers = files.iter().rev().map(|file| Reader::open(file.bytes.clone()));
+        let readers = readers.collect::<Result<Vec<_>, _>>()?;
+        let max = common_max(&readers)?;
+        let rows = common_rows(&readers)?;
+        let slices = files.iter().rev().map(|file| file.key_groups.clip(key_groups));
+        let hull = slices.clone().filter(|slice| !slice.is_empty()).reduce(hull);
+        let sources = readers.into_iter().zip(slices).map(|(reader, slice)| Source {
+            rows: reader.header().rows.iter().map(|row| merged_row(&rows, row)).collect(),
+            cursor: Cursor::new(reader, slice),
+        });
+        let sources = sources.collect();
+        let key_groups = hull.unwrap_or(KeyGroupRange { start: 0, end: 0 });
+        let header = Header { max, key_groups, complete: false, rows };
+        Ok(Self { header, sources, heap: Vec::new() })
+    }
+
+    /// What a file with all this would say of itself.
+    pub(in crate::state) const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Visits the newest record of each key (and entry), in order; removals only if not `complete`.
+    pub(in crate::state) fn run(
+        mut self,
+        complete: bool,
+        mut visit: impl FnMut(FileRecord<'_>) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        for source in 0..self.sources.len() {
+            if self.sources[source].cursor.advance()? {
+                self.heap.push(source);
+            }
+        }
+        for place in (0..self.heap.len() / 2).rev() {
+            self.sift_down(place);
+        }
+        let mut passed = Passed::default();
+        while let Some(&first) = self.heap.first() {
+            let source = &self.sources[first];
+            let record = source.cursor.record();
+            let merged = source.rows[usize::from(record.row)];
+            let is_removal = record.kind != RecordKind::Put;
+            if passed.admits(first, merged.rank, &record) && !(complete && is_removal) {
+                visit(FileRecord { row: merged.row, ..record })?;
+            }
+            if !self.sources[first].cursor.advance()? {
+                self.heap.swap_remove(0);
+            }
+            self.sift_down(0);
+        }
+        Ok(())
+    }
+
+    fn sift_down(&mut self, mut place: usize) {
+        loop {
+            let children = 2 * place + 1..(2 * place + 3).min(self.heap.len());
+            let least = children.min_by(|&a, &b| self.order(self.heap[a], self.heap[b]));
+            match least {
+                Some(child) if self.order(self.heap[child], self.heap[place]).is_lt() => {
+                    self.heap.swap(child, place);
+                    place = child;
+                }
+                Some(_) | None => return,
+            }
+        }
+    }
+
+    /// By key and entry, clears first; of the same, the newest source first.
+    fn order(&self, a: usize, b: usize) -> Ordering {
+        let (source_a, source_b) = (&self.sources[a], &self.sources[b]);
+        let (record_a, record_b) = (source_a.cursor.record(), source_b.cursor.record());
+        let rank = |source: &Source, record: &FileRecord<'_>| source.rows[usize::from(record.row)].rank;
+        let is_entry = |record: &FileRecord<'_>| record.kind != RecordKind::Clear;
+        record_a
+            .group
+            .cmp(&record_b.group)
+            .then_with(|| rank(source_a, &record_a).cmp(&rank(source_b, &record_b)))
+            .then_with(|| record_a.key.cmp(record_b.key))
+            .then_with(|| is_entry(&record_a).cmp(&is_entry(&record_b)))
+            .then_with(|| record_a.entry.cmp(record_b.entry))
+            .then(a.cmp(&b))
+    }
+}
+
+impl Passed {
+    /// Whether a record, which comes in order, is the one that counts.
+    fn admits(&mut self, source: usize, rank: u16, record: &FileRecord<'_>) -> bool {
+        if self.key != Some((record.group, rank)) || self.key_bytes != record.key {
+            self.key = Some((record.group, rank));
+            self.key_bytes.clear();
+            self.key_bytes.extend_from_slice(record.key);
+            self.entry = None;
+            self.cleared_by = None;
+        }
+        if record.kind == RecordKind::Clear {
+            return self.cleared_by.replace(self.cleared_by.unwrap_or(source)).is_none();
+        }
+        let is_hidden = self.cleared_by.is_some_and(|clear| source > clear);
+        if is_hidden || self.entry.as_deref() == Some(record.entry) {
+            return false;
+        }
+        let entry = self.entry.get_or_insert_default();
+        entry.clear();
+        entry.extend_from_slice(record.entry);
+        true
+    }
+}
+
+fn hull(a: KeyGroupRange, b: KeyGroupRange) -> KeyGroupRange {
+    KeyGroupRange { start: a.start.min(b.start), end: a.end.max(b.end) }
+}
+
+fn common_max(readers: &[Reader]) -> Result<MaxParallelism, StateError> {
+    let mut maxima = readers.iter().map(|reader| reader.header().max);
+    let first = maxima.next().unwrap_or_default();
+    match maxima.find(|&max| max != first) {
+        None => Ok(first),
+        Some(other) => Err(request(format!(
+            "checkpoint files of one operator were written with maximum parallelism {} and {}; it never changes for a \
+             job, so these are not of one job",
+            first.get(),
+            other.get()
+        ))),
+    }
+}
+
+/// All rows that occur, sorted; no name with two kinds.
+fn common_rows(readers: &[Reader]) -> Result<Vec<StateRow>, StateError> {
+    let mut rows: Vec<_> = readers.iter().flat_map(|reader| &reader.header().rows).cloned().collect();
+    rows.sort();
+    rows.dedup();
+    for pair in rows.windows(2) {
+        if pair[0].rank() == pair[1].rank() && pair[0].kind != pair[1].kind {
+            let (name, one, other) = (&pair[0].name, pair[0].kind.name(), pair[1].kind.name());
+            return Err(request(format!(
+                "state `{name}` is {one} in one checkpoint file and {other} in another; a state keeps its kind"
+            )));
+        }
+    }
+    Ok(rows)
+}
+
+fn merged_row(rows: &[StateRow], row: &StateRow) -> MergedRow {
+    let number = |at: usize| u16::try_from(at).expect("there are at most 1,024 states of few versions");
+    let place = rows.binary_search(row).expect("the merged rows hold every file's");
+    let rank = rows.iter().position(|other| other.rank() == row.rank()).expect("its own row has its rank");
+    MergedRow { row: number(place), rank: number(rank) }
+}
+
+const fn request(message: String) -> StateError {
+    StateError { fault: Fault::Request, message }
+}

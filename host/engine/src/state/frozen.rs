@@ -1,0 +1,173 @@
+//! A closed segment on its way to a checkpoint file.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use weir_operator::keyed_state::StateError;
+use weir_protocol::Fault;
+use weir_protocol::description::StateDescription;
+use weir_protocol::key_group::{KeyGroup, KeyGroupRange, MaxParallelism, key_hash};
+
+use super::file::{FileRecord, Header, RecordKind, RowKind, StateRow, Writer};
+use super::record::{Flags, Record};
+
+/// How the states of a subtask are named in files, and which keys it owns.
+#[derive(Debug)]
+pub(super) struct Naming {
+    header: Header,
+    /// By the record's state (0: timers): its row. Some are never used: their state is not keyed.
+    rows: Vec<u16>,
+}
+
+impl Naming {
+    pub(super) fn new(
+        states: &[StateDescription],
+        max: MaxParallelism,
+        key_groups: KeyGroupRange,
+    ) -> Result<Self, StateError> {
+        let named: Vec<_> = states.iter().map(row).collect();
+        let mut rows: Vec<_> = named.iter().flatten().cloned().chain([StateRow::timers()]).collect();
+        rows.sort();
+        if let Some(pair) = rows.windows(2).find(|pair| pair[0].rank() == pair[1].rank()) {
+            let message = format!("two states have the name `{}`; give one of them another", pair[0].name);
+            return Err(StateError { fault: Fault::Request, message });
+        }
+        if let Some(row) = rows.iter().find(|row| row.name.len().max(row.codec.len()) > usize::from(u16::MAX)) {
+            let message = format!("the name or codec of state `{:.64}` is longer than 65,535 bytes", row.name);
+            return Err(StateError { fault: Fault::Request, message });
+        }
+        let place = |row: &StateRow| {
+            let place = rows.binary_search(row).expect("every named row is among the rows");
+            u16::try_from(place).expect("there are at most STATES_MAX states")
+        };
+        let by_state = named.iter().map(|row| row.as_ref().map_or(u16::MAX, place));
+        let by_state = std::iter::once(place(&StateRow::timers())).chain(by_state).collect();
+        Ok(Self { header: Header { max, key_groups, complete: false, rows }, rows: by_state })
+    }
+
+    pub(super) const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The record's state for a row of a file; `None`: it is not declared (any more).
+    pub(super) fn state_of(&self, row: &StateRow) -> Result<Option<u16>, StateError> {
+        let Some(place) = self.header.rows.iter().position(|own| own.rank() == row.rank()) else { return Ok(None) };
+        let own = &self.header.rows[place];
+        if own.kind != row.kind {
+            let message = format!(
+                "state `{}` is declared as {}, but the checkpoint holds it as {}; give the new state another name",
+                row.name,
+                own.kind.name(),
+                row.kind.name()
+            );
+            return Err(StateError { fault: Fault::Request, message });
+        }
+        let state = self.rows.iter().position(|&row| usize::from(row) == place).expect("every row is of a state");
+        Ok(Some(u16::try_from(state).expect("there are at most STATES_MAX states")))
+    }
+
+    /// Whether a key with this hash belongs to the subtask.
+    pub(super) fn owns(&self, hash: u64) -> bool {
+        self.header.key_groups.contains(self.header.max.key_group(hash))
+    }
+}
+
+fn row(state: &StateDescription) -> Option<StateRow> {
+    let kind = RowKind::of(state.kind)?;
+    Some(StateRow { kind, name: state.name.clone(), version: state.version, codec: state.codec.clone() })
+}
+
+/// What one epoch wrote: immutable, and free of the task that wrote it.
+#[derive(Debug, Clone)]
+pub struct FrozenSegment {
+    chunks: Vec<Arc<Vec<u8>>>,
+    naming: Arc<Naming>,
+}
+
+/// A record, with what sorts it.
+struct Sorted<'a> {
+    group: KeyGroup,
+    row: u16,
+    /// The first bytes of the key, so that most comparisons need not look at the record.
+    prefix: u64,
+    record: Record<'a>,
+}
+
+impl FrozenSegment {
+    pub(super) const fn new(chunks: Vec<Arc<Vec<u8>>>, naming: Arc<Naming>) -> Self {
+        Self { chunks, naming }
+    }
+
+    /// The bytes that it keeps in memory.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.capacity() as u64).sum()
+    }
+
+    /// The segment as a checkpoint file. Takes about a microsecond a record: not for a thread that must not block.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut records = self.sorted();
+        // What a later record says of the same key and entry is what counts; sorting is stable.
+        records.sort_by(Sorted::cmp);
+        let mut writer = Writer::new(self.naming.header().clone());
+        for (at, sorted) in records.iter().enumerate() {
+            let is_superseded = records.get(at + 1).is_some_and(|next| sorted.cmp(next).is_eq());
+            if !is_superseded {
+                writer.push(&sorted.file_record());
+            }
+        }
+        writer.finish()
+    }
+
+    fn sorted(&self) -> Vec<Sorted<'_>> {
+        let max = self.naming.header().max;
+        let mut sorted = Vec::new();
+        for chunk in &self.chunks {
+            let mut at = 0;
+            while at < chunk.len() {
+                let record = Record::at(&chunk[at..]);
+                at += record.size();
+                if record.flags().is_dead() {
+                    continue;
+                }
+                let (group, prefix) = (max.key_group(key_hash(record.key())), prefix(record.key()));
+                let row = self.naming.rows[usize::from(record.state())];
+                sorted.push(Sorted { group, row, prefix, record });
+            }
+        }
+        sorted
+    }
+}
+
+impl Sorted<'_> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let order = (self.group, self.row, self.prefix).cmp(&(other.group, other.row, other.prefix));
+        let is_entry = |sorted: &Self| !sorted.record.flags().has(Flags::CLEAR);
+        order
+            .then_with(|| self.record.key().cmp(other.record.key()))
+            .then_with(|| is_entry(self).cmp(&is_entry(other)))
+            .then_with(|| self.record.entry().cmp(other.record.entry()))
+    }
+
+    fn file_record(&self) -> FileRecord<'_> {
+        let flags = self.record.flags();
+        let kind = if flags.has(Flags::CLEAR) {
+            RecordKind::Clear
+        } else if flags.has(Flags::TOMBSTONE) {
+            RecordKind::Tombstone
+        } else {
+            RecordKind::Put
+        };
+        let (key, entry, value) = (self.record.key(), self.record.entry(), self.record.value());
+        FileRecord { group: self.group, row: self.row, kind, key, entry, value }
+    }
+}
+
+/// The first 8 bytes of a key, as a number that sorts as they do; missing ones are zero.
+fn prefix(key: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let length = key.len().min(8);
+    bytes[..length].copy_from_slice(&key[..length]);
+    u64::from_be_bytes(bytes)
+}

@@ -1,0 +1,99 @@
+//! What is resident for each key of a list or map state: where its elements are.
+//!
+//! Receives keys with their hashes; guarantees that a number stays valid until its head is taken away, and that growth
+//! moves no head (they lie in rows of fixed size). Does not own the elements: those are records of the log.
+
+use super::index::Index;
+
+const ROW: usize = 256;
+
+/// The heads of one state, by number (from 1) and by key.
+#[derive(Debug)]
+pub(super) struct Heads<C> {
+    index: Index,
+    rows: Vec<Vec<Option<Head<C>>>>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Head<C> {
+    key: Box<[u8]>,
+    content: C,
+}
+
+impl<C> Default for Heads<C> {
+    fn default() -> Self {
+        Self { index: Index::default(), rows: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<C: Default> Heads<C> {
+    /// The number of a key's head.
+    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        self.index.find(hash, |number| *self.head(number).key == *key)
+    }
+
+    /// What a key has.
+    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&C> {
+        self.find(hash, key).map(|number| &self.head(number).content)
+    }
+
+    /// What a key has.
+    pub(super) fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut C> {
+        self.find(hash, key).map(|number| self.content_mut(number))
+    }
+
+    /// The number of a key's head, which is made if there is none.
+    pub(super) fn find_or_insert(&mut self, hash: u64, key: &[u8]) -> u32 {
+        if let Some(number) = self.find(hash, key) {
+            return number;
+        }
+        let head = Head { key: key.into(), content: C::default() };
+        let number = self.free.pop().unwrap_or_else(|| self.next_number());
+        let (row, place) = place(number);
+        if place == self.rows[row].len() {
+            self.rows[row].push(Some(head));
+        } else {
+            self.rows[row][place] = Some(head);
+        }
+        self.index.insert(hash, number);
+        number
+    }
+
+    fn next_number(&mut self) -> u32 {
+        if self.rows.last().is_none_or(|row| row.len() == ROW) {
+            self.rows.push(Vec::new());
+        }
+        let place = self.rows.last().expect("a row was just made").len();
+        u32::try_from((self.rows.len() - 1) * ROW + place + 1).expect("fewer heads than records, which 32 bits count")
+    }
+
+    /// What the head with this number holds.
+    pub(super) fn content_mut(&mut self, number: u32) -> &mut C {
+        let (row, place) = place(number);
+        &mut self.rows[row][place].as_mut().expect("numbers come from `find`").content
+    }
+
+    /// Takes a head away.
+    pub(super) fn remove(&mut self, hash: u64, number: u32) {
+        let (row, place) = place(number);
+        self.rows[row][place] = None;
+        self.index.remove(hash, number);
+        self.free.push(number);
+    }
+
+    /// Roughly the bytes held, what the contents themselves point to not counted.
+    pub(super) fn bytes(&self) -> u64 {
+        self.index.bytes() + (self.rows.len() * ROW * size_of::<Head<C>>()) as u64
+    }
+
+    fn head(&self, number: u32) -> &Head<C> {
+        let (row, place) = place(number);
+        self.rows[row][place].as_ref().expect("the index holds numbers of heads only")
+    }
+}
+
+const fn place(number: u32) -> (usize, usize) {
+    let number = number as usize - 1;
+    (number / ROW, number % ROW)
+}

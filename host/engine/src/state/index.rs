@@ -1,0 +1,326 @@
+//! From a hash to a position: linear probing over `hash32 | position32`, in tables that split.
+//!
+//! Receives hashes and positions; guarantees that no operation moves more than one table's slots, so that growth never
+//! makes a pause: a table doubles up to [`TABLE_SLOTS_MAX`], then splits in two by the next bit of the hash, and a
+//! directory of the hash's upper bits finds it (extendible hashing). Does not see keys: callers compare them.
+//!
+//! Of the hash's upper 32 bits the uppermost choose the table and the lowest the slot, so a split needs no key.
+
+/// The most slots of a table: 64 KiB, which a split redistributes in some tens of microseconds.
+const TABLE_SLOTS_MAX: usize = 1 << 13;
+const TABLE_SLOTS_MIN: usize = 1 << 4;
+/// Beyond this the directory grows no further and tables double instead.
+const DEPTH_MAX: u32 = 18;
+
+/// Positions by hash.
+#[derive(Debug)]
+pub(super) struct Index {
+    /// The table of each value of the hash's upper `depth` bits.
+    directory: Vec<u32>,
+    depth: u32,
+    tables: Vec<Table>,
+    len: usize,
+    /// Of all tables together.
+    slots: usize,
+}
+
+#[derive(Debug)]
+struct Table {
+    /// A power of two; 0: empty.
+    slots: Vec<u64>,
+    used: usize,
+    /// How many upper bits all hashes of this table share.
+    depth: u32,
+}
+
+/// The bits of a hash that the index uses.
+#[inline]
+const fn upper(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+const fn slot(hash: u32, position: u32) -> u64 {
+    (hash as u64) << 32 | position as u64
+}
+
+#[inline]
+const fn hash_of(slot: u64) -> u32 {
+    (slot >> 32) as u32
+}
+
+#[inline]
+const fn position_of(slot: u64) -> u32 {
+    (slot & 0xffff_ffff) as u32
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self {
+            directory: vec![0],
+            depth: 0,
+            tables: vec![Table::new(TABLE_SLOTS_MIN, 0)],
+            len: 0,
+            slots: TABLE_SLOTS_MIN,
+        }
+    }
+}
+
+impl Index {
+    /// The number of positions.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The bytes that it holds.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.slots * 8 + self.directory.len() * 4 + self.tables.len() * size_of::<Table>()) as u64
+    }
+
+    #[inline]
+    fn table_number(&self, hash: u32) -> usize {
+        self.directory[((u64::from(hash) << self.depth) >> 32) as usize] as usize
+    }
+
+    /// The first position whose hash is the same and that `is_it`.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let hash = upper(hash);
+        self.tables[self.table_number(hash)].find(hash, is_it)
+    }
+
+    /// The slot at which a search for `hash` begins; reading it early brings it into the cache.
+    #[inline]
+    pub(super) fn first_slot(&self, hash: u64) -> u64 {
+        let hash = upper(hash);
+        let table = &self.tables[self.table_number(hash)];
+        table.slots[table.home(hash)]
+    }
+
+    /// The position in a slot if its hash is the same.
+    #[inline]
+    pub(super) const fn candidate(slot: u64, hash: u64) -> Option<u32> {
+        if slot != 0 && hash_of(slot) == upper(hash) { Some(position_of(slot)) } else { None }
+    }
+
+    /// Adds a position whose key is not there yet.
+    pub(super) fn insert(&mut self, hash: u64, position: u32) {
+        let hash = upper(hash);
+        let mut number = self.table_number(hash);
+        while self.tables[number].is_full() {
+            self.grow(number, hash);
+            number = self.table_number(hash);
+        }
+        self.tables[number].insert(slot(hash, position));
+        self.len += 1;
+    }
+
+    /// Puts `new` where `old` is. Whether `old` was there.
+    #[inline]
+    pub(super) fn replace(&mut self, hash: u64, old: u32, new: u32) -> bool {
+        let hash = upper(hash);
+        let number = self.table_number(hash);
+        let table = &mut self.tables[number];
+        let Some(at) = table.slot_of(slot(hash, old)) else { return false };
+        table.slots[at] = slot(hash, new);
+        true
+    }
+
+    /// Whether a position is there.
+    pub(super) fn contains(&self, hash: u64, position: u32) -> bool {
+        let hash = upper(hash);
+        self.tables[self.table_number(hash)].slot_of(slot(hash, position)).is_some()
+    }
+
+    /// Takes a position away. Whether it was there.
+    pub(super) fn remove(&mut self, hash: u64, position: u32) -> bool {
+        let hash = upper(hash);
+        let number = self.table_number(hash);
+        let table = &mut self.tables[number];
+        let Some(at) = table.slot_of(slot(hash, position)) else { return false };
+        table.remove(at);
+        self.len -= 1;
+        true
+    }
+
+    fn grow(&mut self, number: usize, hash: u32) {
+        let table = &self.tables[number];
+        if table.slots.len() < TABLE_SLOTS_MAX || table.depth >= DEPTH_MAX {
+            self.slots += table.slots.len();
+            self.tables[number] = table.doubled();
+            return;
+        }
+        let depth = table.depth;
+        if depth == self.depth {
+            self.directory = self.directory.iter().flat_map(|&table| [table, table]).collect();
+            self.depth += 1;
+        }
+        let table = &self.tables[number];
+        let (lower, upper) = table.split();
+        self.slots += upper.slots.len();
+        self.tables[number] = lower;
+        self.tables.push(upper);
+        let new = u32::try_from(self.tables.len() - 1).expect("there are at most 2^DEPTH_MAX tables");
+        let shared = (u64::from(hash) << depth) >> 32;
+        let width = 1_usize << (self.depth - depth);
+        let first = usize::try_from(shared).expect("a directory index fits") * width;
+        self.directory[first + width / 2..first + width].fill(new);
+    }
+}
+
+impl Table {
+    fn new(slots: usize, depth: u32) -> Self {
+        Self { slots: vec![0; slots], used: 0, depth }
+    }
+
+    #[inline]
+    const fn mask(&self) -> usize {
+        self.slots.len() - 1
+    }
+
+    #[inline]
+    const fn home(&self, hash: u32) -> usize {
+        hash as usize & self.mask()
+    }
+
+    const fn is_full(&self) -> bool {
+        self.used >= self.slots.len() / 4 * 3
+    }
+
+    #[inline]
+    fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let mut at = self.home(hash);
+        loop {
+            let slot = self.slots[at];
+            if slot == 0 {
+                return None;
+            }
+            if hash_of(slot) == hash && is_it(position_of(slot)) {
+                return Some(position_of(slot));
+            }
+            at = (at + 1) & self.mask();
+        }
+    }
+
+    #[inline]
+    fn slot_of(&self, wanted: u64) -> Option<usize> {
+        let mut at = self.home(hash_of(wanted));
+        loop {
+            let slot = self.slots[at];
+            if slot == wanted {
+                return Some(at);
+            }
+            if slot == 0 {
+                return None;
+            }
+            at = (at + 1) & self.mask();
+        }
+    }
+
+    fn insert(&mut self, slot: u64) {
+        let mut at = self.home(hash_of(slot));
+        while self.slots[at] != 0 {
+            at = (at + 1) & self.mask();
+        }
+        self.slots[at] = slot;
+        self.used += 1;
+    }
+
+    /// Empties a slot and moves back what had to pass it, so that no search ends too early.
+    fn remove(&mut self, mut gap: usize) {
+        let mut at = gap;
+        loop {
+            at = (at + 1) & self.mask();
+            let slot = self.slots[at];
+            if slot == 0 {
+                break;
+            }
+            let wanted = at.wrapping_sub(self.home(hash_of(slot))) & self.mask();
+            let to_gap = at.wrapping_sub(gap) & self.mask();
+            if wanted >= to_gap {
+                self.slots[gap] = slot;
+                gap = at;
+            }
+        }
+        self.slots[gap] = 0;
+        self.used -= 1;
+    }
+
+    fn doubled(&self) -> Self {
+        let mut table = Self::new(self.slots.len() * 2, self.depth);
+        for &slot in self.slots.iter().filter(|&&slot| slot != 0) {
+            table.insert(slot);
+        }
+        table
+    }
+
+    /// Two tables: of the hashes whose next bit is 0, and of those whose next bit is 1.
+    fn split(&self) -> (Self, Self) {
+        let mut halves = (Self::new(self.slots.len(), self.depth + 1), Self::new(self.slots.len(), self.depth + 1));
+        for &slot in self.slots.iter().filter(|&&slot| slot != 0) {
+            let half = if slot << self.depth >> 63 == 0 { &mut halves.0 } else { &mut halves.1 };
+            half.insert(slot);
+        }
+        halves
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// Few distinct hashes, so that chains of equal ones and removals within them occur.
+        #[test]
+        fn finds_exactly_what_was_put_in(steps in prop::collection::vec((0_u64..40, 1_u32..200, any::<bool>()), 1..400)) {
+            let mut index = Index::default();
+            let mut model: BTreeMap<u32, u64> = BTreeMap::new();
+            for (hash, position, is_insert) in steps {
+                let hash = hash << 32;
+                match model.get(&position).copied() {
+                    None if is_insert => {
+                        index.insert(hash, position);
+                        model.insert(position, hash);
+                    }
+                    Some(hash) if !is_insert => {
+                        prop_assert!(index.remove(hash, position));
+                        model.remove(&position);
+                    }
+                    Some(_) | None => prop_assert_eq!(index.contains(hash, position), model.get(&position) == Some(&hash)),
+                }
+                prop_assert_eq!(index.len(), model.len());
+            }
+            for (&position, &hash) in &model {
+                prop_assert_eq!(index.find(hash, |found| found == position), Some(position));
+            }
+        }
+    }
+
+    #[test]
+    fn tables_split_and_lose_nothing() {
+        let mut index = Index::default();
+        let hash = |i: u32| weir_protocol::key_group::key_hash(&i.to_le_bytes());
+        for i in 1..=100_000 {
+            index.insert(hash(i), i);
+        }
+        assert!(index.tables.len() > 8 && index.tables.iter().all(|table| table.slots.len() <= TABLE_SLOTS_MAX));
+        for i in 1..=100_000 {
+            assert!(index.replace(hash(i), i, i + 1_000_000));
+            assert_eq!(index.find(hash(i), |found| found == i + 1_000_000), Some(i + 1_000_000));
+        }
+    }
+
+    #[test]
+    fn hashes_that_no_bit_tells_apart_still_fit() {
+        let mut index = Index::default();
+        for i in 1..=20_000 {
+            index.insert(u64::from(i % 2) << 63, i);
+        }
+        assert!((1..=20_000).step_by(997).all(|i| index.contains(u64::from(i % 2) << 63, i)));
+    }
+}

@@ -1,0 +1,400 @@
+//! The log: records in chunks, chunks in segments.
+//!
+//! Receives records; guarantees that a record of a closed segment never changes, so that the background can read it
+//! while the task goes on, and that a chunk is given back as soon as its last live record is superseded. Does not
+//! know which record is live: the indexes do, and tell it with [`Log::supersede`].
+//!
+//! A chunk is *open* (it belongs to the segment of the epoch that runs; its records may be overwritten in place),
+//! *closed* (immutable, shared with a frozen segment) or *clean* (filled by the cleaner or a restore with records that
+//! a checkpoint file holds already: never part of a segment, never overwritten).
+
+use std::sync::Arc;
+
+use super::record::{self, Flags, Parts, Record};
+
+/// The most that a chunk holds, but for one that holds a single larger record. With [`OFFSET_BITS`], 2^17 chunks give
+/// a log of at most 32 GiB.
+pub(super) const CHUNK_BYTES: usize = 1 << 18;
+/// What the first chunk of a segment begins with, so that the state of an idle job is small.
+const CHUNK_BYTES_MIN: usize = 1 << 12;
+const OFFSET_BITS: u32 = CHUNK_BYTES.trailing_zeros() - 3;
+/// How many chunks there can be; chunk 0 is never used, so that no position is 0.
+const CHUNKS_MAX: usize = 1 << (32 - OFFSET_BITS);
+
+/// Where a record is: chunk and offset in units of 8 bytes. Never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position(pub(super) u32);
+
+impl Position {
+    fn new(chunk: u32, offset: usize) -> Self {
+        Self(chunk << OFFSET_BITS | u32::try_from(offset / 8).expect("an offset is smaller than a chunk"))
+    }
+
+    #[inline]
+    const fn chunk(self) -> usize {
+        (self.0 >> OFFSET_BITS) as usize
+    }
+
+    #[inline]
+    const fn offset(self) -> usize {
+        (self.0 & ((1 << OFFSET_BITS) - 1)) as usize * 8
+    }
+}
+
+#[derive(Debug)]
+enum Content {
+    Free,
+    Open(Vec<u8>),
+    Closed(Arc<Vec<u8>>),
+    Clean(Vec<u8>),
+}
+
+#[derive(Debug)]
+struct Chunk {
+    content: Content,
+    /// Bytes of live records.
+    live: usize,
+    /// While it is open: records that are not dead.
+    records: usize,
+    /// How many chunks were made before this one.
+    born: u64,
+}
+
+impl Chunk {
+    #[inline]
+    fn bytes(&self) -> &Vec<u8> {
+        match &self.content {
+            Content::Open(bytes) | Content::Clean(bytes) => bytes,
+            Content::Closed(bytes) => bytes,
+            Content::Free => unreachable!("no index points into a chunk that was given back"),
+        }
+    }
+}
+
+/// Which part of the log a record is appended to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The segment of the epoch that runs.
+    Open,
+    /// Beside all segments: a checkpoint file holds the record already.
+    Clean,
+}
+
+/// What a look at a chunk found, for the cleaner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Usage {
+    /// Bytes of live records.
+    pub(super) live: usize,
+    /// Bytes of all records.
+    pub(super) used: usize,
+    /// Another one for each chunk, though numbers are used again.
+    pub(super) born: u64,
+}
+
+/// The log of one subtask.
+#[derive(Debug)]
+pub(super) struct Log {
+    /// By number; chunk 0 is never used.
+    chunks: Vec<Chunk>,
+    free: Vec<u32>,
+    /// The chunks of the open segment, oldest first.
+    open: Vec<u32>,
+    /// The chunk that clean records are appended to; 0: none.
+    clean: u32,
+    /// Records of the open segment that are not dead.
+    open_records: u64,
+    live: u64,
+    held: u64,
+    appended: u64,
+    born: u64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        let never_used = Chunk { content: Content::Free, live: 0, records: 0, born: 0 };
+        Self {
+            chunks: vec![never_used],
+            free: Vec::new(),
+            open: Vec::new(),
+            clean: 0,
+            open_records: 0,
+            live: 0,
+            held: 0,
+            appended: 0,
+            born: 0,
+        }
+    }
+}
+
+impl Log {
+    /// The record at a position that an index holds.
+    #[inline]
+    pub(super) fn record(&self, at: Position) -> Record<'_> {
+        Record::at(&self.chunks[at.chunk()].bytes()[at.offset()..])
+    }
+
+    /// Appends a record. One that holds a value is live.
+    pub(super) fn append(&mut self, part: Part, record: &Parts<'_>) -> Position {
+        let size = record.size();
+        let chunk = self.chunk_with_room(part, size);
+        let Chunk { content: Content::Open(bytes) | Content::Clean(bytes), live, records, .. } =
+            &mut self.chunks[chunk as usize]
+        else {
+            unreachable!("a chunk that is appended to is open or clean")
+        };
+        let at = Position::new(chunk, bytes.len());
+        record.write(bytes);
+        if record.flags.is_put() {
+            *live += size;
+            self.live += size as u64;
+        }
+        *records += 1;
+        if part == Part::Open {
+            self.open_records += 1;
+        }
+        self.appended += size as u64;
+        at
+    }
+
+    fn chunk_with_room(&mut self, part: Part, size: usize) -> u32 {
+        let current = match part {
+            Part::Open => self.open.last().copied().unwrap_or(0),
+            Part::Clean => self.clean,
+        };
+        if current != 0 {
+            let (Content::Open(bytes) | Content::Clean(bytes)) = &mut self.chunks[current as usize].content else {
+                unreachable!("a chunk that is appended to is open or clean")
+            };
+            if bytes.len() + size <= bytes.capacity() && bytes.len() + size <= CHUNK_BYTES {
+                return current;
+            }
+            if bytes.len() + size <= CHUNK_BYTES {
+                let before = bytes.capacity();
+                let room = (before * 2).clamp(bytes.len() + size, CHUNK_BYTES);
+                bytes.reserve_exact(room - bytes.len());
+                self.held += (bytes.capacity() - before) as u64;
+                return current;
+            }
+        }
+        self.begin_chunk(part, size, current)
+    }
+
+    fn begin_chunk(&mut self, part: Part, size: usize, full: u32) -> u32 {
+        let room = if full == 0 { CHUNK_BYTES_MIN } else { CHUNK_BYTES };
+        let bytes = Vec::with_capacity(room.max(size));
+        self.held += bytes.capacity() as u64;
+        let content = match part {
+            Part::Open => Content::Open(bytes),
+            Part::Clean => Content::Clean(bytes),
+        };
+        self.born += 1;
+        let chunk = Chunk { content, live: 0, records: 0, born: self.born };
+        let number = if let Some(number) = self.free.pop() {
+            self.chunks[number as usize] = chunk;
+            number
+        } else {
+            self.chunks.push(chunk);
+            u32::try_from(self.chunks.len() - 1).expect("room was checked before the write")
+        };
+        match part {
+            Part::Open => self.open.push(number),
+            Part::Clean => self.clean = number,
+        }
+        if part == Part::Clean && full != 0 {
+            self.give_back_if_dead(full as usize);
+        }
+        number
+    }
+
+    /// Replaces the value of a record if it is in the open segment and has room.
+    #[inline]
+    pub(super) fn overwrite(&mut self, at: Position, value: &[u8]) -> bool {
+        match &mut self.chunks[at.chunk()].content {
+            Content::Open(bytes) => record::overwrite(&mut bytes[at.offset()..], value),
+            Content::Free | Content::Closed(_) | Content::Clean(_) => false,
+        }
+    }
+
+    /// Whether a record was born in the epoch that runs, so that no file holds its key.
+    pub(super) fn is_fresh(&self, at: Position) -> bool {
+        matches!(self.chunks[at.chunk()].content, Content::Open(_)) && self.record(at).flags().has(Flags::FRESH)
+    }
+
+    /// Notes that no index points to a record any more.
+    pub(super) fn supersede(&mut self, at: Position) {
+        let number = at.chunk();
+        let size = self.record(at).size();
+        let chunk = &mut self.chunks[number];
+        chunk.live -= size;
+        self.live -= size as u64;
+        if let Content::Open(bytes) = &mut chunk.content {
+            record::mark_dead(&mut bytes[at.offset()..]);
+            self.open_records -= 1;
+            chunk.records -= 1;
+            if chunk.records == 0 && self.open.last().is_some_and(|&last| last as usize != number) {
+                self.drop_open(number);
+            }
+        } else if chunk.live == 0 {
+            self.give_back_if_dead(number);
+        }
+    }
+
+    /// Gives back a chunk of the open segment all of whose records are dead.
+    fn drop_open(&mut self, number: usize) {
+        self.open.retain(|&open| open as usize != number);
+        self.give_back(number);
+    }
+
+    fn give_back_if_dead(&mut self, number: usize) {
+        let chunk = &self.chunks[number];
+        let is_filled_now = number == self.clean as usize;
+        if chunk.live > 0 || is_filled_now || matches!(chunk.content, Content::Open(_) | Content::Free) {
+            return;
+        }
+        self.give_back(number);
+    }
+
+    fn give_back(&mut self, number: usize) {
+        let chunk = &mut self.chunks[number];
+        self.held -= chunk.bytes().capacity() as u64;
+        chunk.content = Content::Free;
+        self.free.push(u32::try_from(number).expect("chunk numbers fit"));
+    }
+
+    /// Closes the open segment and opens the next; `None` when it holds nothing. Moves the chunks, copies nothing.
+    pub(super) fn freeze(&mut self) -> Option<Vec<Arc<Vec<u8>>>> {
+        let is_empty = std::mem::take(&mut self.open_records) == 0;
+        let mut segment = Vec::with_capacity(self.open.len());
+        for number in std::mem::take(&mut self.open) {
+            let content = &mut self.chunks[number as usize].content;
+            let Content::Open(bytes) = std::mem::replace(content, Content::Free) else {
+                unreachable!("the open segment holds open chunks")
+            };
+            let bytes = Arc::new(bytes);
+            *content = Content::Closed(Arc::clone(&bytes));
+            segment.push(bytes);
+            self.give_back_if_dead(number as usize);
+        }
+        (!is_empty).then_some(segment)
+    }
+
+    /// Whether there is room for `bytes` more, in `records` records, without running out of chunk numbers.
+    pub(super) fn has_room(&self, bytes: u64, large: u64) -> bool {
+        let chunks = bytes / (CHUNK_BYTES as u64 / 2) + large + 4;
+        chunks <= (CHUNKS_MAX - self.chunks.len() + self.free.len()) as u64
+    }
+
+    /// Bytes of live records.
+    pub(super) const fn live(&self) -> u64 {
+        self.live
+    }
+
+    /// Bytes of all chunks that were not given back.
+    pub(super) const fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Bytes of the open segment's records.
+    pub(super) fn open_bytes(&self) -> u64 {
+        self.open.iter().map(|&number| self.chunks[number as usize].bytes().len() as u64).sum()
+    }
+
+    /// Bytes appended since the beginning, clean ones included.
+    pub(super) const fn appended(&self) -> u64 {
+        self.appended
+    }
+
+    /// Chunk numbers in use lie below this.
+    pub(super) const fn chunk_bound(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// How many chunks hold something.
+    pub(super) const fn chunk_count(&self) -> usize {
+        self.chunks.len() - self.free.len() - 1
+    }
+
+    /// How full a chunk is; `None` where there is nothing to clean: it is free, open or being filled by the cleaner.
+    pub(super) fn usage(&self, number: usize) -> Option<Usage> {
+        let chunk = &self.chunks[number];
+        let used = match &chunk.content {
+            Content::Closed(bytes) => bytes.len(),
+            Content::Clean(bytes) if number != self.clean as usize => bytes.len(),
+            Content::Clean(_) | Content::Open(_) | Content::Free => return None,
+        };
+        Some(Usage { live: chunk.live, used, born: chunk.born })
+    }
+
+    /// The position of the record at `offset` of a chunk; `None` behind its last, and where the chunk is another one.
+    pub(super) fn position_in(&self, number: usize, born: u64, offset: usize) -> Option<Position> {
+        let usage = self.usage(number).filter(|usage| usage.born == born)?;
+        let chunk = u32::try_from(number).expect("chunk numbers fit");
+        (offset < usage.used).then(|| Position::new(chunk, offset))
+    }
+
+    /// Copies a live record among the clean ones; the caller points its index there and supersedes the old one.
+    pub(super) fn copy_clean(&mut self, at: Position, scratch: &mut Vec<u8>) -> Position {
+        scratch.clear();
+        self.record(at).copy_plain(scratch);
+        let chunk = self.chunk_with_room(Part::Clean, scratch.len());
+        let Chunk { content: Content::Clean(bytes), live, .. } = &mut self.chunks[chunk as usize] else {
+            unreachable!("clean records go to a clean chunk")
+        };
+        let copy = Position::new(chunk, bytes.len());
+        bytes.extend_from_slice(scratch);
+        *live += scratch.len();
+        self.live += scratch.len() as u64;
+        self.appended += scratch.len() as u64;
+        copy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(log: &mut Log, value: &[u8]) -> Position {
+        log.append(Part::Open, &Parts { flags: Flags::PUT, state: 1, key: b"key", entry: &[], value })
+    }
+
+    #[test]
+    fn a_chunk_whose_number_is_used_again_is_another_one() {
+        let mut log = Log::default();
+        let first = append(&mut log, b"1");
+        log.freeze();
+        let born = log.usage(first.chunk()).expect("it is closed").born;
+        assert_eq!(log.position_in(first.chunk(), born, 0), Some(first));
+        log.supersede(first);
+        assert_eq!((log.held(), log.usage(first.chunk())), (0, None));
+        let second = append(&mut log, b"2");
+        log.freeze();
+        assert_eq!(second.chunk(), first.chunk());
+        assert_eq!(log.position_in(first.chunk(), born, 0), None);
+    }
+
+    #[test]
+    fn only_the_open_segment_is_overwritten() {
+        let mut log = Log::default();
+        let at = append(&mut log, b"12345");
+        assert!(log.overwrite(at, b"4321"));
+        assert!(!log.overwrite(at, &[0; 100]), "there is no room");
+        assert_eq!(log.record(at).value(), b"4321");
+        let segment = log.freeze().expect("something was written");
+        assert!(!log.overwrite(at, b"0"));
+        assert_eq!(Record::at(&segment[0]).value(), b"4321");
+        let copy = log.copy_clean(at, &mut Vec::new());
+        assert!(!log.overwrite(copy, b"0"));
+        assert_eq!(log.record(copy).value(), b"4321");
+    }
+
+    #[test]
+    fn a_record_larger_than_a_chunk_has_one_of_its_own() {
+        let mut log = Log::default();
+        let small = append(&mut log, b"small");
+        let large = append(&mut log, &vec![7; 3 * CHUNK_BYTES]);
+        let after = append(&mut log, b"after");
+        assert_eq!(log.record(large).value().len(), 3 * CHUNK_BYTES);
+        assert_eq!((log.record(small).value(), log.record(after).value()), (&b"small"[..], &b"after"[..]));
+        assert_eq!(log.chunk_count(), 3);
+    }
+}

@@ -1,0 +1,367 @@
+//! Keyed state of one subtask, in memory: the log over which everything else is an index.
+//!
+//! Receives what calls wrote, whole; guarantees that reads see exactly what was committed, that [`SubtaskState::freeze`]
+//! copies nothing whatever the size, and that checkpoint files written since the last base restore to the same state.
+//! Does not own when a barrier comes, where files are stored, or which of them a manifest names.
+//!
+//! ```text
+//!   call ──commit──▶ indexes ──positions──▶ log: clean chunks │ closed segments │ open segment
+//!                                                   ▲ cleaner ─────┘      └──freeze──▶ checkpoint file
+//! ```
+//!
+//! Records are updated in place within the open segment, else appended to it; a segment is closed at a barrier and
+//! immutable from then on. The cleaner copies what is live out of chunks that hold little of it, so memory is bounded
+//! however long a job runs. What is not in the indexes does not exist: no file needs to be asked.
+
+mod cleaner;
+pub mod file;
+mod frozen;
+mod heads;
+mod index;
+mod limits;
+mod lists;
+mod log;
+mod maps;
+mod record;
+mod restore;
+mod selection;
+mod timers;
+mod values;
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use weir_operator::batch::{BytesColumn, Keys, OptionalColumn};
+use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, StateError, StateId, StateWrites, Writes};
+use weir_operator::turn::{FiredTimers, TimeDomain, TimerChange};
+use weir_protocol::Fault;
+use weir_protocol::description::{StateDescription, StateKind};
+use weir_protocol::key_group::{KeyGroupRange, MaxParallelism};
+use weir_protocol::time::Timestamp;
+
+pub use frozen::FrozenSegment;
+pub use limits::StateLimits;
+
+use cleaner::Cleaner;
+use frozen::Naming;
+use limits::Growth;
+use lists::Lists;
+use log::Log;
+use maps::Maps;
+use record::STATES_MAX;
+use selection::Selection;
+use timers::{Timer, Timers};
+use values::Values;
+
+/// Keyed state and timers of one subtask.
+#[derive(Debug)]
+pub struct SubtaskState {
+    /// By [`StateId`].
+    states: Vec<Kept>,
+    timers: Timers,
+    log: Log,
+    cleaner: Cleaner,
+    selection: Selection,
+    naming: Arc<Naming>,
+    limits: StateLimits,
+}
+
+/// One declared state.
+#[derive(Debug)]
+enum Kept {
+    Values(Values),
+    Lists(Lists),
+    Maps(Maps),
+    /// Not keyed: kept elsewhere.
+    Elsewhere,
+}
+
+/// The size of an open segment above which a job without checkpoints ends its epoch.
+const FORGOTTEN_BYTES: u64 = 1 << 20;
+
+impl SubtaskState {
+    /// No state yet, for the declared states whose index is their [`StateId`], and for the keys of these key groups.
+    ///
+    /// # Errors
+    /// [`Fault::Request`] when two states have one name, or there are more than 1,023.
+    pub fn new(
+        states: &[StateDescription],
+        max: MaxParallelism,
+        key_groups: KeyGroupRange,
+    ) -> Result<Self, StateError> {
+        if states.len() > STATES_MAX {
+            let message = format!("an operator declares at most {STATES_MAX} states, not {}", states.len());
+            return Err(StateError { fault: Fault::Request, message });
+        }
+        let naming = Naming::new(states, max, key_groups)?;
+        let kept = |(number, state): (u16, &StateDescription)| match state.kind {
+            StateKind::KeyedValue => Kept::Values(Values::new(number)),
+            StateKind::KeyedList => Kept::Lists(Lists::new(number)),
+            StateKind::KeyedMap => Kept::Maps(Maps::new(number)),
+            StateKind::OperatorSplit | StateKind::OperatorUnion | StateKind::Broadcast => Kept::Elsewhere,
+        };
+        Ok(Self {
+            states: (1..).zip(states).map(kept).collect(),
+            timers: Timers::default(),
+            log: Log::default(),
+            cleaner: Cleaner::default(),
+            selection: Selection::default(),
+            naming: Arc::new(naming),
+            limits: StateLimits::default(),
+        })
+    }
+
+    /// The same under other limits.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: StateLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Closes the open segment and opens the next: everything committed since the last freeze, for one checkpoint file;
+    /// `None` when nothing was. Moves pointers and copies nothing: the synchronous phase of a checkpoint.
+    pub fn freeze(&mut self) -> Option<FrozenSegment> {
+        let chunks = self.log.freeze()?;
+        Some(FrozenSegment::new(chunks, Arc::clone(&self.naming)))
+    }
+
+    /// For a job without checkpoints, after each batch: ends the epoch once its segment has outgrown a bound, and throws
+    /// the segment away. Only what lies behind a barrier can be cleaned, so without this the log would keep growing.
+    pub fn forget_changes(&mut self) {
+        if self.log.open_bytes() > FORGOTTEN_BYTES {
+            drop(self.freeze());
+        }
+    }
+
+    /// Registers and cancels timers, in order. Their keys are indices into `keys`, which callers have checked.
+    ///
+    /// # Errors
+    /// [`Fault::Guest`] when the log is full; then nothing was changed.
+    pub fn apply_timers(&mut self, changes: &[TimerChange], keys: &Keys) -> Result<(), StateError> {
+        let sizes = changes.iter().map(|change| timer_size(keys.distinct.get(change.key as usize)));
+        self.growth(sizes)?.check_room(&self.log)?;
+        for change in changes {
+            let key = keys.distinct.get(change.key as usize);
+            let timer = Timer { domain: change.domain, at: change.at, tag: change.tag, key };
+            if change.register {
+                self.timers.register(&mut self.log, timer);
+            } else {
+                self.timers.cancel(&mut self.log, timer);
+            }
+        }
+        self.clean();
+        Ok(())
+    }
+
+    /// The timers of one domain that are due at `up_to`, in order of time, then tag, then key; at most `max`, and one
+    /// of each key: the answer ends before the first timer whose key stands in it already. `None` when none is due.
+    /// They stay registered until [`complete`](Self::complete).
+    #[must_use]
+    pub fn due(&self, domain: TimeDomain, up_to: Timestamp, max: usize) -> Option<FiredTimers> {
+        self.timers.due(domain, up_to, max)
+    }
+
+    /// Takes timers away that were handled. Those that their own handling cancelled are gone already; those that it
+    /// registered again are taken away with them, so call this before [`apply_timers`](Self::apply_timers).
+    ///
+    /// # Errors
+    /// [`Fault::Guest`] when the log is full; then nothing was changed.
+    pub fn complete(&mut self, fired: &FiredTimers) -> Result<(), StateError> {
+        let sizes = fired.keys.distinct.iter().map(timer_size);
+        self.growth(sizes)?.check_room(&self.log)?;
+        let timers = fired.keys.key_of.iter().zip(&fired.at).zip(&fired.tags);
+        for ((&key, &at), &tag) in timers {
+            let key = fired.keys.distinct.get(key as usize);
+            self.timers.cancel(&mut self.log, Timer { domain: fired.domain, at, tag, key });
+        }
+        self.clean();
+        Ok(())
+    }
+
+    /// When the first processing-time timer is due.
+    #[must_use]
+    pub fn next_processing_time(&self) -> Option<Timestamp> {
+        self.timers.first(TimeDomain::ProcessingTime)
+    }
+
+    /// When the first event-time timer is due.
+    #[must_use]
+    pub fn next_event_time(&self) -> Option<Timestamp> {
+        self.timers.first(TimeDomain::EventTime)
+    }
+
+    /// The number of pending timers.
+    #[must_use]
+    pub fn timer_count(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// Bytes of live records: keys, values and 16 to 24 bytes each.
+    #[must_use]
+    pub const fn bytes_live(&self) -> u64 {
+        self.log.live()
+    }
+
+    /// Bytes held: the log with its garbage, and (roughly) the indexes. Frozen segments share the log's chunks; what
+    /// they hold on their own, after the log gave a chunk back, is not counted.
+    #[must_use]
+    pub fn bytes_held(&self) -> u64 {
+        let indexes = self.states.iter().map(|state| match state {
+            Kept::Values(values) => values.bytes(),
+            Kept::Lists(lists) => lists.bytes(),
+            Kept::Maps(maps) => maps.bytes(),
+            Kept::Elsewhere => 0,
+        });
+        self.log.held() + indexes.sum::<u64>() + self.timers.bytes()
+    }
+
+    fn kept(&mut self, state: StateId) -> Result<(&mut Kept, &mut Log, &Selection), StateError> {
+        match self.states.get_mut(state.0 as usize) {
+            Some(kept) => Ok((kept, &mut self.log, &self.selection)),
+            None => Err(bug(format!("state {} is not declared", state.0))),
+        }
+    }
+
+    /// What `commit` needs, after checks that leave nothing that can fail half-way.
+    fn check(&self, writes: &Writes) -> Result<Growth, StateError> {
+        let mut growth = Growth::default();
+        for (state, writes) in writes.iter() {
+            match (self.states.get(state.0 as usize), writes) {
+                (Some(Kept::Values(_)), StateWrites::Values(writes)) => {
+                    for (key, value) in writes.iter() {
+                        growth.add(self.selection.key(key).len(), 0, value.map(<[u8]>::len))?;
+                    }
+                }
+                (Some(Kept::Lists(_)), StateWrites::Lists(writes)) => {
+                    for (&key, write) in writes {
+                        let key = self.selection.key(key).len();
+                        growth.add(key, 0, None)?;
+                        write.appended.iter().try_for_each(|value| growth.add(key, 8, Some(value.len())))?;
+                    }
+                }
+                (Some(Kept::Maps(_)), StateWrites::Maps(writes)) => {
+                    for (&key, write) in writes {
+                        let key = self.selection.key(key).len();
+                        growth.add(key, 0, None)?;
+                        for (entry, value) in &write.entries {
+                            growth.add(key, entry.len(), value.as_ref().map(Vec::len))?;
+                        }
+                    }
+                }
+                _ => return Err(bug(format!("state {} is written to as what it is not declared as", state.0))),
+            }
+        }
+        Ok(growth)
+    }
+
+    fn growth(&self, sizes: impl Iterator<Item = (usize, usize)>) -> Result<Growth, StateError> {
+        let mut growth = Growth::default();
+        for (key, entry) in sizes {
+            growth.add(key, entry, None)?;
+        }
+        Ok(growth)
+    }
+}
+
+impl KeyedState for SubtaskState {
+    fn select(&mut self, keys: &Keys) -> Result<(), StateError> {
+        debug_assert!(
+            keys.hashes.iter().all(|&hash| self.naming.owns(hash)),
+            "a key reached a subtask that does not own its key group"
+        );
+        self.selection.select(keys);
+        Ok(())
+    }
+
+    fn values(&mut self, state: StateId, keys: &[u32], into: &mut OptionalColumn) -> Result<(), StateError> {
+        match self.kept(state)? {
+            (Kept::Values(values), log, selection) => {
+                values.load(log, selection, keys, into);
+                Ok(())
+            }
+            (Kept::Lists(_) | Kept::Maps(_) | Kept::Elsewhere, ..) => Err(wrong_kind(state, "values")),
+        }
+    }
+
+    fn list(&mut self, state: StateId, key: u32, into: &mut BytesColumn) -> Result<(), StateError> {
+        match self.kept(state)? {
+            (Kept::Lists(lists), log, selection) => {
+                lists.load(log, selection.hash(key), selection.key(key), into);
+                Ok(())
+            }
+            (Kept::Values(_) | Kept::Maps(_) | Kept::Elsewhere, ..) => Err(wrong_kind(state, "a list")),
+        }
+    }
+
+    fn entries(
+        &mut self,
+        state: StateId,
+        keys: &[u32],
+        entries: &BytesColumn,
+        into: &mut OptionalColumn,
+    ) -> Result<(), StateError> {
+        match self.kept(state)? {
+            (Kept::Maps(maps), log, selection) => {
+                for (&key, entry) in keys.iter().zip(entries.iter()) {
+                    into.push(maps.entry(log, selection.hash(key), selection.key(key), entry));
+                }
+                Ok(())
+            }
+            (Kept::Values(_) | Kept::Lists(_) | Kept::Elsewhere, ..) => Err(wrong_kind(state, "a map")),
+        }
+    }
+
+    fn scan(&mut self, state: StateId, key: u32, range: EntryRange<'_>, into: &mut Entries) -> Result<(), StateError> {
+        match self.kept(state)? {
+            (Kept::Maps(maps), log, selection) => {
+                maps.scan(log, selection.hash(key), selection.key(key), range, into);
+                Ok(())
+            }
+            (Kept::Values(_) | Kept::Lists(_) | Kept::Elsewhere, ..) => Err(wrong_kind(state, "a map")),
+        }
+    }
+
+    /// Makes everything that one call wrote visible, together. Everything that can fail is checked before the first
+    /// write, so after an error nothing was changed.
+    fn commit(&mut self, writes: &Writes) -> Result<(), StateError> {
+        let growth = self.check(writes)?;
+        growth.check_room(&self.log)?;
+        growth.check_budget(&self.log, &self.limits)?;
+        let Self { states, log, selection, .. } = self;
+        for (state, writes) in writes.iter() {
+            match (&mut states[state.0 as usize], writes) {
+                (Kept::Values(values), StateWrites::Values(writes)) => values.store(log, selection, writes),
+                (Kept::Lists(lists), StateWrites::Lists(writes)) => {
+                    for (&key, write) in writes {
+                        lists.store(log, selection.hash(key), selection.key(key), write);
+                    }
+                }
+                (Kept::Maps(maps), StateWrites::Maps(writes)) => {
+                    for (&key, write) in writes {
+                        maps.store(log, selection.hash(key), selection.key(key), write);
+                    }
+                }
+                _ => unreachable!("kinds were checked before the first write"),
+            }
+        }
+        self.clean();
+        Ok(())
+    }
+}
+
+/// Lengths of a timer's key and entry.
+const fn timer_size(key: &[u8]) -> (usize, usize) {
+    (key.len(), timers::ENTRY)
+}
+
+fn wrong_kind(state: StateId, read_as: &str) -> StateError {
+    bug(format!("state {} is read as {read_as}, which it is not declared as", state.0))
+}
+
+const fn bug(message: String) -> StateError {
+    StateError { fault: Fault::Bug, message }
+}

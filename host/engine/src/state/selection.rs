@@ -1,0 +1,47 @@
+//! The keys of the batch that is being processed.
+
+use weir_operator::batch::{BytesColumn, Keys};
+
+/// A copy of a batch's distinct keys, and a mark that changes whenever positions found for them may have become wrong.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    keys: BytesColumn,
+    hashes: Vec<u64>,
+    generation: u64,
+}
+
+impl Selection {
+    /// Makes these keys the ones that indices mean.
+    pub(super) fn select(&mut self, keys: &Keys) {
+        self.keys.clone_from(&keys.distinct);
+        self.hashes.clone_from(&keys.hashes);
+        self.generation += 1;
+    }
+
+    /// Forgets positions that were found before: records have moved.
+    pub(super) const fn records_moved(&mut self) {
+        self.generation += 1;
+    }
+
+    /// Changes whenever positions found before may have become wrong.
+    pub(super) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The number of keys.
+    pub(super) const fn count(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// The key at an index that callers have checked.
+    #[inline]
+    pub(super) fn key(&self, index: u32) -> &[u8] {
+        self.keys.get(index as usize)
+    }
+
+    /// The hash of the key at an index.
+    #[inline]
+    pub(super) fn hash(&self, index: u32) -> u64 {
+        self.hashes[index as usize]
+    }
+}

@@ -1,0 +1,165 @@
+//! Value states: one record a key, found through an index of its own.
+//!
+//! Where the index is larger than the caches, a batch is looked up in stages: the first slots of all keys, then the
+//! headers of all records, then the comparisons, so that cache misses overlap instead of following each other.
+
+use weir_operator::batch::OptionalColumn;
+use weir_operator::keyed_state::ValueWrites;
+
+use super::index::Index;
+use super::log::{Log, Part, Position};
+use super::record::{Flags, Parts};
+use super::selection::Selection;
+
+/// From how many keys on a batch is looked up in stages: beyond it, index and log exceed the L2 cache.
+const STAGED_FROM: usize = 1 << 14;
+
+const ABSENT: u32 = 0;
+/// Never a position: no record fits into the last 8 bytes of a chunk.
+const UNKNOWN: u32 = u32::MAX;
+
+/// One value state.
+#[derive(Debug)]
+pub(super) struct Values {
+    state: u16,
+    index: Index,
+    /// Where the value of each selected key is, as far as it was looked up; right for `located_in`.
+    located: Vec<u32>,
+    located_in: u64,
+    /// Room for the stages of a lookup.
+    pending: Vec<Pending>,
+}
+
+/// A key that is being looked up.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    key: u32,
+    /// The first slot of its probe, then its candidate.
+    found: u64,
+    key_len: usize,
+}
+
+impl Values {
+    /// No value; records are written for `state`.
+    pub(super) fn new(state: u16) -> Self {
+        Self { state, index: Index::default(), located: Vec::new(), located_in: 0, pending: Vec::new() }
+    }
+
+    /// Appends the value of each of `keys`.
+    pub(super) fn load(&mut self, log: &Log, selection: &Selection, keys: &[u32], into: &mut OptionalColumn) {
+        self.locate(log, selection, keys.iter().copied());
+        for &key in keys {
+            match self.located[key as usize] {
+                ABSENT => into.push(None),
+                at => into.push(Some(log.record(Position(at)).value())),
+            }
+        }
+    }
+
+    /// Makes a call's writes visible.
+    pub(super) fn store(&mut self, log: &mut Log, selection: &Selection, writes: &ValueWrites) {
+        self.locate(log, selection, writes.iter().map(|(key, _)| key));
+        for (key, value) in writes.iter() {
+            let at = self.located[key as usize];
+            self.located[key as usize] = match value {
+                Some(value) => self.put(log, selection.hash(key), selection.key(key), at, value),
+                None => self.clear(log, selection.hash(key), selection.key(key), at),
+            };
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, log: &mut Log, hash: u64, key: &[u8], at: u32, value: &[u8]) -> u32 {
+        let parts = |flags| Parts { flags, state: self.state, key, entry: &[], value };
+        if at == ABSENT {
+            let new = log.append(Part::Open, &parts(Flags::FRESH));
+            self.index.insert(hash, new.0);
+            return new.0;
+        }
+        let old = Position(at);
+        if log.overwrite(old, value) {
+            return at;
+        }
+        let flags = if log.is_fresh(old) { Flags::FRESH } else { Flags::PUT };
+        let new = log.append(Part::Open, &parts(flags));
+        self.index.replace(hash, at, new.0);
+        log.supersede(old);
+        new.0
+    }
+
+    fn clear(&mut self, log: &mut Log, hash: u64, key: &[u8], at: u32) -> u32 {
+        if at != ABSENT {
+            let old = Position(at);
+            if !log.is_fresh(old) {
+                let parts = Parts { flags: Flags::TOMBSTONE, state: self.state, key, entry: &[], value: &[] };
+                log.append(Part::Open, &parts);
+            }
+            self.index.remove(hash, at);
+            log.supersede(old);
+        }
+        ABSENT
+    }
+
+    /// Finds the records of those `keys` that were not found yet.
+    fn locate(&mut self, log: &Log, selection: &Selection, keys: impl Iterator<Item = u32>) {
+        if self.located_in != selection.generation() {
+            self.located_in = selection.generation();
+            self.located.clear();
+            self.located.resize(selection.count(), UNKNOWN);
+        }
+        let unknown = keys.filter(|&key| self.located[key as usize] == UNKNOWN);
+        self.pending.clear();
+        if self.index.len() < STAGED_FROM {
+            self.pending.extend(unknown.map(|key| Pending { key, found: 0, key_len: 0 }));
+            for pending in &self.pending {
+                self.located[pending.key as usize] = self.find(log, selection, pending.key);
+            }
+            return;
+        }
+        self.pending.extend(unknown.map(|key| {
+            let found = self.index.first_slot(selection.hash(key));
+            Pending { key, found, key_len: 0 }
+        }));
+        for pending in &mut self.pending {
+            let hash = selection.hash(pending.key);
+            let candidate = Index::candidate(pending.found, hash).or_else(|| self.index.find(hash, |_| true));
+            pending.found = candidate.unwrap_or(ABSENT).into();
+            pending.key_len = candidate.map_or(0, |at| log.record(Position(at)).key_len());
+        }
+        for pending in &self.pending {
+            let key = selection.key(pending.key);
+            let at = u32::try_from(pending.found).expect("the second stage left a position");
+            let is_it = at == ABSENT || pending.key_len == key.len() && log.record(Position(at)).key() == key;
+            self.located[pending.key as usize] = if is_it { at } else { self.find(log, selection, pending.key) };
+        }
+    }
+
+    #[inline]
+    fn find(&self, log: &Log, selection: &Selection, key: u32) -> u32 {
+        let wanted = selection.key(key);
+        let found = self.index.find(selection.hash(key), |at| log.record(Position(at)).key() == wanted);
+        found.unwrap_or(ABSENT)
+    }
+
+    /// Whether the index points to this record.
+    pub(super) fn is_live(&self, hash: u64, at: Position) -> bool {
+        self.index.contains(hash, at.0)
+    }
+
+    /// Points the index to where a record was moved.
+    pub(super) fn repoint(&mut self, hash: u64, old: Position, new: Position) {
+        self.index.replace(hash, old.0, new.0);
+    }
+
+    /// Takes in a value of a checkpoint file; none of this key is there yet.
+    pub(super) fn restore(&mut self, log: &mut Log, hash: u64, key: &[u8], value: &[u8]) {
+        let parts = Parts { flags: Flags::PUT, state: self.state, key, entry: &[], value };
+        let at = log.append(Part::Clean, &parts);
+        self.index.insert(hash, at.0);
+    }
+
+    /// Roughly the bytes held beside the log.
+    pub(super) fn bytes(&self) -> u64 {
+        self.index.bytes()
+    }
+}

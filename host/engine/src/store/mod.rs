@@ -1,0 +1,204 @@
+//! The object store: every object's name and every call.
+//!
+//! Receives names from [`name`] and bytes; guarantees that calls which failed for a passing reason were tried again a
+//! bounded number of times, and that an attempt to create an entry is never repeated behind its caller's back (the
+//! caller must look first). Does not own what the bytes mean, nor whether they are the ones that were written.
+
+mod data_folder;
+mod error;
+pub mod name;
+mod open;
+mod probe;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use weir_protocol::id::EntryNumber;
+use weir_protocol::time::Timestamp;
+
+use crate::clock::Clock;
+
+pub use data_folder::{DataFolder, DataFolderError};
+pub use error::StoreError;
+pub use name::{ChainName, DataKind, ObjectName, Prefix};
+pub use open::{LEFTOVER_GRACE, open};
+
+/// How often a call is tried in all before its error is given to the caller.
+const ATTEMPTS_MAX: u32 = 4;
+/// The wait before the second try; each further one is four times as long.
+const FIRST_DELAY: Duration = Duration::from_millis(20);
+
+/// A handle to one object store; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    clock: Clock,
+}
+
+/// What became of one attempt to create an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Creation {
+    /// It was created.
+    Created,
+    /// An object of that name exists; whose it is, the caller must look.
+    AlreadyExists,
+    /// Nobody knows whether it was created; the caller must look.
+    Unknown(StoreError),
+}
+
+/// An object that was found in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its name.
+    pub name: ObjectName,
+    /// Its size.
+    pub bytes: u64,
+    /// When the store says that it was written.
+    pub modified_at: Timestamp,
+}
+
+impl Store {
+    /// Wraps an object store. It should have passed [`probe`](Self::probe) before anything is entrusted to it.
+    #[must_use]
+    pub fn new(objects: Arc<dyn ObjectStore>, clock: Clock) -> Self {
+        Self { objects, clock }
+    }
+
+    /// Tries, once, to create an object that does not exist.
+    pub async fn put_if_absent(&self, name: &ObjectName, bytes: Bytes) -> Creation {
+        let options = PutOptions::from(PutMode::Create);
+        match self.objects.put_opts(&name.0, PutPayload::from(bytes), options).await {
+            Ok(_) => Creation::Created,
+            Err(Error::AlreadyExists { .. }) => Creation::AlreadyExists,
+            Err(error) => Creation::Unknown(unavailable("create", name, &error)),
+        }
+    }
+
+    /// Writes an object under a name that nobody else writes other bytes to, so that it may be repeated.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]; then the object may exist or not.
+    pub async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        let put = || self.objects.put(&name.0, PutPayload::from(bytes.clone()));
+        self.retried(put).await.map_err(|error| unavailable("write", name, &error))?;
+        Ok(())
+    }
+
+    /// Reads an object; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn get(&self, name: &ObjectName) -> Result<Option<Bytes>, StoreError> {
+        let get = || async { self.objects.get(&name.0).await?.bytes().await };
+        match self.retried(get).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(unavailable("read", name, &error)),
+        }
+    }
+
+    /// The numbers of a chain's entries, from `first` on, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn entries(&self, chain: &ChainName, first: EntryNumber) -> Result<Vec<EntryNumber>, StoreError> {
+        let prefix = chain.prefix();
+        let after = first.0.checked_sub(1).map(|before| ObjectName::entry(chain, EntryNumber(before)));
+        let list = || {
+            let found = match &after {
+                Some(after) => self.objects.list_with_offset(Some(&prefix.0), &after.0),
+                None => self.objects.list(Some(&prefix.0)),
+            };
+            found.try_collect::<Vec<_>>()
+        };
+        let found = self.retried(list).await.map_err(|error| unavailable("list", &prefix, &error))?;
+        let number = |object: ObjectMeta| chain.number_of(&ObjectName(object.location));
+        let mut numbers: Vec<_> = found.into_iter().filter_map(number).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// All objects below a prefix, in the order of their names.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn list(&self, prefix: &Prefix) -> Result<Vec<Found>, StoreError> {
+        let list = || self.objects.list(Some(&prefix.0)).try_collect::<Vec<_>>();
+        let found = self.retried(list).await.map_err(|error| unavailable("list", prefix, &error))?;
+        let mut found: Vec<_> = found.into_iter().map(Found::from).collect();
+        found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    /// The names of the folders directly below a prefix, in order: the ids of all jobs, the names of all components.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn folders(&self, prefix: &Prefix) -> Result<Vec<String>, StoreError> {
+        let list = || self.objects.list_with_delimiter(Some(&prefix.0));
+        let found = self.retried(list).await.map_err(|error| unavailable("list", prefix, &error))?;
+        let last = |path: &object_store::path::Path| path.filename().map(ToOwned::to_owned);
+        let mut folders: Vec<_> = found.common_prefixes.iter().filter_map(last).collect();
+        folders.sort_unstable();
+        Ok(folders)
+    }
+
+    /// Deletes an object; that there is none is no error.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+        match self.retried(|| self.objects.delete(&name.0)).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(unavailable("delete", name, &error)),
+        }
+    }
+
+    /// Tries until it succeeds, fails for good, or was tried [`ATTEMPTS_MAX`] times.
+    async fn retried<T, F>(&self, call: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut delay = FIRST_DELAY;
+        for _ in 1..ATTEMPTS_MAX {
+            match call().await {
+                Err(error) if passes(&error) => self.clock.sleep(delay).await,
+                ended => return ended,
+            }
+            delay *= 4;
+        }
+        call().await
+    }
+}
+
+/// Whether trying again can help.
+fn passes(error: &Error) -> bool {
+    !matches!(
+        error,
+        Error::NotFound { .. }
+            | Error::AlreadyExists { .. }
+            | Error::InvalidPath { .. }
+            | Error::NotSupported { .. }
+            | Error::NotImplemented { .. }
+            | Error::PermissionDenied { .. }
+            | Error::Unauthenticated { .. }
+    )
+}
+
+fn unavailable(action: &'static str, object: &impl ToString, error: &Error) -> StoreError {
+    StoreError::Unavailable { action, object: object.to_string(), reason: error.to_string() }
+}
+
+impl From<ObjectMeta> for Found {
+    fn from(object: ObjectMeta) -> Self {
+        let modified_at = object.last_modified.timestamp_millis();
+        Self { name: ObjectName(object.location), bytes: object.size, modified_at }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Opens an object store by its location.
+//!
+//! Receives what a person wrote; guarantees a store whose writes are durable when they return, with the leftovers of
+//! writers that died swept away. Other kinds of stores are refused by name until they come.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+
+use super::StoreError;
+use crate::clock::Clock;
+
+/// How old the unfinished file of a writer must be before it counts as left over.
+pub const LEFTOVER_GRACE: Duration = Duration::from_secs(60 * 60);
+
+/// Opens a store: a local folder (made if it is missing), `file:///…`, or `memory:` for trials, which forgets. Blocks
+/// on the disk, so call it at the start.
+///
+/// # Errors
+/// [`StoreError::Refused`], naming the location, why, and the mend.
+pub fn open(location: &str, clock: &Clock) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    if location == "memory:" {
+        return Ok(Arc::new(InMemory::new()));
+    }
+    let folder = match location.split_once("://") {
+        Some(("file", path)) => path,
+        Some((scheme, _)) => {
+            return Err(refused(location, format!("no support for `{scheme}://` yet; name a local folder")));
+        }
+        None => location,
+    };
+    open_folder(Path::new(folder), clock).map_err(|error| refused(location, error.to_string()))
+}
+
+fn open_folder(folder: &Path, clock: &Clock) -> io::Result<Arc<dyn ObjectStore>> {
+    fs::create_dir_all(folder)?;
+    sweep(folder, clock)?;
+    let objects = LocalFileSystem::new_with_prefix(folder).map_err(io::Error::other)?;
+    // Without cleanup each attempt of each job would leave its empty folders behind for ever. A folder that is removed
+    // while a writer is about to use it is made again by that writer.
+    Ok(Arc::new(objects.with_fsync(true).with_automatic_cleanup(true)))
+}
+
+/// Removes unfinished files (`name#1`) of writers that died; the store hides them from listings, so nobody else would.
+fn sweep(folder: &Path, clock: &Clock) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            sweep(&entry.path(), clock)?;
+        } else if kind.is_file() && is_unfinished(&entry.file_name().to_string_lossy()) && is_old(&entry, clock)? {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn is_unfinished(file: &str) -> bool {
+    let digits = file.split_once('#').map_or("", |(_, digits)| digits);
+    !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
+}
+
+fn is_old(entry: &fs::DirEntry, clock: &Clock) -> io::Result<bool> {
+    let modified = entry.metadata()?.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = Duration::from_millis(u64::try_from(clock.now()).unwrap_or(0));
+    Ok(now.saturating_sub(modified) > LEFTOVER_GRACE)
+}
+
+fn refused(location: &str, reason: String) -> StoreError {
+    StoreError::Refused { location: location.to_owned(), reason }
+}

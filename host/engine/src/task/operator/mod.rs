@@ -1,0 +1,296 @@
+//! The loop of an operator's subtask.
+//!
+//! Receives records, watermarks and barriers through its gate, and due timers from its state. Guarantees that what one
+//! call did becomes visible together; that timers fire before the watermark that made them due goes on; that between
+//! the parts of a batch that is tried again nothing else runs; and that the state frozen for a checkpoint holds exactly
+//! what came before its barrier. Does not own retrying (that is [`Attempts`]) nor what is in the state.
+
+use std::any::Any;
+
+use weir_operator::attempt::{Attempts, Step};
+use weir_operator::keyed_state::KeyedState;
+use weir_operator::turn::{Effects, TimeDomain, Turn, Work};
+use weir_protocol::description::{InputDescription, InputKind};
+use weir_protocol::time::{END_OF_TIME, Timestamp};
+use weir_protocol::watermark::{Merged, WatermarkMerge};
+
+use crate::clock::thread_cpu_time;
+use crate::exchange::{Barrier, Element, Outputs};
+use crate::state::SubtaskState;
+
+use super::gate::{Arrival, Gate};
+use super::seed::Seeds;
+use super::{SealedKind, Subtask, TaskError};
+
+/// Timers handed to one call, at most.
+const TIMERS_PER_CALL_MAX: usize = 1_024;
+
+/// One subtask of an operator.
+pub(crate) struct OperatorTask {
+    pub(crate) subtask: Subtask,
+    pub(crate) attempts: Attempts,
+    /// The operator's declared inputs.
+    pub(crate) inputs: Vec<InputDescription>,
+    pub(crate) gate: Gate,
+    pub(crate) watermarks: WatermarkMerge,
+    pub(crate) outputs: Outputs,
+    /// Lent to a turn for the length of its calls.
+    pub(crate) state: Option<Box<dyn KeyedState>>,
+    pub(crate) seeds: Seeds,
+    /// Never goes back; restored with the state.
+    pub(crate) processing_time: Timestamp,
+}
+
+/// All that can happen to an operator.
+#[expect(clippy::large_enum_variant, reason = "most events are arrivals, and each is moved once")]
+enum Event {
+    Arrived(Arrival),
+    /// Processing-time timers are due.
+    TimersDue,
+}
+
+impl OperatorTask {
+    /// Runs until every channel has ended.
+    pub(crate) async fn run(mut self) -> Result<(), TaskError> {
+        let now = self.now();
+        self.attempts.open(now).await?;
+        self.fire_event_timers().await?;
+        let mut has_fired = false;
+        while !self.gate.has_ended() {
+            let event = self.next(has_fired).await?;
+            has_fired = matches!(event, Event::TimersDue);
+            match event {
+                Event::Arrived(Arrival::Records { channel, input, batch }) => {
+                    self.watermarks.on_active(channel);
+                    self.subtask.count_in(&batch);
+                    self.process(Work::Batch { input, batch }).await?;
+                    self.fire_event_timers().await?;
+                }
+                Event::Arrived(Arrival::Watermark(channel, watermark)) => {
+                    let merged = self.watermarks.on_watermark(channel, watermark);
+                    self.on_merged(merged).await?;
+                }
+                Event::Arrived(Arrival::Idle(channel)) => {
+                    let merged = self.watermarks.on_idle(channel);
+                    self.on_merged(merged).await?;
+                }
+                Event::Arrived(Arrival::Ended(channel)) => {
+                    let merged = self.watermarks.on_end(channel);
+                    self.on_merged(merged).await?;
+                }
+                Event::Arrived(Arrival::Barrier(barrier)) => self.on_barrier(barrier).await?,
+                Event::TimersDue => {
+                    let now = self.now();
+                    self.fire_timers(TimeDomain::ProcessingTime, now).await?;
+                    self.fire_event_timers().await?;
+                }
+            }
+        }
+        self.end().await
+    }
+
+    /// What happens next. Timers that are always due and records that always arrive take turns.
+    async fn next(&mut self, has_fired: bool) -> Result<Event, TaskError> {
+        let due_at = self.state().next_processing_time();
+        let is_due = due_at.is_some_and(|at| at <= self.now());
+        if is_due && !has_fired {
+            return Ok(Event::TimersDue);
+        }
+        if let Some(arrival) = self.gate.try_next()? {
+            return Ok(Event::Arrived(arrival));
+        }
+        if is_due {
+            return Ok(Event::TimersDue);
+        }
+        self.outputs.flush().await?;
+        self.subtask.publish_letters().await?;
+        let clock = self.subtask.clock;
+        let due = async {
+            match due_at {
+                Some(at) => clock.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            arrival = self.gate.next() => Ok(Event::Arrived(arrival?)),
+            () = due => Ok(Event::TimersDue),
+        }
+    }
+
+    /// A watermark goes on behind the outputs of the timers that it made due. The end of time goes on with the end
+    /// itself, so that what `finish` emits is not late.
+    async fn on_merged(&mut self, merged: Merged) -> Result<(), TaskError> {
+        match merged {
+            Merged::Unchanged => Ok(()),
+            Merged::Advanced(watermark) => {
+                self.subtask.metrics.set_watermark(watermark);
+                self.fire_event_timers().await?;
+                if watermark == END_OF_TIME {
+                    return Ok(());
+                }
+                Ok(self.outputs.broadcast(Element::Watermark(watermark)).await?)
+            }
+            Merged::Idle => Ok(self.outputs.broadcast(Element::Idle).await?),
+        }
+    }
+
+    /// The synchronous phase of a checkpoint: everything else happens behind the barrier or in the background.
+    async fn on_barrier(&mut self, barrier: Barrier) -> Result<(), TaskError> {
+        let started = thread_cpu_time();
+        let segment = self.state_mut().freeze();
+        let nanos = thread_cpu_time().saturating_sub(started).as_nanos();
+        self.subtask.metrics.freeze_nanos.add(u64::try_from(nanos).unwrap_or(u64::MAX));
+        self.outputs.broadcast(Element::Barrier(barrier)).await?;
+        self.seeds.begin_epoch(barrier.checkpoint);
+        let kind = SealedKind::Operator {
+            segment,
+            watermark: self.watermarks.current(),
+            processing_time: self.processing_time,
+        };
+        self.subtask.seal(barrier.checkpoint, kind).await
+    }
+
+    /// Fires all event-time timers that are due, also those that firing makes due.
+    async fn fire_event_timers(&mut self) -> Result<(), TaskError> {
+        let watermark = self.watermarks.current();
+        while self.fire_timers(TimeDomain::EventTime, watermark).await? {}
+        Ok(())
+    }
+
+    /// Fires timers of one call; whether there were any.
+    async fn fire_timers(&mut self, domain: TimeDomain, up_to: Timestamp) -> Result<bool, TaskError> {
+        let Some(fired) = self.state_mut().due(domain, up_to, TIMERS_PER_CALL_MAX) else { return Ok(false) };
+        self.subtask.metrics.timers_fired.add(u64::try_from(fired.at.len()).unwrap_or(u64::MAX));
+        self.process(Work::Timers(fired)).await?;
+        Ok(true)
+    }
+
+    /// Processes work until each row of it is committed or given up on.
+    async fn process(&mut self, work: Work) -> Result<(), TaskError> {
+        let mut turn = Turn::new(work);
+        turn.state = if self.is_keyed(&turn.work) { self.state.take() } else { None };
+        turn.watermark = self.watermarks.current();
+        turn.processing_time = self.now();
+        turn.seed = self.seeds.next_call();
+        self.attempts.start(&mut turn);
+        loop {
+            match self.attempts.step(&mut turn).await {
+                Step::Commit => self.commit(&mut turn).await?,
+                Step::DeadLetter(letter) => self.bury(&mut turn, &letter)?,
+                Step::Done => break,
+                Step::Fails(failure) => return Err(failure.into()),
+            }
+        }
+        self.subtask.metrics.retries.add(u64::from(turn.attempt));
+        if turn.state.is_some() {
+            self.state = turn.state;
+        }
+        if !self.subtask.has_checkpoints {
+            self.state_mut().forget_changes();
+        }
+        Ok(())
+    }
+
+    /// Makes everything that a call did visible: state and timers, then outputs, then what it rejected.
+    async fn commit(&mut self, turn: &mut Turn) -> Result<(), TaskError> {
+        let Effects { writes, timers, emissions, rejections, metrics } = std::mem::take(&mut turn.effects);
+        if let Some(state) = turn.state.as_deref_mut().map(subtask_state_mut) {
+            state.commit(&writes)?;
+            complete(state, &turn.work)?;
+            if let Some(keys) = turn.work.keys() {
+                state.apply_timers(&timers, keys)?;
+            }
+        }
+        let unplaced = self.outputs.emit(&turn.work, emissions).await?;
+        self.subtask.give_up(unplaced)?;
+        for rejection in &rejections {
+            self.bury_rows(&turn.work, &rejection.rows, &rejection.reason)?;
+        }
+        self.subtask.metrics.note(metrics);
+        Ok(())
+    }
+
+    /// Rows that were given up on. A timer among them is removed; its key's state stays.
+    fn bury(&mut self, turn: &mut Turn, letter: &weir_operator::attempt::DeadLetter) -> Result<(), TaskError> {
+        if let Some(state) = turn.state.as_deref_mut().map(subtask_state_mut) {
+            complete(state, &letter.work)?;
+        }
+        let rows: Vec<u32> = (0..letter.work.rows()).collect();
+        self.bury_rows(&letter.work, &rows, &letter.reason)
+    }
+
+    fn bury_rows(&mut self, work: &Work, rows: &[u32], reason: &str) -> Result<(), TaskError> {
+        let at = self.subtask.clock.now();
+        for row in rows.iter().map(|row| *row as usize) {
+            match work {
+                Work::Batch { input, batch } => {
+                    let input = &self.inputs[*input as usize].name;
+                    self.subtask.letters.bury_row(batch, row, format!("input `{input}`"), reason, at);
+                }
+                Work::Timers(fired) => self.subtask.letters.bury_timer(fired, row, reason, at),
+                Work::Finish => return Err(TaskError::bug("`finish` has no rows, but one was given up on")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything has arrived, and every event-time timer has fired. What changed since the last barrier is part of the
+    /// subtask's last report.
+    async fn end(mut self) -> Result<(), TaskError> {
+        self.process(Work::Finish).await?;
+        self.outputs.broadcast(Element::Watermark(END_OF_TIME)).await?;
+        self.outputs.broadcast(Element::End).await?;
+        let segment = if self.subtask.has_checkpoints { self.state_mut().freeze() } else { None };
+        let kind = SealedKind::Operator {
+            segment,
+            watermark: self.watermarks.current(),
+            processing_time: self.processing_time,
+        };
+        self.subtask.finish(kind).await
+    }
+
+    fn is_keyed(&self, work: &Work) -> bool {
+        match work {
+            Work::Batch { input, .. } => self.inputs[*input as usize].kind == InputKind::Keyed,
+            Work::Timers(_) => true,
+            Work::Finish => false,
+        }
+    }
+
+    fn now(&mut self) -> Timestamp {
+        self.processing_time = self.processing_time.max(self.subtask.clock.now());
+        self.processing_time
+    }
+
+    fn state(&self) -> &SubtaskState {
+        let state: &dyn Any = self.state.as_deref().expect("state is lent only for the length of a turn");
+        state.downcast_ref().expect("the engine runs operators on its own state only")
+    }
+
+    fn state_mut(&mut self) -> &mut SubtaskState {
+        subtask_state_mut(self.state.as_deref_mut().expect("state is lent only for the length of a turn"))
+    }
+}
+
+fn subtask_state_mut(state: &mut dyn KeyedState) -> &mut SubtaskState {
+    let state: &mut dyn Any = state;
+    state.downcast_mut().expect("the engine runs operators on its own state only")
+}
+
+/// Fired timers are gone once their call is committed.
+fn complete(state: &mut SubtaskState, work: &Work) -> Result<(), TaskError> {
+    match work {
+        Work::Timers(fired) => Ok(state.complete(fired)?),
+        Work::Batch { .. } | Work::Finish => Ok(()),
+    }
+}
+
+impl From<weir_operator::attempt::JobFailure> for TaskError {
+    fn from(failure: weir_operator::attempt::JobFailure) -> Self {
+        Self::new(failure.fault, failure.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! An ordered map per key.
+
+use std::ops::Bound;
+
+use super::{Abilities, ENTRY_BYTES, MapState, READ_AT_ONCE, Violation};
+use crate::abilities::{column, same_length};
+use crate::batch::{BytesColumn, OptionalColumn};
+use crate::keyed_state::{Entries, EntryRange, KeyedState, MapWrite, StateId, Writes};
+
+/// The most entries of one page, whatever the operator asks for; `more` then says that there are more.
+const PAGE_ENTRIES_MAX: usize = 4_096;
+
+impl Abilities {
+    /// The value of one entry.
+    ///
+    /// # Errors
+    /// Without keyed state; a key out of bounds; state that cannot be read.
+    pub fn get_entry(&mut self, state: MapState, key: u32, entry: &[u8]) -> Result<Option<Vec<u8>>, Violation> {
+        let entries = BytesColumn::from_iter([entry]);
+        let read = self.get_entries_as("map-state.get", state, &[key], &entries)?;
+        Ok(read.get(0).map(<[u8]>::to_vec))
+    }
+
+    /// Writes, or removes, one entry.
+    ///
+    /// # Errors
+    /// Without keyed state; a key out of bounds; too much written.
+    pub fn put_entry(
+        &mut self,
+        state: MapState,
+        key: u32,
+        entry: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), Violation> {
+        let ability = if value.is_some() { "map-state.put" } else { "map-state.remove" };
+        self.in_keyed(ability)?;
+        self.check_key(ability, key)?;
+        self.charge_written(entry.len() + value.map_or(0, <[u8]>::len) + ENTRY_BYTES)?;
+        let (_, writes) = self.keyed(ability)?;
+        writes.map_write_mut(state.0, key).entries.insert(entry.to_vec(), value.map(<[u8]>::to_vec));
+        Ok(())
+    }
+
+    /// Removes all entries of a key.
+    ///
+    /// # Errors
+    /// Without keyed state; a key out of bounds; too much written.
+    pub fn clear_map(&mut self, state: MapState, key: u32) -> Result<(), Violation> {
+        const ABILITY: &str = "map-state.clear";
+        self.in_keyed(ABILITY)?;
+        self.check_key(ABILITY, key)?;
+        self.charge_written(ENTRY_BYTES)?;
+        let (_, writes) = self.keyed(ABILITY)?;
+        let write = writes.map_write_mut(state.0, key);
+        write.replaced = true;
+        write.entries.clear();
+        Ok(())
+    }
+
+    /// Whether a key has no entry.
+    ///
+    /// # Errors
+    /// Without keyed state; a key out of bounds; state that cannot be read.
+    pub fn is_map_empty(&mut self, state: MapState, key: u32) -> Result<bool, Violation> {
+        let first = self.scan_as("map-state.is-empty", state, key, EntryRange { start: None, end: None, limit: 1 })?;
+        Ok(first.entries.is_empty())
+    }
+
+    /// Entries of a key in order, at most 4,096 at once.
+    ///
+    /// # Errors
+    /// Without keyed state; a key out of bounds; state that cannot be read.
+    pub fn scan(&mut self, state: MapState, key: u32, range: EntryRange<'_>) -> Result<Entries, Violation> {
+        self.scan_as("map-state.scan", state, key, range)
+    }
+
+    /// Entry `entries[i]` of `keys[i]`.
+    ///
+    /// # Errors
+    /// Without keyed state; a malformed column; lengths that differ; a key out of bounds; state that cannot be read.
+    pub fn get_entries(
+        &mut self,
+        state: MapState,
+        keys: &[u32],
+        entries: &BytesColumn,
+    ) -> Result<OptionalColumn, Violation> {
+        self.get_entries_as("map-state.get-many", state, keys, entries)
+    }
+
+    /// Writes entry `entries[i]` of `keys[i]`, in order; a missing value removes it.
+    ///
+    /// # Errors
+    /// Without keyed state; a malformed column; lengths that differ; a key out of bounds; too much written.
+    pub fn put_entries(
+        &mut self,
+        state: MapState,
+        keys: &[u32],
+        entries: &BytesColumn,
+        values: &OptionalColumn,
+    ) -> Result<(), Violation> {
+        const ABILITY: &str = "map-state.put-many";
+        self.in_keyed(ABILITY)?;
+        column(ABILITY, "entries", entries.check())?;
+        column(ABILITY, "values", values.check())?;
+        same_length(ABILITY, ("keys", keys.len()), ("entries", entries.len()))?;
+        same_length(ABILITY, ("keys", keys.len()), ("values", values.len()))?;
+        self.check_keys(ABILITY, keys)?;
+        self.charge_written(entries.data.len() + values.bytes() + values.len() * ENTRY_BYTES)?;
+        let (_, writes) = self.keyed(ABILITY)?;
+        for ((&key, entry), value) in keys.iter().zip(entries.iter()).zip(values.iter()) {
+            writes.map_write_mut(state.0, key).entries.insert(entry.to_vec(), value.map(<[u8]>::to_vec));
+        }
+        Ok(())
+    }
+
+    fn get_entries_as(
+        &mut self,
+        ability: &str,
+        state: MapState,
+        keys: &[u32],
+        entries: &BytesColumn,
+    ) -> Result<OptionalColumn, Violation> {
+        self.in_keyed(ability)?;
+        column(ability, "entries", entries.check())?;
+        same_length(ability, ("keys", keys.len()), ("entries", entries.len()))?;
+        self.check_keys(ability, keys)?;
+        let mut read = OptionalColumn::default();
+        let mut entries = entries.iter();
+        for keys in keys.chunks(READ_AT_ONCE) {
+            let entries = entries.by_ref().take(keys.len()).collect();
+            let (committed, writes) = self.keyed(ability)?;
+            read_entries(committed, writes, state.0, keys, &entries, &mut read)?;
+            self.check_read(ability, read.bytes())?;
+        }
+        Ok(read)
+    }
+
+    fn scan_as(
+        &mut self,
+        ability: &str,
+        state: MapState,
+        key: u32,
+        range: EntryRange<'_>,
+    ) -> Result<Entries, Violation> {
+        self.in_keyed(ability)?;
+        self.check_key(ability, key)?;
+        let range = EntryRange { limit: range.limit.min(PAGE_ENTRIES_MAX), ..range };
+        let (committed, writes) = self.keyed(ability)?;
+        let Some(written) = writes.map_write(state.0, key) else {
+            let mut page = Entries::default();
+            committed.scan(state.0, key, range, &mut page)?;
+            return Ok(page);
+        };
+        let mut below = Entries::default();
+        if !written.replaced {
+            let removed = written.entries.values().filter(|value| value.is_none()).count();
+            // At most `removed` of what is committed is hidden: enough for the page and one entry behind it.
+            committed.scan(state.0, key, EntryRange { limit: range.limit + removed + 1, ..range }, &mut below)?;
+        }
+        Ok(merge(written, &below, range))
+    }
+}
+
+impl MapWrite {
+    /// What the call wrote for an entry: `None`: nothing; `Some(None)`: it is gone.
+    fn entry(&self, entry: &[u8]) -> Option<Option<&[u8]>> {
+        match self.entries.get(entry) {
+            Some(value) => Some(value.as_deref()),
+            None if self.replaced => Some(None),
+            None => None,
+        }
+    }
+}
+
+fn written_entry<'a>(writes: &'a Writes, state: StateId, key: u32, entry: &[u8]) -> Option<Option<&'a [u8]>> {
+    writes.map_write(state, key).and_then(|map| map.entry(entry))
+}
+
+/// Appends what is committed, under what the call wrote.
+fn read_entries(
+    committed: &mut dyn KeyedState,
+    writes: &Writes,
+    state: StateId,
+    keys: &[u32],
+    entries: &BytesColumn,
+    read: &mut OptionalColumn,
+) -> Result<(), Violation> {
+    let mut untouched = (Vec::new(), BytesColumn::default());
+    for (&key, entry) in keys.iter().zip(entries.iter()) {
+        if written_entry(writes, state, key, entry).is_none() {
+            untouched.0.push(key);
+            untouched.1.push(entry);
+        }
+    }
+    let mut below = OptionalColumn::default();
+    committed.entries(state, &untouched.0, &untouched.1, &mut below)?;
+    let mut below = below.iter();
+    for (&key, entry) in keys.iter().zip(entries.iter()) {
+        match written_entry(writes, state, key, entry) {
+            Some(value) => read.push(value),
+            None => read.push(below.next().expect("one value was read for each entry that was not written")),
+        }
+    }
+    Ok(())
+}
+
+/// Two ordered runs of entries as one; where both have an entry, what the call wrote hides what is committed.
+fn merge(written: &MapWrite, below: &Entries, range: EntryRange<'_>) -> Entries {
+    let mut page = Entries::default();
+    if range.start.zip(range.end).is_some_and(|(start, end)| start >= end) {
+        return page;
+    }
+    let start = range.start.map_or(Bound::Unbounded, Bound::Included);
+    let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
+    let mut above = written.entries.range::<[u8], _>((start, end)).peekable();
+    let mut below = below.entries.iter().zip(below.values.iter()).peekable();
+    loop {
+        let (entry, value) = match (above.peek(), below.peek()) {
+            (None, None) => break,
+            (Some((entry, _)), Some((other, _))) if entry.as_slice() > *other => take_below(&mut below),
+            (None, Some(_)) => take_below(&mut below),
+            (Some((entry, value)), other) => {
+                let taken = (entry.as_slice(), value.as_deref());
+                if other.is_some_and(|(other, _)| *other == taken.0) {
+                    below.next();
+                }
+                above.next();
+                taken
+            }
+        };
+        let Some(value) = value else { continue };
+        if page.entries.len() == range.limit {
+            page.more = true;
+            break;
+        }
+        page.entries.push(entry);
+        page.values.push(value);
+    }
+    page
+}
+
+fn take_below<'a>(below: &mut impl Iterator<Item = (&'a [u8], &'a [u8])>) -> (&'a [u8], Option<&'a [u8]>) {
+    let (entry, value) = below.next().expect("it was seen by peeking");
+    (entry, Some(value))
+}

@@ -1,0 +1,199 @@
+//! `weir:operator/state`.
+
+use wasmtime::component::{LinkerInstance, Resource, ResourceType};
+use weir_protocol::description::StateKind;
+
+use super::{Context, of};
+use crate::abilities::{ListState, MapState, ValueState};
+use crate::batch::{BytesColumn, OptionalColumn};
+use crate::component::Guest;
+use crate::keyed_state::{EntryRange, StateId};
+
+type Handle<T> = Resource<T>;
+type Bytes = Vec<u8>;
+
+pub(super) fn link(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+    link_value(linker)?;
+    link_list(linker)?;
+    link_map(linker)?;
+    link_later(linker)
+}
+
+// A handle is the state's number; the guest cannot forge one, and the type of the handle is the kind of the state.
+fn value(handle: &Handle<ValueState>) -> ValueState {
+    ValueState(StateId(handle.rep()))
+}
+
+fn list(handle: &Handle<ListState>) -> ListState {
+    ListState(StateId(handle.rep()))
+}
+
+fn map(handle: &Handle<MapState>) -> MapState {
+    MapState(StateId(handle.rep()))
+}
+
+fn link_value(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+    resource::<ValueState>(linker, "value-state")?;
+    linker.func_wrap("[constructor]value-state", |mut cx: Context<'_>, (name,): (String,)| {
+        let state = of(&mut cx).value_state(&name)?;
+        Ok((Handle::<ValueState>::new_own(state.0.0),))
+    })?;
+    linker.func_wrap("[method]value-state.get", |mut cx: Context<'_>, (state, key): (Handle<ValueState>, u32)| {
+        Ok((of(&mut cx).get_value(value(&state), key)?,))
+    })?;
+    linker.func_wrap(
+        "[method]value-state.set",
+        |mut cx: Context<'_>, (state, key, bytes): (Handle<ValueState>, u32, Bytes)| {
+            Ok(of(&mut cx).set_value(value(&state), key, Some(&bytes))?)
+        },
+    )?;
+    linker.func_wrap("[method]value-state.clear", |mut cx: Context<'_>, (state, key): (Handle<ValueState>, u32)| {
+        Ok(of(&mut cx).set_value(value(&state), key, None)?)
+    })?;
+    linker.func_wrap("[method]value-state.load", |mut cx: Context<'_>, (state,): (Handle<ValueState>,)| {
+        Ok((of(&mut cx).load(value(&state))?,))
+    })?;
+    linker.func_wrap(
+        "[method]value-state.store",
+        |mut cx: Context<'_>, (state, values): (Handle<ValueState>, OptionalColumn)| {
+            Ok(of(&mut cx).store(value(&state), values)?)
+        },
+    )?;
+    linker.func_wrap(
+        "[method]value-state.load-some",
+        |mut cx: Context<'_>, (state, keys): (Handle<ValueState>, Vec<u32>)| {
+            Ok((of(&mut cx).load_some(value(&state), &keys)?,))
+        },
+    )?;
+    linker.func_wrap(
+        "[method]value-state.store-some",
+        |mut cx: Context<'_>, (state, keys, values): (Handle<ValueState>, Vec<u32>, OptionalColumn)| {
+            Ok(of(&mut cx).store_some(value(&state), &keys, &values)?)
+        },
+    )
+}
+
+fn link_list(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+    resource::<ListState>(linker, "list-state")?;
+    linker.func_wrap("[constructor]list-state", |mut cx: Context<'_>, (name,): (String,)| {
+        let state = of(&mut cx).list_state(&name)?;
+        Ok((Handle::<ListState>::new_own(state.0.0),))
+    })?;
+    linker.func_wrap("[method]list-state.get", |mut cx: Context<'_>, (state, key): (Handle<ListState>, u32)| {
+        Ok((of(&mut cx).get_list(list(&state), key)?,))
+    })?;
+    linker.func_wrap(
+        "[method]list-state.append",
+        |mut cx: Context<'_>, (state, key, bytes): (Handle<ListState>, u32, Bytes)| {
+            Ok(of(&mut cx).append(list(&state), key, &bytes)?)
+        },
+    )?;
+    linker.func_wrap(
+        "[method]list-state.set",
+        |mut cx: Context<'_>, (state, key, values): (Handle<ListState>, u32, BytesColumn)| {
+            Ok(of(&mut cx).set_list(list(&state), key, values)?)
+        },
+    )?;
+    linker.func_wrap("[method]list-state.clear", |mut cx: Context<'_>, (state, key): (Handle<ListState>, u32)| {
+        Ok(of(&mut cx).set_list(list(&state), key, BytesColumn::default())?)
+    })?;
+    linker.func_wrap(
+        "[method]list-state.append-many",
+        |mut cx: Context<'_>, (state, keys, values): (Handle<ListState>, Vec<u32>, BytesColumn)| {
+            Ok(of(&mut cx).append_many(list(&state), &keys, &values)?)
+        },
+    )?;
+    linker.func_wrap(
+        "[method]list-state.get-many",
+        |mut cx: Context<'_>, (state, keys): (Handle<ListState>, Vec<u32>)| {
+            Ok((of(&mut cx).get_lists(list(&state), &keys)?,))
+        },
+    )
+}
+
+fn link_map(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+    resource::<MapState>(linker, "map-state")?;
+    linker.func_wrap("[constructor]map-state", |mut cx: Context<'_>, (name,): (String,)| {
+        let state = of(&mut cx).map_state(&name)?;
+        Ok((Handle::<MapState>::new_own(state.0.0),))
+    })?;
+    linker.func_wrap(
+        "[method]map-state.get",
+        |mut cx: Context<'_>, (state, key, entry): (Handle<MapState>, u32, Bytes)| {
+            Ok((of(&mut cx).get_entry(map(&state), key, &entry)?,))
+        },
+    )?;
+    linker.func_wrap(
+        "[method]map-state.put",
+        |mut cx: Context<'_>, (state, key, entry, bytes): (Handle<MapState>, u32, Bytes, Bytes)| {
+            Ok(of(&mut cx).put_entry(map(&state), key, &entry, Some(&bytes))?)
+        },
+    )?;
+    linker.func_wrap(
+        "[method]map-state.remove",
+        |mut cx: Context<'_>, (state, key, entry): (Handle<MapState>, u32, Bytes)| {
+            Ok(of(&mut cx).put_entry(map(&state), key, &entry, None)?)
+        },
+    )?;
+    linker.func_wrap("[method]map-state.clear", |mut cx: Context<'_>, (state, key): (Handle<MapState>, u32)| {
+        Ok(of(&mut cx).clear_map(map(&state), key)?)
+    })?;
+    linker.func_wrap("[method]map-state.is-empty", |mut cx: Context<'_>, (state, key): (Handle<MapState>, u32)| {
+        Ok((of(&mut cx).is_map_empty(map(&state), key)?,))
+    })?;
+    linker.func_wrap("[method]map-state.scan", scan)?;
+    linker.func_wrap(
+        "[method]map-state.get-many",
+        |mut cx: Context<'_>, (state, keys, entries): (Handle<MapState>, Vec<u32>, BytesColumn)| {
+            Ok((of(&mut cx).get_entries(map(&state), &keys, &entries)?,))
+        },
+    )?;
+    linker.func_wrap(
+        "[method]map-state.put-many",
+        |mut cx: Context<'_>,
+         (state, keys, entries, values): (Handle<MapState>, Vec<u32>, BytesColumn, OptionalColumn)| {
+            Ok(of(&mut cx).put_entries(map(&state), &keys, &entries, &values)?)
+        },
+    )
+}
+
+type ScanParams = (Handle<MapState>, u32, Option<Bytes>, Option<Bytes>, u32);
+
+fn scan(
+    mut cx: Context<'_>,
+    (state, key, start, end, limit): ScanParams,
+) -> wasmtime::Result<(crate::keyed_state::Entries,)> {
+    let range = EntryRange { start: start.as_deref(), end: end.as_deref(), limit: limit as usize };
+    Ok((of(&mut cx).scan(map(&state), key, range)?,))
+}
+
+fn resource<T: 'static>(linker: &mut LinkerInstance<'_, Guest>, name: &str) -> wasmtime::Result<()> {
+    linker.resource(name, ResourceType::host::<T>(), |mut cx, _| {
+        of(&mut cx).drop_handle();
+        Ok(())
+    })
+}
+
+/// A handle of a kind of state that is refused at upload: none can be made.
+enum Later {}
+
+/// Kinds of state that come later. They link, so that a component that could use them loads; one that declares such a
+/// state is refused at upload, so whatever is called here was not declared.
+fn link_later(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+    for (name, kind, methods) in [
+        ("operator-state", StateKind::OperatorSplit, ["get", "set"].as_slice()),
+        ("broadcast-state", StateKind::Broadcast, ["get", "put", "remove", "scan"].as_slice()),
+    ] {
+        resource::<Later>(linker, name)?;
+        linker.func_wrap(&format!("[constructor]{name}"), move |mut cx: Context<'_>, (name,): (String,)| {
+            let state = of(&mut cx).open_state(&name, kind)?;
+            Ok((Handle::<Later>::new_own(state.0),))
+        })?;
+        for method in methods {
+            linker.func_new(&format!("[method]{name}.{method}"), |_, _, _, _| {
+                Err(wasmtime::Error::msg("no handle of this kind of state can have been made"))
+            })?;
+        }
+    }
+    Ok(())
+}

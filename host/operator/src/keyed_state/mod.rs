@@ -1,0 +1,109 @@
+//! The state that the host keeps for an operator, as the operator's side sees it.
+//!
+//! [`KeyedState`] is what a state backend supplies: the engine's log, the plain map of a test tool, later Flink's own
+//! backends. It only ever sees committed state: what a call wrote is staged in its [`Writes`] (which the import layer
+//! overlays on reads) and handed over whole with [`KeyedState::commit`] once the call has returned ok.
+
+use weir_protocol::Fault;
+
+use crate::batch::{BytesColumn, Keys, OptionalColumn};
+
+mod plain;
+mod writes;
+
+pub use plain::PlainState;
+pub use writes::{ListWrite, MapWrite, StateWrites, ValueWrites, Writes};
+
+/// Which of an operator's declared states: the index into `states` of its description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StateId(pub u32);
+
+/// Keyed state of one subtask.
+///
+/// All key indices point into the [`Keys`] given to the last [`select`](Self::select); callers check them. Reads append
+/// to what they are given, in the order asked for. A read sees everything committed and nothing else.
+pub trait KeyedState: std::any::Any + Send {
+    /// Makes a batch's keys the ones that indices mean.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing is selected.
+    fn select(&mut self, keys: &Keys) -> Result<(), StateError>;
+
+    /// Appends the value of each of `keys`, missing where there is none.
+    ///
+    /// # Errors
+    /// [`StateError`]; what was appended is to be thrown away.
+    fn values(&mut self, state: StateId, keys: &[u32], into: &mut OptionalColumn) -> Result<(), StateError>;
+
+    /// Appends the list of `key`, oldest first.
+    ///
+    /// # Errors
+    /// [`StateError`]; what was appended is to be thrown away.
+    fn list(&mut self, state: StateId, key: u32, into: &mut BytesColumn) -> Result<(), StateError>;
+
+    /// Appends the value of entry `entries[i]` of the map of `keys[i]`, missing where there is none.
+    ///
+    /// # Errors
+    /// [`StateError`]; what was appended is to be thrown away.
+    fn entries(
+        &mut self,
+        state: StateId,
+        keys: &[u32],
+        entries: &BytesColumn,
+        into: &mut OptionalColumn,
+    ) -> Result<(), StateError>;
+
+    /// Appends up to `limit` entries of the map of `key`, in byte order of the entries' keys.
+    ///
+    /// # Errors
+    /// [`StateError`]; what was appended is to be thrown away.
+    fn scan(&mut self, state: StateId, key: u32, range: EntryRange<'_>, into: &mut Entries) -> Result<(), StateError>;
+
+    /// Makes everything that one call wrote visible, together.
+    ///
+    /// # Errors
+    /// [`StateError`]; then the state is unusable, and the subtask must be restored.
+    fn commit(&mut self, writes: &Writes) -> Result<(), StateError>;
+}
+
+/// Which entries of a map a scan wants.
+#[derive(Debug, Clone, Copy)]
+pub struct EntryRange<'a> {
+    /// The first, included; `None`: from the beginning.
+    pub start: Option<&'a [u8]>,
+    /// The last, excluded; `None`: to the end.
+    pub end: Option<&'a [u8]>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Entries of a map, and whether the range holds more.
+#[derive(
+    Debug,
+    Clone,
+    Default,
+    PartialEq,
+    Eq,
+    wasmtime::component::ComponentType,
+    wasmtime::component::Lift,
+    wasmtime::component::Lower,
+)]
+#[component(record)]
+pub struct Entries {
+    /// Their keys, in byte order.
+    pub entries: BytesColumn,
+    /// Their values.
+    pub values: BytesColumn,
+    /// Whether the range holds entries behind these.
+    pub more: bool,
+}
+
+/// Why state cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StateError {
+    /// Who must act.
+    pub fault: Fault,
+    /// What is wrong.
+    pub message: String,
+}

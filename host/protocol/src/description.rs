@@ -1,0 +1,106 @@
+//! What an operator says of itself: the answer of `describe`, as data.
+//!
+//! Mirrors `operator-spec` of the contract (`wit/world.wit`) word for word; the job graph is validated against it.
+
+use serde::{Deserialize, Serialize};
+
+/// One operator of a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct OperatorDescription {
+    /// Unique within its component.
+    pub name: String,
+    /// For people.
+    pub doc: String,
+    /// The order is the contract's `input` index.
+    pub inputs: Vec<InputDescription>,
+    /// The order is the contract's port index; port 0 is the main output.
+    pub outputs: Vec<String>,
+    /// The state that it may open, by name.
+    pub states: Vec<StateDescription>,
+    /// A JSON Schema of its configuration; empty: any.
+    pub config_schema: String,
+    /// Room for what later versions of the contract need.
+    pub properties: Vec<(String, String)>,
+}
+
+/// One input of an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputDescription {
+    /// Unique within its operator.
+    pub name: String,
+    /// How records reach it.
+    pub kind: InputKind,
+    /// The columns whose bytes the operator reads.
+    pub columns: Columns,
+}
+
+/// How records reach an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InputKind {
+    /// By key: all records of a key reach the same subtask, and keyed state is open.
+    Keyed,
+    /// In any distribution, without keys.
+    Unkeyed,
+    /// Every record reaches every subtask.
+    Broadcast,
+}
+
+/// The columns whose bytes an operator reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Columns {
+    /// The bytes of the distinct keys.
+    pub keys: bool,
+    /// The values.
+    pub values: bool,
+    /// The event times.
+    pub timestamps: bool,
+}
+
+/// One state that an operator declares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateDescription {
+    /// Unique within its operator.
+    pub name: String,
+    /// Its shape.
+    pub kind: StateKind,
+    /// How values are encoded, for people and tools.
+    pub codec: String,
+    /// Raised by the author when the encoding changes.
+    pub version: u32,
+    /// How long values live.
+    pub ttl: Option<TtlDescription>,
+    /// Room for what later versions of the contract need.
+    pub properties: Vec<(String, String)>,
+}
+
+/// The shape of a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StateKind {
+    /// One value per key.
+    KeyedValue,
+    /// An append-only list per key.
+    KeyedList,
+    /// An ordered map per key.
+    KeyedMap,
+    /// A list per subtask, split when the parallelism changes.
+    OperatorSplit,
+    /// A list per subtask, repeated whole when the parallelism changes.
+    OperatorUnion,
+    /// A map that is the same on every subtask.
+    Broadcast,
+}
+
+/// How long the values of a state live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TtlDescription {
+    /// Milliseconds since the last write (or read, see below).
+    pub duration_ms: u64,
+    /// Whether a read makes the value live longer too.
+    pub refresh_on_read: bool,
+    /// Whether a read may still see an expired value that was not cleaned up yet.
+    pub return_expired: bool,
+}

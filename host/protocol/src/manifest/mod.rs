@@ -1,0 +1,123 @@
+//! The durable description of one checkpoint.
+//!
+//! A manifest is part of every entry of a job's `run/` chain and is all that a restore needs: where each source stands,
+//! which files hold each subtask's state, and what is sealed but not known to be published. It is checked when it is
+//! made and again when it is read ([`Manifest::check`]). Does not own the bytes it names, nor the names' form.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::{CheckpointId, SubtaskId, Uid};
+use crate::key_group::{KEY_GROUP_FUNCTION, KeyGroupRange, MaxParallelism};
+use crate::time::Timestamp;
+
+mod blob;
+mod outbox;
+mod soundness;
+
+pub use blob::{Blob, Checksum, InlineBytes, ObjectRef, Unverified};
+pub use outbox::{Outbox, OutboxPart, Outlet};
+
+/// A source's positions: split → position, both in the connector's own words.
+pub type Positions = BTreeMap<String, Value>;
+
+/// The durable description of one checkpoint, or of the start positions before the first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of this layout: [`Manifest::FORMAT`].
+    pub format: u32,
+    /// Which checkpoint; 0: none yet, only start positions.
+    pub checkpoint: CheckpointId,
+    /// When the checkpoint was triggered.
+    pub taken_at: Timestamp,
+    /// How keys map to key groups: [`KEY_GROUP_FUNCTION`].
+    pub key_group_function: String,
+    /// How many key groups there are.
+    pub max_parallelism: MaxParallelism,
+    /// Where each source goes on reading.
+    pub sources: BTreeMap<Uid, Positions>,
+    /// The state of each operator's subtasks, by index. Empty before the first checkpoint.
+    pub operators: BTreeMap<Uid, Vec<SubtaskManifest>>,
+    /// All outboxes that no entry confirms as published; those of one outlet in order.
+    pub outboxes: Vec<Outbox>,
+    /// Records dead-lettered or skipped over the job's life, which counts against its budget.
+    pub rejected: u64,
+    /// The subtasks that have finished and do nothing when they are restored.
+    pub finished: BTreeSet<SubtaskId>,
+}
+
+/// The state of one subtask at one barrier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubtaskManifest {
+    /// Its index when the checkpoint was taken.
+    pub index: u32,
+    /// The operator's parallelism then.
+    pub parallelism: u32,
+    /// The key groups that were its own.
+    pub key_groups: KeyGroupRange,
+    /// All state at one earlier barrier; it covers every segment closed at or before that one.
+    pub base: Option<StateFile>,
+    /// The checkpoint files of the segments closed after the base, oldest first; those of aborted checkpoints too.
+    pub files: Vec<StateFile>,
+    /// Its watermark.
+    pub watermark: Timestamp,
+    /// Its processing time, which does not go back on a restore.
+    pub processing_time: Timestamp,
+}
+
+/// A file of state, and which part of it counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateFile {
+    /// The bytes.
+    pub blob: Blob,
+    /// Only these key groups of it count; restore and rebase clip to them.
+    pub key_groups: KeyGroupRange,
+}
+
+impl Manifest {
+    /// The version of the layout that is written, and the only one that is read.
+    pub const FORMAT: u32 = 1;
+
+    /// The manifest of a job that starts anew: every source's resolved start positions, and nothing else.
+    #[must_use]
+    pub fn start(max_parallelism: MaxParallelism, at: Timestamp, sources: BTreeMap<Uid, Positions>) -> Self {
+        Self {
+            format: Self::FORMAT,
+            checkpoint: CheckpointId::default(),
+            taken_at: at,
+            key_group_function: KEY_GROUP_FUNCTION.to_owned(),
+            max_parallelism,
+            sources,
+            operators: BTreeMap::new(),
+            outboxes: Vec::new(),
+            rejected: 0,
+            finished: BTreeSet::new(),
+        }
+    }
+
+    /// Every blob of the manifest, inlined or named.
+    pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        let states = self.operators.values().flatten().flat_map(SubtaskManifest::state_files).map(|file| &file.blob);
+        states.chain(self.outboxes.iter().flat_map(|outbox| &outbox.parts).map(|part| &part.blob))
+    }
+
+    /// Every object that the manifest names; one may come several times.
+    pub fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.blobs().filter_map(Blob::object)
+    }
+
+    /// The bytes of all it holds and names: the size of the checkpoint.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.blobs().map(Blob::bytes).sum()
+    }
+}
+
+impl SubtaskManifest {
+    /// The base, then the files: the order in which they are read.
+    pub fn state_files(&self) -> impl Iterator<Item = &StateFile> {
+        self.base.iter().chain(&self.files)
+    }
+}

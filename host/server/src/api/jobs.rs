@@ -1,0 +1,98 @@
+//! `/api/v1/jobs`.
+
+use axum::Json;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use serde::Deserialize;
+use weir_engine::dead_letter::DeadLetter;
+
+use crate::api::Problem;
+use crate::api::shape::{Job, Named, Submission};
+use crate::job_file::{self, Draft};
+use crate::journal::{self, Line};
+use crate::node::Node;
+
+/// Dead letters that are given where the request does not say how many.
+const DEAD_LETTERS: usize = 100;
+
+/// The most dead letters that are given at once.
+const DEAD_LETTERS_MAX: usize = 10_000;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Limit {
+    limit: Option<usize>,
+}
+
+/// Takes a job: TOML (`application/toml`) or JSON.
+pub(super) async fn submit(
+    State(node): State<Node>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<Submission>), Problem> {
+    let body = body.map_err(|rejection| Problem::body(&rejection, "a job", job_file::BYTES_MAX))?;
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let draft = read(content_type, &body)?;
+    let submitted = node.submit(&draft).await?;
+    let status = if submitted.created { StatusCode::CREATED } else { StatusCode::OK };
+    let (id, name) = (submitted.id.to_string(), draft.name().to_string());
+    Ok((status, Json(Submission { id, name, created: submitted.created })))
+}
+
+fn read(content_type: &str, body: &[u8]) -> Result<Draft, Problem> {
+    let refused = |status, detail: String| {
+        let mend = "send TOML as `content-type: application/toml`, or JSON as `application/json`";
+        Problem::request(status, "the job cannot be read", detail, mend)
+    };
+    let text = std::str::from_utf8(body)
+        .map_err(|error| refused(StatusCode::BAD_REQUEST, format!("the job is no UTF-8 text: {error}")))?;
+    match content_type.split(';').next().unwrap_or_default().trim() {
+        "application/json" => Ok(job_file::from_json(text)?),
+        "application/toml" | "text/toml" | "text/x-toml" => Ok(job_file::from_toml(text)?),
+        "" => Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the request has no content type".to_owned())),
+        other => {
+            let shown: String = other.chars().take(64).collect();
+            Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("a job cannot be written as `{shown}`")))
+        }
+    }
+}
+
+pub(super) async fn list(State(node): State<Node>) -> Json<Vec<Job>> {
+    Json(node.engine().jobs().iter().map(Job::short).collect())
+}
+
+pub(super) async fn one(State(node): State<Node>, Path(job): Path<String>) -> Result<Json<Job>, Problem> {
+    Ok(Json(Job::whole(&node.job(&job)?)))
+}
+
+/// Asks for the job's end; it ends soon after.
+pub(super) async fn cancel(
+    State(node): State<Node>,
+    Path(job): Path<String>,
+) -> Result<(StatusCode, Json<Named>), Problem> {
+    let job = node.job(&job)?;
+    node.engine().cancel(job.id).await?;
+    let (id, name) = (job.id.to_string(), job.name.to_string());
+    Ok((StatusCode::ACCEPTED, Json(Named { id, name })))
+}
+
+pub(super) async fn dead_letters(
+    State(node): State<Node>,
+    Path(job): Path<String>,
+    limit: Result<Query<Limit>, QueryRejection>,
+) -> Result<Json<Vec<DeadLetter>>, Problem> {
+    let limit = limit?.limit.unwrap_or(DEAD_LETTERS).min(DEAD_LETTERS_MAX);
+    Ok(Json(node.engine().dead_letters(node.job(&job)?.id, limit).await?))
+}
+
+pub(super) async fn logs(
+    State(node): State<Node>,
+    Path(job): Path<String>,
+    limit: Result<Query<Limit>, QueryRejection>,
+) -> Result<Json<Vec<Line>>, Problem> {
+    let limit = limit?.limit.unwrap_or(journal::LINES_MAX);
+    let job = node.job(&job)?;
+    Ok(Json(node.journal().read(&[&job.id.to_string(), job.name.as_str()], job.started_at, limit)))
+}

@@ -1,0 +1,317 @@
+//! The JSON of `/api/v1`, as it is written by the node and read by the command line. Times are milliseconds since the
+//! Unix epoch.
+
+use serde::{Deserialize, Serialize};
+use weir_engine::component::StoredComponent;
+use weir_engine::job::{CheckpointStats, CheckpointSummary, JobStatus, SinkStatus, VertexStatus};
+use weir_engine::metrics::{Counter, SubtaskMetrics};
+use weir_protocol::Fault;
+use weir_protocol::description::OperatorDescription;
+use weir_protocol::time::{NO_TIME, Timestamp};
+
+use crate::job_file;
+
+/// What a node says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Health {
+    /// Always `weir`; how another process recognises one.
+    pub service: String,
+    /// Its version.
+    pub version: String,
+    /// Its process's id.
+    pub pid: u32,
+}
+
+/// A component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Component {
+    /// What people call it; none, one or several.
+    pub names: Vec<String>,
+    /// The SHA-256 of its bytes.
+    pub hash: String,
+    /// How many bytes.
+    pub bytes: u64,
+    /// When it was first uploaded.
+    pub uploaded_at: Timestamp,
+    /// Its operators: name, inputs, outputs, states.
+    pub operators: Vec<OperatorDescription>,
+}
+
+/// The answer to an upload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Upload {
+    /// The component.
+    #[serde(flatten)]
+    pub component: Component,
+    /// Whether anything is new (status 201); else it was all there already (200).
+    pub created: bool,
+}
+
+/// The answer to a submission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Submission {
+    /// The job.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is new (201); else it ran from the same spec already (200).
+    pub created: bool,
+}
+
+/// A job, as an answer that has nothing else to say names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Named {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Job {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Flink's words: `RUNNING`, `FINISHED`, …
+    pub state: String,
+    /// Whether nothing follows on that.
+    pub ended: bool,
+    /// When it was accepted.
+    pub started_at: Timestamp,
+    /// When it took on its state.
+    pub state_since: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// How often its tasks were started by this process.
+    pub attempts: u64,
+    /// `exactly-once` or `at-least-once`.
+    pub guarantee: String,
+    /// Records given up on.
+    pub dead_letters: u64,
+    /// The newest first.
+    pub failures: Vec<Failure>,
+    /// Sources, operators and sinks in the order of the graph.
+    pub vertices: Vec<Vertex>,
+    /// Its checkpoints.
+    pub checkpoints: Checkpoints,
+    /// Its sinks.
+    pub sinks: Vec<Sink>,
+    /// What it runs, in the form of a job file; left out of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<serde_json::Value>,
+}
+
+/// A failure of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Failure {
+    /// When.
+    pub at: Timestamp,
+    /// `uid[index]`, where one subtask failed.
+    pub subtask: Option<String>,
+    /// Who must act.
+    pub fault: Fault,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// A source, operator or sink; counters are sums over its subtasks since they were started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Vertex {
+    /// Its uid.
+    pub uid: String,
+    /// `source`, `operator` or `sink`.
+    pub kind: String,
+    /// The connector's type, or the operator's name.
+    pub title: String,
+    /// How many subtasks.
+    pub parallelism: u32,
+    /// Records received.
+    pub records_in: u64,
+    /// Records sent.
+    pub records_out: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Records given up on.
+    pub dead_letters: u64,
+    /// Calls undone and tried again.
+    pub retries: u64,
+    /// Timers fired.
+    pub timers_fired: u64,
+    /// The lowest watermark of its subtasks; `null` before the first.
+    pub watermark: Option<Timestamp>,
+}
+
+/// A job's checkpoints.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Checkpoints {
+    /// How many completed.
+    pub completed: u64,
+    /// How many are on their way.
+    pub in_progress: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// How many found nothing changed, and wrote nothing.
+    pub skipped: u64,
+    /// The one that the present attempt started from.
+    pub restored: Option<u64>,
+    /// The newest first; lists of jobs hold the newest completed one alone.
+    pub history: Vec<Checkpoint>,
+}
+
+/// One checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Checkpoint {
+    /// Its number.
+    pub id: u64,
+    /// `IN_PROGRESS`, `COMPLETED` or `FAILED`.
+    pub state: String,
+    /// When it was triggered.
+    pub triggered_at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// Bytes that it added to the store.
+    pub bytes: u64,
+    /// Why it failed.
+    pub failure: Option<String>,
+}
+
+/// A sink's results.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Sink {
+    /// Its uid.
+    pub uid: String,
+    /// The newest checkpoint whose results are published.
+    pub published: Option<u64>,
+    /// The last records that reached it, oldest first.
+    pub recent: Vec<String>,
+}
+
+impl Component {
+    pub(crate) fn new(stored: StoredComponent, names: Vec<String>) -> Self {
+        let StoredComponent { hash, bytes, uploaded_at, operators } = stored;
+        Self { names, hash, bytes, uploaded_at, operators }
+    }
+}
+
+impl Job {
+    /// Everything about a job.
+    #[must_use]
+    pub fn whole(job: &JobStatus) -> Self {
+        let history = job.checkpoints.history.iter().map(Checkpoint::new).collect();
+        Self { spec: Some(job_file::to_json(&job.spec)), ..Self::new(job, history) }
+    }
+
+    /// Without what is long: for lists.
+    #[must_use]
+    pub fn short(job: &JobStatus) -> Self {
+        Self::new(job, job.checkpoints.latest_completed.iter().map(Checkpoint::new).collect())
+    }
+
+    fn new(job: &JobStatus, history: Vec<Checkpoint>) -> Self {
+        let failures = job.failures.iter().map(|failure| Failure {
+            at: failure.at,
+            subtask: failure.subtask.clone(),
+            fault: failure.fault,
+            message: failure.message.clone(),
+        });
+        Self {
+            id: job.id.to_string(),
+            name: job.name.to_string(),
+            state: job.state.as_str().to_owned(),
+            ended: job.state.is_terminal(),
+            started_at: job.started_at,
+            state_since: job.state_since,
+            ended_at: job.ended_at,
+            attempts: job.attempts,
+            guarantee: word(job.guarantee),
+            dead_letters: job.dead_letters,
+            failures: failures.collect(),
+            vertices: job.vertices.iter().map(Vertex::new).collect(),
+            checkpoints: Checkpoints::new(&job.checkpoints, history),
+            sinks: job.sinks.iter().map(Sink::new).collect(),
+            spec: None,
+        }
+    }
+}
+
+/// The word that a unit variant is serialised as.
+pub(crate) fn word(value: impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => unreachable!("unit variants are serialised as texts, not as {other:?}"),
+    }
+}
+
+impl Vertex {
+    fn new(vertex: &VertexStatus) -> Self {
+        let sum = |counter: fn(&SubtaskMetrics) -> &Counter| sum(vertex, counter);
+        let watermark = vertex.subtasks.iter().map(|subtask| subtask.watermark()).min();
+        Self {
+            uid: vertex.uid.to_string(),
+            kind: word(vertex.kind),
+            title: vertex.title.clone(),
+            parallelism: vertex.parallelism,
+            records_in: sum(|subtask| &subtask.records_in),
+            records_out: sum(|subtask| &subtask.records_out),
+            bytes_in: sum(|subtask| &subtask.bytes_in),
+            bytes_out: sum(|subtask| &subtask.bytes_out),
+            dead_letters: sum(|subtask| &subtask.dead_letters),
+            retries: sum(|subtask| &subtask.retries),
+            timers_fired: sum(|subtask| &subtask.timers_fired),
+            watermark: watermark.filter(|watermark| *watermark != NO_TIME),
+        }
+    }
+}
+
+/// A counter over all subtasks of a vertex.
+pub(super) fn sum(vertex: &VertexStatus, counter: fn(&SubtaskMetrics) -> &Counter) -> u64 {
+    vertex.subtasks.iter().map(|subtask| counter(subtask).get()).sum()
+}
+
+impl Checkpoints {
+    fn new(stats: &CheckpointStats, history: Vec<Checkpoint>) -> Self {
+        Self {
+            completed: stats.completed,
+            in_progress: stats.in_progress,
+            failed: stats.failed,
+            skipped: stats.skipped,
+            restored: stats.restored.map(|id| id.0),
+            history,
+        }
+    }
+}
+
+impl Checkpoint {
+    fn new(checkpoint: &CheckpointSummary) -> Self {
+        Self {
+            id: checkpoint.id.0,
+            state: word(checkpoint.state),
+            triggered_at: checkpoint.triggered_at,
+            duration_ms: checkpoint.duration_ms,
+            bytes: checkpoint.bytes,
+            failure: checkpoint.failure.clone(),
+        }
+    }
+}
+
+impl Sink {
+    fn new(sink: &SinkStatus) -> Self {
+        let recent = sink.recent.clone();
+        Self { uid: sink.uid.to_string(), published: sink.published.map(|id| id.0), recent }
+    }
+}

@@ -1,0 +1,122 @@
+//! What can be asked for.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Where a node listens, and is looked for, unless something else is said.
+pub(super) const LISTEN: &str = "127.0.0.1:8081";
+
+/// Weir: stream operators as WebAssembly components, with state that survives crashes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "weir",
+    version,
+    after_help = "Exit codes: 0 done; 1 it failed, or the job did; 2 the request is wrong; 3 no node answers.",
+    disable_help_subcommand = true
+)]
+pub(super) struct Args {
+    /// The node that is asked.
+    #[arg(long, global = true, env = "WEIR_SERVER", default_value = "http://127.0.0.1:8081", value_name = "URL")]
+    pub(super) server: String,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a node: jobs, REST API, status page.
+    Serve(Serve),
+    /// Submit a job and follow it; Ctrl-C ends the following, the job goes on.
+    Run(Run),
+    #[command(flatten)]
+    Request(Request),
+}
+
+/// What is one request to a node, or a few.
+#[derive(Debug, Subcommand)]
+pub(super) enum Request {
+    /// Upload a component.
+    Upload {
+        /// A WebAssembly component (`.wasm`).
+        file: PathBuf,
+        /// What jobs call it; default: the file's name without its ending.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Submit a job. The same job again changes nothing.
+    Deploy {
+        /// The job: TOML, or JSON if the name ends in `.json`.
+        job: PathBuf,
+    },
+    /// List jobs and components.
+    List,
+    /// Show a job: state, failures, vertices, checkpoints, and its job file.
+    Describe {
+        /// Its name or id.
+        job: String,
+        /// Everything the node says of it, as JSON.
+        #[arg(long, conflicts_with = "toml")]
+        json: bool,
+        /// Its job file alone, as TOML.
+        #[arg(long)]
+        toml: bool,
+    },
+    /// Show a job's recent log lines: its own code's, and what happened to it.
+    Logs {
+        /// Its name or id.
+        job: String,
+        /// How many lines.
+        #[arg(short = 'n', long, default_value_t = 200)]
+        lines: usize,
+        /// Go on with what comes, until Ctrl-C.
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// End a job: what its newest checkpoint holds is published, what came later is dropped.
+    Cancel {
+        /// Its name or id.
+        job: String,
+        /// Do not wait until it has ended.
+        #[arg(long)]
+        no_wait: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Serve {
+    /// Where to listen.
+    #[arg(long, env = "WEIR_LISTEN", default_value = LISTEN, value_name = "ADDRESS:PORT")]
+    pub(super) listen: String,
+    /// The folder for whatever is kept; made where it is missing, used by one node at a time.
+    #[arg(long, env = "WEIR_DATA", default_value = "weir-data", value_name = "FOLDER")]
+    pub(super) data: PathBuf,
+    /// The object store for components, jobs and checkpoints; default: `store` in the data folder.
+    #[arg(long, env = "WEIR_STORE", value_name = "LOCATION")]
+    pub(super) store: Option<String>,
+    /// Threads that process records; default: one a core.
+    #[arg(long, env = "WEIR_DATA_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) data_threads: Option<u16>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    /// The job: TOML, or JSON if the name ends in `.json`.
+    pub(super) job: PathBuf,
+    /// Run it in this process, without a node, until it ends or Ctrl-C; the same command goes on where it stopped.
+    #[arg(long)]
+    pub(super) local: bool,
+    /// With --local: a component that the job names.
+    #[arg(long, requires = "local", value_name = "NAME=FILE", value_parser = component)]
+    pub(super) component: Vec<(String, PathBuf)>,
+    /// With --local: the folder for whatever is kept; default: weir-data/local/JOB.
+    #[arg(long, requires = "local", value_name = "FOLDER")]
+    pub(super) data: Option<PathBuf>,
+}
+
+fn component(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
+        _ => Err("write NAME=FILE, for example word-count=target/word_count.wasm".to_owned()),
+    }
+}

@@ -1,0 +1,70 @@
+//! `weir run --local`: one job in this process, without a node.
+
+use std::path::PathBuf;
+
+use weir_engine::clock::Clock;
+use weir_engine::store::DataFolder;
+use weir_protocol::id::Name;
+
+use crate::api::Problem;
+use crate::cli::args::Run;
+use crate::cli::commands::{JobText, read, read_job};
+use crate::cli::exit::{Failure, Outcome};
+use crate::cli::follow::{Followed, Watched, follow};
+use crate::cli::process::{Runtimes, Signals};
+use crate::cli::serve::Start;
+use crate::cli::{log, terminal};
+use crate::journal::Journal;
+use crate::node::Node;
+
+/// Runs the job until it ends, or until a signal.
+pub(super) fn run(args: Run) -> Result<Outcome, Failure> {
+    let clock = Clock::system();
+    let journal = Journal::new(clock);
+    log::start(&journal, "warn")?;
+    let job = read_job(&args.job)?;
+    let folder = args.data.clone().unwrap_or_else(|| PathBuf::from("weir-data/local").join(job.draft.name().as_str()));
+    let runtimes = Runtimes::start(None)?;
+    let (control, data) = (runtimes.control.handle().clone(), runtimes.data.handle().clone());
+    let ended = runtimes.control.block_on(async {
+        let mut signals = Signals::listen()?;
+        let folder = DataFolder::lock(&folder)?;
+        let start = Start { folder: folder.path(), store: None, clock, journal };
+        let node = start.start(control, data).await?;
+        let ended = run_in(&node, &job, &args.component, &mut signals).await;
+        node.engine().stop().await;
+        ended
+    });
+    runtimes.stop();
+    ended
+}
+
+async fn run_in(
+    node: &Node,
+    job: &JobText,
+    components: &[(String, PathBuf)],
+    signals: &mut Signals,
+) -> Result<Outcome, Failure> {
+    for (name, file) in components {
+        let name: Name = name.parse().map_err(Problem::from)?;
+        let bytes = read(file, "a component", |path| std::fs::read(path))?;
+        node.upload(bytes.into(), Some(&name)).await.map_err(|problem| {
+            let failure = Failure::from(problem);
+            Failure { message: format!("{}: {}", file.display(), failure.message), ..failure }
+        })?;
+    }
+    let submitted = node.submit(&job.draft).await.map_err(|problem| Failure {
+        mend: Some("give each component that the job names with --component NAME=FILE, and mend the job".to_owned()),
+        ..Failure::from(problem)
+    })?;
+    match follow(&Watched::Here { node: node.clone(), id: submitted.id }, signals).await? {
+        Followed::Ended { state } => {
+            terminal::note(&format!("job {} {state}", job.draft.name()));
+            Ok(Outcome::of(&state))
+        }
+        Followed::Interrupted => {
+            terminal::note("\nstopped; the same command goes on from the newest checkpoint");
+            Ok(Outcome::Done)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The command line.
+//!
+//! Receives arguments; guarantees that results go to standard output, progress and errors to standard error, that an
+//! error says what is wrong, where, and the mend, and that the exit code tells outcomes apart (`exit`). Does not own
+//! what the server does: all commands but `serve` and `run --local` are requests to one.
+
+mod args;
+mod client;
+mod commands;
+mod exit;
+mod follow;
+mod local;
+mod log;
+mod process;
+mod serve;
+mod terminal;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use exit::{Failure, Outcome};
+
+/// Runs what the process's arguments ask for.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            terminal::print(&error);
+            return if error.use_stderr() { exit::WRONG_USE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match perform(args) {
+        Ok(outcome) => outcome.into(),
+        Err(failure) => {
+            terminal::note(&failure.to_string());
+            failure.code.into()
+        }
+    }
+}
+
+fn perform(args: Args) -> Result<Outcome, Failure> {
+    match args.command {
+        Command::Serve(serve) => serve::serve(serve),
+        Command::Run(run) if run.local => local::run(run),
+        Command::Run(run) => process::current_thread()?.block_on(commands::run(&args.server, &run.job)),
+        Command::Request(request) => process::current_thread()?.block_on(commands::perform(request, &args.server)),
+    }
+}

@@ -1,0 +1,132 @@
+//! `weir serve`.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use weir_engine::clock::{Clock, Entropy};
+use weir_engine::component::Compiler;
+use weir_engine::store::{self, DataFolder};
+use weir_operator::component::Loader;
+
+use crate::api;
+use crate::cli::args::Serve;
+use crate::cli::client::Client;
+use crate::cli::exit::{FAILED, Failure, Outcome, WRONG_USE};
+use crate::cli::log;
+use crate::cli::process::{Runtimes, Signals};
+use crate::journal::Journal;
+use crate::node::{Node, NodeConfig};
+
+/// How long requests that are being answered may still take after a signal.
+const REQUEST_GRACE: Duration = Duration::from_secs(2);
+
+/// Runs a node until SIGINT or SIGTERM.
+pub(super) fn serve(args: Serve) -> Result<Outcome, Failure> {
+    let clock = Clock::system();
+    let journal = Journal::new(clock);
+    log::start(&journal, "info")?;
+    let runtimes = Runtimes::start(args.data_threads)?;
+    let (control, data) = (runtimes.control.handle().clone(), runtimes.data.handle().clone());
+    let ended = runtimes.control.block_on(async {
+        let mut signals = Signals::listen()?;
+        let listener = listen(&args.listen).await?;
+        let folder = DataFolder::lock(&args.data)?;
+        let node = Start { folder: folder.path(), store: args.store.as_deref(), clock, journal };
+        let node = node.start(control, data).await?;
+        answer(listener, node, &mut signals).await
+    });
+    runtimes.stop();
+    ended.map(|()| Outcome::Done)
+}
+
+/// What a node in this process is started from.
+pub(super) struct Start<'a> {
+    /// Locked by the caller.
+    pub(super) folder: &'a Path,
+    /// Where the object store is; `None`: in the folder.
+    pub(super) store: Option<&'a str>,
+    pub(super) clock: Clock,
+    pub(super) journal: Journal,
+}
+
+impl Start<'_> {
+    /// Starts it: all jobs that have not ended go on.
+    pub(super) async fn start(self, control: Handle, data: Handle) -> Result<Node, Failure> {
+        let inside = self.folder.join("store");
+        let location = self.store.map_or_else(|| inside.to_string_lossy().into_owned(), ToOwned::to_owned);
+        let objects = store::open(&location, &self.clock)?;
+        let loader = Loader::new(Some(self.folder.join("cache"))).map_err(|error| Failure {
+            code: FAILED,
+            message: error.to_string(),
+            mend: Some("look after what it names; the folder may be emptied at any time".to_owned()),
+        })?;
+        let config = NodeConfig {
+            objects,
+            clock: self.clock,
+            entropy: Entropy::system(),
+            compiler: Arc::new(loader) as Arc<dyn Compiler>,
+            journal: self.journal,
+            control,
+            data,
+        };
+        Ok(Node::start(config).await?)
+    }
+}
+
+/// Takes the address, or says who has it.
+async fn listen(address: &str) -> Result<TcpListener, Failure> {
+    let failed = |message: String, mend: &str| Failure { code: WRONG_USE, message, mend: Some(mend.to_owned()) };
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            let url = format!("http://{address}");
+            let mend = "stop it, or give another address with --listen";
+            Err(match Client::new(&url)?.health().await {
+                Ok(health) => {
+                    let (version, pid) = (health.version, health.pid);
+                    failed(format!("weir is already running at {url} (version {version}, process {pid})"), mend)
+                }
+                Err(_) => failed(format!("the address {address} is in use by another program"), mend),
+            })
+        }
+        Err(error) => Err(failed(format!("cannot listen at {address}: {error}"), "give another address with --listen")),
+    }
+}
+
+/// Answers requests until a signal, then stops the jobs' tasks; a second signal ends without waiting for them.
+async fn answer(listener: TcpListener, node: Node, signals: &mut Signals) -> Result<(), Failure> {
+    let failed =
+        |error: std::io::Error| Failure { code: FAILED, message: format!("the listener failed: {error}"), mend: None };
+    let address = listener.local_addr().map_err(failed)?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = axum::serve(listener, api::router(node.clone())).with_graceful_shutdown(async {
+        drop(stopped.await);
+    });
+    let mut server = pin!(server.into_future());
+    tracing::info!(pid = std::process::id(), jobs = node.engine().jobs().len(), "weir listens at http://{address}");
+    tokio::select! {
+        biased;
+        () = signals.next() => {}
+        ended = &mut server => return ended.map_err(failed),
+    }
+    tracing::info!("stopping; jobs go on at the next start");
+    drop(stop);
+    let clock = node.clock();
+    tokio::select! {
+        biased;
+        () = signals.next() => return Ok(()),
+        _ended = &mut server => {}
+        () = clock.sleep(REQUEST_GRACE) => {}
+    }
+    tokio::select! {
+        biased;
+        () = signals.next() => tracing::warn!("stopped at once; jobs go on from their newest checkpoints"),
+        () = node.engine().stop() => tracing::info!("stopped"),
+    }
+    Ok(())
+}

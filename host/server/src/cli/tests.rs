@@ -1,0 +1,185 @@
+//! What the command line takes, and what it says.
+
+use clap::{CommandFactory, Parser};
+use weir_protocol::Fault;
+
+use super::args::{Args, Command};
+use super::client::Client;
+use super::exit::{FAILED, Failure, NO_ANSWER, Outcome, WRONG_USE};
+use super::view::{self, Before};
+use super::{commands, process};
+use crate::api::Problem;
+use crate::api::shape::{Checkpoint, Checkpoints, Failure as JobFailure, Job, Sink, Vertex};
+use crate::journal::Line;
+
+#[test]
+fn the_definition_of_the_arguments_holds_together() {
+    Args::command().debug_assert();
+}
+
+#[test]
+fn every_command_and_argument_has_a_help_text() {
+    for command in Args::command().get_subcommands() {
+        assert!(command.get_about().is_some(), "{}", command.get_name());
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+        }
+    }
+}
+
+#[test]
+fn components_are_given_to_a_local_run_by_name() {
+    let args = Args::try_parse_from(["weir", "run", "job.toml", "--local", "--component", "words=a/b.wasm"]).unwrap();
+    let Command::Run(run) = args.command else { panic!("{args:?}") };
+    assert_eq!(run.component, [("words".to_owned(), "a/b.wasm".into())]);
+    let wrong = Args::try_parse_from(["weir", "run", "job.toml", "--local", "--component", "b.wasm"]).unwrap_err();
+    assert!(wrong.to_string().contains("write NAME=FILE, for example word-count="), "{wrong}");
+    assert!(Args::try_parse_from(["weir", "run", "job.toml", "--component", "a=b"]).is_err(), "only with --local");
+}
+
+#[test]
+fn a_wrong_job_file_is_refused_with_its_name_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("job.toml");
+    std::fs::write(&path, "name = \"j\"\nparalelism = 2\n").unwrap();
+    let failure = commands::read_job(&path).err().unwrap();
+    let expected = format!(
+        "error: {}: line 2: a job has no key `paralelism`; did you mean `parallelism`?\n  mend: mend the job file at \
+         that place; docs/job-file.md has every key",
+        path.display()
+    );
+    assert_eq!((failure.to_string(), failure.code), (expected, WRONG_USE));
+    let missing = commands::read_job(&folder.path().join("jub.toml")).err().unwrap();
+    assert!(missing.to_string().contains("jub.toml: No such file"), "{missing}");
+}
+
+#[test]
+fn a_node_that_does_not_answer_is_named() {
+    // A port that was free a moment ago; nobody listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}/");
+    let asked = process::current_thread().unwrap().block_on(async { Client::new(&url).unwrap().jobs().await });
+    let failure = asked.unwrap_err();
+    assert_eq!(failure.code, NO_ANSWER);
+    assert!(failure.message.starts_with(&format!("no node answers at http://127.0.0.1:{port}: Connection refused")));
+    assert_eq!(failure.mend.as_deref(), Some("start one with `weir serve`, or name another with --server"));
+    assert_eq!(Client::new("127.0.0.1:8081").unwrap_err().code, WRONG_USE);
+}
+
+#[test]
+fn the_exit_code_says_who_must_act() {
+    let problem =
+        |fault| Problem { title: "t".to_owned(), detail: "d".to_owned(), fault, mend: "m".to_owned(), status: 400 };
+    assert_eq!(Failure::from(problem(Fault::Request)).code, WRONG_USE);
+    assert_eq!(Failure::from(problem(Fault::Unavailable)).code, FAILED);
+    assert_eq!(Failure::from(problem(Fault::Corrupt)).to_string(), "error: t: d\n  mend: m");
+    assert_eq!(Outcome::of("FINISHED"), Outcome::Done);
+    assert_eq!(Outcome::of("CANCELED"), Outcome::JobFailed);
+}
+
+fn job(state: &str, records: u64) -> Job {
+    let vertex = |uid: &str, kind: &str, title: &str, records_in, records_out| Vertex {
+        uid: uid.to_owned(),
+        kind: kind.to_owned(),
+        title: title.to_owned(),
+        parallelism: 1,
+        records_in,
+        records_out,
+        bytes_in: 0,
+        bytes_out: 0,
+        dead_letters: 0,
+        retries: 0,
+        timers_fired: 0,
+        watermark: None,
+    };
+    let checkpoint = Checkpoint {
+        id: 12,
+        state: "COMPLETED".to_owned(),
+        triggered_at: 0,
+        duration_ms: Some(8),
+        bytes: 1234,
+        failure: None,
+    };
+    let failure =
+        JobFailure { at: 0, subtask: Some("count[0]".to_owned()), fault: Fault::Guest, message: "a trap".to_owned() };
+    Job {
+        id: "0".repeat(32),
+        name: "words".to_owned(),
+        state: state.to_owned(),
+        ended: state == "FINISHED",
+        started_at: 0,
+        state_since: 1_500,
+        ended_at: None,
+        attempts: 1,
+        guarantee: "exactly-once".to_owned(),
+        dead_letters: 1_500,
+        failures: vec![failure],
+        vertices: vec![
+            vertex("text", "source", "files", 0, records),
+            vertex("count", "operator", "count", records, 2 * records),
+            vertex("out", "sink", "files", 2 * records, 0),
+        ],
+        checkpoints: Checkpoints { completed: 11, history: vec![checkpoint], ..Checkpoints::default() },
+        sinks: vec![Sink { uid: "out".to_owned(), published: Some(11), recent: vec!["the 7\u{1b}[31m".to_owned()] }],
+        spec: None,
+    }
+}
+
+#[test]
+fn a_followed_job_shows_rising_counts_and_completed_checkpoints() {
+    let before = job("RUNNING", 1_000);
+    let now = job("RUNNING", 2_500);
+    let shown = view::live(&now, Some(Before { job: &before, seconds: 0.5 }));
+    let expected = "\
+words  RUNNING  exactly-once
+  text   source    files            out 2,500  3,000/s
+  count  operator  count  in 2,500  out 5,000  6,000/s
+  out    sink      files  in 5,000             6,000/s
+checkpoints completed: 11 (newest: 12, 8 ms, 1.21 KiB); 1,500 dead letters
+last at out, published up to checkpoint 11:
+  the 7\\u{1b}[31m";
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn without_a_terminal_a_job_is_a_line() {
+    let expected = "words RESTARTING (a trap) | text out 10 | count in 10 out 20 | out in 20 | checkpoints completed: 11 \
+                    (newest: 12, 8 ms, 1.21 KiB) | 1,500 dead letters";
+    assert_eq!(view::plain(&job("RESTARTING", 10)), expected);
+}
+
+#[test]
+fn a_description_says_what_failed_and_who_must_act() {
+    let expected = "\
+words  FAILED  00000000000000000000000000000000  exactly-once
+started 1970-01-01T00:00:00.000Z, FAILED since 1970-01-01T00:00:01.500Z
+failed 1970-01-01T00:00:00.000Z at count[0] (guest): a trap
+
+  text   source    files        out 1
+  count  operator  count  in 1  out 2
+  out    sink      files  in 2
+
+checkpoints completed: 11 (newest: 12, 8 ms, 1.21 KiB)
+1,500 dead letters";
+    assert_eq!(view::describe(&job("FAILED", 1)), expected);
+}
+
+#[test]
+fn what_strangers_wrote_cannot_command_the_terminal() {
+    let line = Line {
+        at: 0,
+        level: "warn".to_owned(),
+        guest: true,
+        subtask: Some("count[0]".to_owned()),
+        message: "\u{1b}]0;title\u{7}\r".to_owned(),
+    };
+    let expected = "1970-01-01T00:00:00.000Z WARN  count[0] \\u{1b}]0;title\\u{7}\\r";
+    assert_eq!(view::log_line(&line), expected);
+}
+
+#[test]
+fn following_a_log_shows_each_line_once() {
+    assert_eq!(commands::new_lines(&[1, 2, 3], &[2, 3, 4, 5]), [4, 5]);
+    assert_eq!(commands::new_lines(&[], &[1]), [1]);
+    assert_eq!(commands::new_lines(&[9], &[1, 2]), [1, 2], "what was seen last is forgotten already");
+}

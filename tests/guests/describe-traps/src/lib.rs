@@ -1,0 +1,3 @@
+//! A component whose `describe` traps.
+
+skeleton::component!(panic!("nothing to say"));

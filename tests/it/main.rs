@@ -1,0 +1,8 @@
+//! What needs several parts at once: components, a whole engine, the real binary. One module a subject.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what helpers of tests cannot do fails the test")]
+
+mod durability;
+mod examples;
+mod node;
+mod operator;

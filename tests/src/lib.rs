@@ -1,0 +1,10 @@
+//! What tests and benches of the whole need: components to run, native operators to compare them with, a store that
+//! fails as real ones do, real nodes to kill, what their results must be, tables of figures.
+
+pub mod counting;
+pub mod faulty_store;
+pub mod figures;
+pub mod guests;
+pub mod node;
+pub mod oracle;
+pub mod published;
