@@ -21,7 +21,8 @@ use crate::clock::Clock;
 #[derive(Debug)]
 pub(super) struct FilePublisher {
     folder: Folder,
-    /// The newest list as this publisher saw or made it, so that the folder is listed once and not for each outbox.
+    /// The newest list as this publisher saw, found or made it, so that the folder is listed once and not for each
+    /// outbox.
     newest: Mutex<Option<CheckpointId>>,
 }
 
@@ -55,15 +56,17 @@ impl FilePublisher {
         let list = list_bytes(outbox);
         let name = list_name(outbox.checkpoint);
         match self.folder.read(&name).await? {
-            Some(found) if found == list => return Ok(()),
+            // A former owner's write that arrived since this publisher listed the folder.
+            Some(found) if found == list => {}
             Some(_) => return Err(self.is_different(&name)),
-            None => {}
+            None => {
+                self.check_predecessor(outbox).await?;
+                for part in &outbox.parts {
+                    self.create(&part_name(outbox.checkpoint, part.subtask), part.part.bytes.clone()).await?;
+                }
+                self.create(&name, list).await?;
+            }
         }
-        self.check_predecessor(outbox).await?;
-        for part in &outbox.parts {
-            self.create(&part_name(outbox.checkpoint, part.subtask), part.part.bytes.clone()).await?;
-        }
-        self.create(&name, list).await?;
         self.remember(Some(outbox.checkpoint));
         Ok(())
     }

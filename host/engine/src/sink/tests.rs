@@ -227,6 +227,20 @@ async fn the_marker_moves_only_from_predecessor_to_successor() {
 }
 
 #[tokio::test]
+async fn what_a_former_owner_publishes_late_is_gone_on_from() {
+    let trial = Trial::new();
+    let [first, second, third] = [(1, None, "a\n"), (2, Some(1), "b\n"), (3, Some(2), "c\n")]
+        .map(|(id, before, text)| outbox(id, before, &[(0, text)]));
+    let (former, publisher) = (trial.publisher(), trial.publisher());
+    former.publish(&first).await.unwrap();
+    assert_eq!(publisher.marker().await, Ok(Some(CheckpointId(1))));
+    former.publish(&second).await.unwrap();
+    publisher.publish(&second).await.unwrap();
+    publisher.publish(&third).await.unwrap();
+    assert_eq!(trial.publisher().marker().await, Ok(Some(CheckpointId(3))));
+}
+
+#[tokio::test]
 async fn files_appear_below_the_path_of_the_sink() {
     let folder = tempfile::tempdir().unwrap();
     let connector = SinkConnector::Files(FileSinkSpec { path: format!("{}/deep/er/", folder.path().display()) });
