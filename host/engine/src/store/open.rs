@@ -48,17 +48,30 @@ fn open_folder(folder: &Path, clock: &Clock) -> io::Result<Arc<dyn ObjectStore>>
 }
 
 /// Removes unfinished files (`name#1`) of writers that died; the store hides them from listings, so nobody else would.
+/// Writers that live may finish theirs meanwhile: what has gone is no error.
 fn sweep(folder: &Path, clock: &Clock) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            sweep(&entry.path(), clock)?;
-        } else if kind.is_file() && is_unfinished(&entry.file_name().to_string_lossy()) && is_old(&entry, clock)? {
-            fs::remove_file(entry.path())?;
-        }
+    let Some(entries) = unless_gone(fs::read_dir(folder))? else { return Ok(()) };
+    for entry in entries {
+        unless_gone(sweep_entry(&entry?, clock))?;
     }
     Ok(())
+}
+
+fn sweep_entry(entry: &fs::DirEntry, clock: &Clock) -> io::Result<()> {
+    let kind = entry.file_type()?;
+    if kind.is_dir() {
+        sweep(&entry.path(), clock)?;
+    } else if kind.is_file() && is_unfinished(&entry.file_name().to_string_lossy()) && is_old(entry, clock)? {
+        fs::remove_file(entry.path())?;
+    }
+    Ok(())
+}
+
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 fn is_unfinished(file: &str) -> bool {

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use object_store::memory::InMemory;
@@ -143,4 +144,24 @@ fn a_data_folder_in_use_is_refused_with_its_path_and_the_holders_pid() {
     assert!(error.contains(&std::process::id().to_string()), "{error}");
     drop(held);
     DataFolder::lock(folder.path()).unwrap();
+}
+
+#[test]
+fn opening_a_folder_bears_writers_that_finish_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let unfinished: Vec<_> = (0..200).map(|number| folder.path().join(format!("entry#{number}"))).collect();
+    let opened = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !opened.load(Ordering::Relaxed) {
+                unfinished.iter().for_each(|file| std::fs::write(file, "half").unwrap());
+                unfinished.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+            }
+        });
+        let clock = Clock::system();
+        let results: Vec<_> = (0..1_000).map(|_| open(folder.path().to_str().unwrap(), &clock)).collect();
+        opened.store(true, Ordering::Relaxed);
+        let refused = results.into_iter().find_map(Result::err);
+        assert!(refused.is_none(), "{refused:?}");
+    });
 }
