@@ -5,6 +5,9 @@
 
 use std::fs;
 use std::io;
+use std::io::ErrorKind::{
+    AlreadyExists, InvalidFilename, InvalidInput, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +26,7 @@ pub const LEFTOVER_GRACE: Duration = Duration::from_secs(60 * 60);
 /// on the disk, so call it at the start.
 ///
 /// # Errors
-/// [`StoreError::Refused`], naming the location, why, and the mend.
+/// [`StoreError::Refused`], naming the location, why, and the mend; [`StoreError::Unavailable`] where the disk fails.
 pub fn open(location: &str, clock: &Clock) -> Result<Arc<dyn ObjectStore>, StoreError> {
     if location == "memory:" {
         return Ok(Arc::new(InMemory::new()));
@@ -35,7 +38,24 @@ pub fn open(location: &str, clock: &Clock) -> Result<Arc<dyn ObjectStore>, Store
         }
         None => location,
     };
-    open_folder(Path::new(folder), clock).map_err(|error| refused(location, error.to_string()))
+    open_folder(Path::new(folder), clock).map_err(|error| match is_for_people(&error) {
+        true => refused(location, error.to_string()),
+        false => StoreError::Unavailable { action: "open", object: location.to_owned(), reason: error.to_string() },
+    })
+}
+
+/// Whether somebody must change something. A disk that is full or fails may be well again without that.
+fn is_for_people(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        NotFound
+            | PermissionDenied
+            | NotADirectory
+            | AlreadyExists
+            | InvalidInput
+            | InvalidFilename
+            | ReadOnlyFilesystem
+    )
 }
 
 fn open_folder(folder: &Path, clock: &Clock) -> io::Result<Arc<dyn ObjectStore>> {
@@ -69,7 +89,7 @@ fn sweep_entry(entry: &fs::DirEntry, clock: &Clock) -> io::Result<()> {
 
 fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == NotFound => Ok(None),
         result => result.map(Some),
     }
 }
