@@ -2,6 +2,7 @@
 //! fails as real ones do, real nodes to kill, what their results must be, tables of figures.
 
 pub mod counting;
+pub mod crash;
 pub mod faulty_store;
 pub mod figures;
 pub mod guests;

@@ -9,6 +9,7 @@ pub mod dead_letter;
 pub mod metrics;
 pub mod rejected;
 pub mod spawn;
+pub mod step;
 pub mod store;
 
 pub mod source;

@@ -19,6 +19,7 @@ use weir_protocol::time::Timestamp;
 use super::chain::RunOwner;
 use crate::clock::Clock;
 use crate::spawn::TaskGroup;
+use crate::step::{Place, Step};
 use crate::store::{ChainName, Found, ObjectName, Prefix, Store, StoreError};
 
 /// How old an object must be that no entry names before it counts as left behind.
@@ -118,11 +119,11 @@ async fn perform(
     for object in deletion.objects.iter().chain(&orphans) {
         // A manifest that names anything else was refused when it was read.
         if let Some(name) = ObjectName::of_manifest(job, object) {
-            store.delete(&name).await?;
+            delete(store, job, &name).await?;
         }
     }
     for entry in deletion.entries {
-        store.delete(&ObjectName::entry(&ChainName::Run(job), entry)).await?;
+        delete(store, job, &ObjectName::entry(&ChainName::Run(job), entry)).await?;
         done.entries.push(entry);
     }
     if let Some(owner) = list_earlier_than {
@@ -130,6 +131,13 @@ async fn perform(
         let earlier = found.into_iter().filter_map(listed).filter(|listed| listed.made_by < owner.number);
         done.listed = Some(earlier.collect());
     }
+    Ok(())
+}
+
+async fn delete(store: &Store, job: JobId, name: &ObjectName) -> Result<(), StoreError> {
+    Step::Deletion.before(Place::of_job(job));
+    store.delete(name).await?;
+    Step::Deletion.after(Place::of_job(job));
     Ok(())
 }
 

@@ -15,6 +15,7 @@ use weir_protocol::job_spec::JobSpec;
 use crate::checkpoint::BlobError;
 use crate::checkpoint::chain::{self, ChainError, Newest, RunOwner, SpecChain};
 use crate::checkpoint::restore::{stopped, stopped_at_entry};
+use crate::step::{Place, Step};
 
 use super::attempt::{self, Setting};
 use super::board::Board;
@@ -142,7 +143,9 @@ impl Driver {
         let start = specs.start(entropy, self.spec_number, &self.spec);
         let leftovers = newest.leftovers.clone();
         let mut owner = RunOwner::take_over(store.clone(), *clock, newest, &start)?;
+        Step::Takeover.before(Place::of_job(self.job));
         settle(&mut owner, &self.shared, &mut self.wishes).await?;
+        Step::Takeover.after(Place::of_job(self.job));
         owner.find_dropped(&leftovers).await;
         Ok(owner)
     }

@@ -16,6 +16,7 @@ use weir_protocol::report::{Report, Work};
 use crate::checkpoint::upload::{PartUploader, StateUploader, UploadError};
 use crate::clock::Clock;
 use crate::sink::SealedPart;
+use crate::step::{Place, Step};
 use crate::task::{Handed, Receiver, Sealed, SealedKind, SealedLetters, TaskError};
 
 use super::events::Events;
@@ -85,14 +86,10 @@ impl Reporter {
                 Handed::Sealed(checkpoint, sealed) => {
                     self.progress.passed = checkpoint;
                     let bytes = sealed.bytes();
-                    let event = match self.report(checkpoint, sealed, false).await {
-                        Ok(report) => {
-                            let (subtask, report) = (self.subtask.clone(), Box::new(report));
-                            Event::Acknowledged { checkpoint, subtask, report }
-                        }
-                        Err(error) => self.declined(checkpoint, error)?,
-                    };
-                    self.events.report(event, bytes).await?;
+                    match self.report(checkpoint, sealed, false).await {
+                        Ok(report) => self.acknowledge(checkpoint, report, bytes).await?,
+                        Err(error) => self.events.report(self.declined(checkpoint, error)?, bytes).await?,
+                    }
                 }
                 Handed::Finished(sealed) => self.finish(sealed).await?,
                 Handed::Results(part) => self.save(part).await?,
@@ -147,6 +144,14 @@ impl Reporter {
             self.clock.sleep(RETRY_DELAY).await;
             passing(parts.retry().await)?;
         }
+        Ok(())
+    }
+
+    async fn acknowledge(&self, checkpoint: CheckpointId, report: Report, bytes: u64) -> Result<(), TaskError> {
+        let (subtask, report) = (self.subtask.clone(), Box::new(report));
+        Step::Acknowledgement.before(Place::of_subtask(&self.subtask).at(checkpoint));
+        self.events.report(Event::Acknowledged { checkpoint, subtask, report }, bytes).await?;
+        Step::Acknowledgement.after(Place::of_subtask(&self.subtask).at(checkpoint));
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::folder::{Created, Folder, list_name, part_name};
 use super::{OpenOutbox, Publisher, SinkError};
 use crate::clock::Clock;
+use crate::step::{Place, Step};
 
 /// The one publisher of a sink.
 #[derive(Debug)]
@@ -64,7 +65,10 @@ impl FilePublisher {
                 for part in &outbox.parts {
                     self.create(&part_name(outbox.checkpoint, part.subtask), part.part.bytes.clone()).await?;
                 }
+                let place = Place::default().at(outbox.checkpoint);
+                Step::Marker.before(place);
                 self.create(&name, list).await?;
+                Step::Marker.after(place);
             }
         }
         self.remember(Some(outbox.checkpoint));

@@ -3,9 +3,11 @@
 //! Receives records and barriers; guarantees that what a part of an outbox holds is exactly what came before its
 //! barrier on all channels. Does not own publication.
 
+use weir_protocol::id::CheckpointId;
 use weir_protocol::watermark::{Merged, WatermarkMerge};
 
 use crate::sink::Sink;
+use crate::step::{Place, Step};
 
 use super::gate::{Arrival, Gate};
 use super::{Handed, SealedKind, Subtask, TaskError};
@@ -44,15 +46,20 @@ impl SinkTask {
                     let merged = self.watermarks.on_end(channel);
                     self.note(merged);
                 }
-                Arrival::Barrier(barrier) => {
-                    let part = self.sink.seal();
-                    self.subtask.seal(barrier.checkpoint, SealedKind::Sink(part)).await?;
-                }
+                Arrival::Barrier(barrier) => self.on_barrier(barrier.checkpoint).await?,
             }
         }
         self.sink.flush().await?;
         let part = self.sink.seal();
         self.subtask.finish(SealedKind::Sink(part)).await
+    }
+
+    async fn on_barrier(&mut self, checkpoint: CheckpointId) -> Result<(), TaskError> {
+        Step::Barrier.before(Place::of_subtask(&self.subtask.id).at(checkpoint));
+        let part = self.sink.seal();
+        self.subtask.seal(checkpoint, SealedKind::Sink(part)).await?;
+        Step::Barrier.after(Place::of_subtask(&self.subtask.id).at(checkpoint));
+        Ok(())
     }
 
     /// An epoch that grows too big for memory goes to the store part by part.

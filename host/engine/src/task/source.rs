@@ -12,6 +12,7 @@ use weir_protocol::time::{END_OF_TIME, NO_TIME, Timestamp};
 
 use crate::exchange::{Barrier, Element, Outputs};
 use crate::source::{Polled, Source};
+use crate::step::{Place, Step};
 
 use super::{SealedKind, Subtask, TaskError};
 
@@ -141,9 +142,13 @@ impl SourceTask {
     }
 
     async fn on_barrier(&mut self, barrier: Barrier) -> Result<(), TaskError> {
+        let checkpoint = barrier.checkpoint;
+        Step::Barrier.before(Place::of_subtask(&self.subtask.id).at(checkpoint));
         let positions = self.source.positions();
         self.outputs.broadcast(Element::Barrier(barrier)).await?;
-        self.subtask.seal(barrier.checkpoint, SealedKind::Source(positions)).await
+        self.subtask.seal(checkpoint, SealedKind::Source(positions)).await?;
+        Step::Barrier.after(Place::of_subtask(&self.subtask.id).at(checkpoint));
+        Ok(())
     }
 
     async fn on_idle(&mut self) -> Result<(), TaskError> {

@@ -11,17 +11,18 @@ use crate::cli::args::Run;
 use crate::cli::commands::{JobText, read, read_job};
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::follow::{Followed, Watched, follow};
+use crate::cli::log::{self, Listener};
 use crate::cli::process::{Runtimes, Signals};
 use crate::cli::serve::Start;
-use crate::cli::{log, terminal};
+use crate::cli::terminal;
 use crate::journal::Journal;
 use crate::node::Node;
 
 /// Runs the job until it ends, or until a signal.
-pub(super) fn run(args: Run) -> Result<Outcome, Failure> {
+pub(super) fn run(args: Run, listeners: Vec<Listener>) -> Result<Outcome, Failure> {
     let clock = Clock::system();
     let journal = Journal::new(clock);
-    log::start(&journal, "warn")?;
+    log::start(&journal, "warn", listeners)?;
     let job = read_job(&args.job)?;
     let folder = args.data.clone().unwrap_or_else(|| PathBuf::from("weir-data/local").join(job.draft.name().as_str()));
     let runtimes = Runtimes::start(None)?;

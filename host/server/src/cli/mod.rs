@@ -26,9 +26,11 @@ use clap::Parser;
 use args::{Args, Command};
 use exit::{Failure, Outcome};
 
-/// Runs what the process's arguments ask for.
+pub use log::Listener;
+
+/// Runs what the process's arguments ask for; `listeners` hear its events beside the log.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main(listeners: Vec<Listener>) -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -36,7 +38,7 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { exit::WRONG_USE.into() } else { ExitCode::SUCCESS };
         }
     };
-    match perform(args) {
+    match perform(args, listeners) {
         Ok(outcome) => outcome.into(),
         Err(failure) => {
             terminal::note(&failure.to_string());
@@ -45,10 +47,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn perform(args: Args) -> Result<Outcome, Failure> {
+fn perform(args: Args, listeners: Vec<Listener>) -> Result<Outcome, Failure> {
     match args.command {
-        Command::Serve(serve) => serve::serve(serve),
-        Command::Run(run) if run.local => local::run(run),
+        Command::Serve(serve) => serve::serve(serve, listeners),
+        Command::Run(run) if run.local => local::run(run, listeners),
         Command::Run(run) => process::current_thread()?.block_on(commands::run(&args.server, &run.job)),
         Command::Request(request) => process::current_thread()?.block_on(commands::perform(request, &args.server)),
     }

@@ -17,7 +17,7 @@ use crate::api;
 use crate::cli::args::Serve;
 use crate::cli::client::Client;
 use crate::cli::exit::{FAILED, Failure, Outcome, WRONG_USE};
-use crate::cli::log;
+use crate::cli::log::{self, Listener};
 use crate::cli::process::{Runtimes, Signals};
 use crate::journal::Journal;
 use crate::node::{Node, NodeConfig};
@@ -26,10 +26,10 @@ use crate::node::{Node, NodeConfig};
 const REQUEST_GRACE: Duration = Duration::from_secs(2);
 
 /// Runs a node until SIGINT or SIGTERM.
-pub(super) fn serve(args: Serve) -> Result<Outcome, Failure> {
+pub(super) fn serve(args: Serve, listeners: Vec<Listener>) -> Result<Outcome, Failure> {
     let clock = Clock::system();
     let journal = Journal::new(clock);
-    log::start(&journal, "info")?;
+    log::start(&journal, "info", listeners)?;
     let runtimes = Runtimes::start(args.data_threads)?;
     let (control, data) = (runtimes.control.handle().clone(), runtimes.data.handle().clone());
     let ended = runtimes.control.block_on(async {

@@ -7,6 +7,7 @@ use weir_protocol::manifest::Manifest;
 use super::read::decode;
 use super::{ChainError, Newest, Patience, create, run_entry, unreadable};
 use crate::clock::Clock;
+use crate::step::{self, Place};
 use crate::store::{ChainName, ObjectName, Store};
 
 /// The owner of a job, as far as it knows: whoever appended the newest entry. Nothing is uploaded, published or deleted
@@ -67,7 +68,9 @@ impl RunOwner {
         loop {
             match self.ownership.step() {
                 Step::Create { number, bytes } => {
+                    step::Step::Entry.before(Place::of_job(self.job));
                     let outcome = create(&self.store, &chain, number, bytes).await;
+                    step::Step::Entry.after(Place::of_job(self.job));
                     self.ownership.on_create(outcome);
                 }
                 Step::Look { number } => match self.look(&chain, number).await {

@@ -17,6 +17,7 @@ use crate::checkpoint::dead_letters::publish_dead_letters;
 use crate::checkpoint::read_blob;
 use crate::clock::Clock;
 use crate::sink::{OpenOutbox, OutboxPart, Publisher, SealedPart};
+use crate::step::{Place, Step};
 use crate::store::Store;
 
 /// The wait before a failed publication is tried again; each further one is twice as long.
@@ -114,6 +115,8 @@ impl OutletTask {
     }
 
     async fn publish(&self, outbox: &Outbox) -> Result<(), PublishError> {
+        let place = Place::of_job(self.job).at(outbox.checkpoint);
+        Step::Publication.before(place);
         let parts = self.read(outbox).await?;
         match &self.way {
             Way::DeadLetters => {
@@ -127,6 +130,7 @@ impl OutletTask {
                 publisher.publish(&OpenOutbox { checkpoint, predecessor, parts }).await?;
             }
         }
+        Step::Publication.after(place);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use weir_protocol::chain::Owner;
 use weir_protocol::id::{JobId, SubtaskId};
 use weir_protocol::manifest::{Blob, Checksum, ObjectRef};
 
+use crate::step::{Place, Step};
 use crate::store::{DataKind, ObjectName, Store, StoreError};
 
 /// Makes the blobs of one subtask and one kind, under names that nobody else makes.
@@ -43,7 +44,10 @@ impl BlobWriter {
         // A number is used once, also where the store had no answer: what was written then is never named.
         let name = ObjectName::data(self.job, self.owner, &self.subtask, self.seq, self.kind);
         self.seq += 1;
+        let place = Place { job: Some(self.job), ..Place::of_subtask(&self.subtask) };
+        Step::Upload.before(place);
         self.store.put(&name, bytes.clone()).await?;
+        Step::Upload.after(place);
         Ok(Blob::Object(ObjectRef {
             name: name.to_string(),
             made_by: self.owner.number,

@@ -17,6 +17,7 @@ use weir_protocol::watermark::{Merged, WatermarkMerge};
 use crate::clock::thread_cpu_time;
 use crate::exchange::{Barrier, Element, Outputs};
 use crate::state::SubtaskState;
+use crate::step::{self, Place};
 
 use super::gate::{Arrival, Gate};
 use super::seed::Seeds;
@@ -137,18 +138,24 @@ impl OperatorTask {
 
     /// The synchronous phase of a checkpoint: everything else happens behind the barrier or in the background.
     async fn on_barrier(&mut self, barrier: Barrier) -> Result<(), TaskError> {
+        let checkpoint = barrier.checkpoint;
+        step::Step::Barrier.before(Place::of_subtask(&self.subtask.id).at(checkpoint));
+        step::Step::Segment.before(Place::of_subtask(&self.subtask.id).at(checkpoint));
         let started = thread_cpu_time();
         let segment = self.state_mut().freeze();
         let nanos = thread_cpu_time().saturating_sub(started).as_nanos();
         self.subtask.metrics.freeze_nanos.add(u64::try_from(nanos).unwrap_or(u64::MAX));
+        step::Step::Segment.after(Place::of_subtask(&self.subtask.id).at(checkpoint));
         self.outputs.broadcast(Element::Barrier(barrier)).await?;
-        self.seeds.begin_epoch(barrier.checkpoint);
+        self.seeds.begin_epoch(checkpoint);
         let kind = SealedKind::Operator {
             segment,
             watermark: self.watermarks.current(),
             processing_time: self.processing_time,
         };
-        self.subtask.seal(barrier.checkpoint, kind).await
+        self.subtask.seal(checkpoint, kind).await?;
+        step::Step::Barrier.after(Place::of_subtask(&self.subtask.id).at(checkpoint));
+        Ok(())
     }
 
     /// Fires all event-time timers that are due, also those that firing makes due.

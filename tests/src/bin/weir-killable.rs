@@ -1,0 +1,63 @@
+//! The `weir` command line in a process that kills itself at a step.
+//!
+//! Runs what `weir` runs. `WEIR_KILL_AT=before:entry:3` has it sent SIGKILL, by itself, when the third `entry` step is
+//! about to be taken; where the variable is missing nothing is added.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::process::{Signal, getpid, kill_process};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::Context;
+use weir_engine::step;
+use weir_tests::crash::kill_at::{KILL_AT, KillAt};
+
+fn main() -> ExitCode {
+    let listeners = match std::env::var(KILL_AT) {
+        Ok(wanted) => {
+            let at = wanted.parse().unwrap_or_else(|error| unreachable!("{KILL_AT}: {error}"));
+            let filter = Targets::new().with_target(step::TARGET, LevelFilter::TRACE);
+            vec![Killer { at, seen: AtomicU32::new(0) }.with_filter(filter).boxed()]
+        }
+        Err(_) => Vec::new(),
+    };
+    weir::cli::main(listeners)
+}
+
+/// Counts the steps of one kind, and kills.
+struct Killer {
+    at: KillAt,
+    seen: AtomicU32,
+}
+
+impl<S: Subscriber> Layer<S> for Killer {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let mut told = Told { at: self.at, step: false, when: false };
+        event.record(&mut told);
+        if told.step && told.when && self.seen.fetch_add(1, Ordering::Relaxed) + 1 == self.at.nth {
+            kill_process(getpid(), Signal::KILL).expect("a process may kill itself");
+        }
+    }
+}
+
+/// Whether an event tells of the step, and of this side of it.
+struct Told {
+    at: KillAt,
+    step: bool,
+    when: bool,
+}
+
+impl Visit for Told {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "step" => self.step = value == self.at.step.name(),
+            "when" => self.when = value == self.at.when.name(),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, _field: &Field, _value: &dyn std::fmt::Debug) {}
+}

@@ -1,0 +1,3 @@
+//! The real process, killed for real.
+
+pub mod kill_at;
