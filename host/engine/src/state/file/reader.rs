@@ -177,6 +177,9 @@ fn parse_blocks(parser: &mut Parser<'_>) -> Result<Vec<Block>, StateError> {
     Ok(blocks)
 }
 
+/// What a byte of a compressed block can stand for at most. A block that claims more lies, and is not made room for.
+const EXPANSION_MAX: usize = 255;
+
 /// Blocks must fill the file from its head to its footer, in the order of their key groups.
 fn check_blocks(blocks: &[Block], footer_start: usize, records: u64) -> Result<(), StateError> {
     let mut end = HEAD_BYTES;
@@ -184,6 +187,12 @@ fn check_blocks(blocks: &[Block], footer_start: usize, records: u64) -> Result<(
     for (number, block) in blocks.iter().enumerate() {
         if block.place.start != end || block.first_group < group || block.last_group < block.first_group {
             return Err(corrupt(format_args!("block {number} is not where it must be")));
+        }
+        if block.run_bytes > block.place.len().saturating_mul(EXPANSION_MAX) {
+            return Err(corrupt(format_args!(
+                "block {number} claims {} bytes, more than it can hold",
+                block.run_bytes
+            )));
         }
         end = block.place.end;
         group = block.last_group;
