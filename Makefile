@@ -10,7 +10,7 @@ export CARGO_TARGET_DIR ?= $(WEIR_CACHE)/target
 GUEST_TARGET := $(CARGO_TARGET_DIR)/guests
 GUEST_WORKSPACES := guest-sdk/rust examples tests/guests
 
-.PHONY: help run test check bench doc setup fmt install
+.PHONY: help run test check bench doc setup fmt install fuzz
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -41,6 +41,9 @@ check: setup ## formatting, lints, documentation, licences, duplicate versions, 
 bench: setup ## measure; prints tables of ratios
 	CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=false CARGO_PROFILE_DEV_OVERFLOW_CHECKS=false \
 	  cargo bench --profile dev --workspace
+
+fuzz: setup ## fuzz one target for 10 minutes: make fuzz TARGET=entry, checkpoint-file, job-file, coordinator, imports
+	scripts/fuzz.sh $(or $(TARGET),entry)
 
 install: setup ## put the `weir` command where cargo puts commands
 	cargo build --workspace --bins

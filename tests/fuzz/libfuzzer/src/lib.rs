@@ -1,0 +1,1 @@
+//! Nothing of its own: building this crate leaves `libfuzzer.a`, which `scripts/fuzz.sh` links with the targets.

@@ -1,0 +1,25 @@
+//! Damage as disks, networks and cut-off writes do it.
+
+use crate::choices::Choices;
+
+/// How many kinds there are.
+const KINDS: usize = 6;
+
+/// Damages bytes somewhere. `None`: the damage would have changed nothing.
+pub fn damage(whole: &[u8], choices: &mut Choices<'_>) -> Option<Vec<u8>> {
+    let kind = choices.below(KINDS);
+    let at = usize::try_from(choices.u32()).expect("32 bits fit") % whole.len().max(1);
+    let mut damaged = whole.to_vec();
+    match kind {
+        0 => *damaged.get_mut(at)? ^= 1 << choices.below(8),
+        1 => damaged.truncate(at),
+        2 => damaged.insert(at, choices.byte()),
+        3 => drop(damaged.get(at).is_some().then(|| damaged.remove(at))),
+        4 => {
+            let other = choices.below(damaged.len().max(1));
+            (at < damaged.len() && other < damaged.len()).then(|| damaged.swap(at, other))?;
+        }
+        _ => damaged.extend_from_slice(&choices.bytes(40)),
+    }
+    (damaged != whole).then_some(damaged)
+}
