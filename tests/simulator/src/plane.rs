@@ -1,0 +1,420 @@
+//! The tasks of an attempt and the channels between them.
+//!
+//! A task does one step at a time: it takes a few elements of one input, in order, and puts what follows into the queues
+//! of those behind it. Which task is next, and which input, is chance.
+
+use std::collections::VecDeque;
+
+use weir_protocol::alignment::{Aligning, Alignment, Barrier};
+use weir_protocol::id::{CheckpointId, SubtaskId};
+use weir_protocol::time::{NO_TIME, Timestamp};
+
+use crate::data::{Element, Outcome, group, max_parallelism, window_end};
+use crate::operator::Operator;
+use crate::reporter::{Handed, Kind, Reporter};
+use crate::rules::Mutant;
+use crate::source::{Polled, Source};
+use crate::world::{ActorId, Message, World, note};
+
+/// Elements in a queue beyond which whoever fills it waits.
+const QUEUE_MAX: usize = 24;
+
+#[derive(Debug)]
+pub(crate) struct Plane {
+    pub(crate) who: ActorId,
+    pub(crate) tasks: Vec<Task>,
+    /// The tasks of the operator, and those of the sink.
+    pub(crate) operators: std::ops::Range<usize>,
+    pub(crate) sinks: std::ops::Range<usize>,
+    /// Records that sources have sent.
+    pub(crate) sent: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) id: SubtaskId,
+    pub(crate) work: Work,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) reporter: Reporter,
+    /// A step is on its way.
+    is_due: bool,
+    has_finished: bool,
+    /// When the last barrier that it is to send arrives.
+    pub(crate) triggered_at: u64,
+}
+
+#[derive(Debug)]
+pub(crate) enum Work {
+    Source(Source),
+    Operator(Box<Operator>),
+    Sink {
+        alignment: Alignment,
+        results: Vec<Outcome>,
+    },
+    /// It had finished before; it only passes its end on.
+    Finished,
+}
+
+#[derive(Debug)]
+pub(crate) struct Input {
+    queue: VecDeque<Element>,
+    watermark: Timestamp,
+    has_ended: bool,
+}
+
+impl Input {
+    pub(crate) const fn new() -> Self {
+        Self { queue: VecDeque::new(), watermark: NO_TIME, has_ended: false }
+    }
+}
+
+impl Task {
+    pub(crate) fn new(id: SubtaskId, work: Work, inputs: Vec<Input>, reporter: Reporter) -> Self {
+        Self { id, work, inputs, reporter, is_due: false, has_finished: false, triggered_at: 0 }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.inputs.iter().all(|input| input.has_ended)
+    }
+
+    fn is_blocked(&self, input: usize, world: &World) -> bool {
+        let waits = match &self.work {
+            Work::Operator(operator) => operator.is_blocked(input),
+            Work::Sink { alignment, .. } => alignment.is_blocked(input),
+            Work::Source(_) | Work::Finished => false,
+        };
+        // Without alignment records are read all the same; barriers and ends are not.
+        let is_read = world.lacks(Mutant::SkipAlignment)
+            && !matches!(self.inputs[input].queue.front(), Some(Element::Barrier(_) | Element::End));
+        waits && !is_read
+    }
+}
+
+impl Plane {
+    /// Has every task do its first step.
+    pub(crate) fn start(&mut self, world: &mut World) {
+        for task in 0..self.tasks.len() {
+            self.wake(task, world);
+        }
+    }
+
+    fn wake(&mut self, task: usize, world: &mut World) {
+        if !self.tasks[task].is_due && !self.tasks[task].has_finished {
+            self.tasks[task].is_due = true;
+            let delay = 1 + world.delay();
+            world.tell(self.who, delay, Message::Step(task));
+        }
+    }
+
+    /// A task's next step.
+    pub(crate) fn step(&mut self, task: usize, world: &mut World) {
+        self.tasks[task].is_due = false;
+        if self.tasks[task].has_finished {
+            return;
+        }
+        match self.tasks[task].work {
+            Work::Source(_) => self.source_step(task, world),
+            Work::Operator(_) | Work::Sink { .. } | Work::Finished => self.input_step(task, world),
+        }
+    }
+
+    /// Whether what feeds a task should wait for it.
+    fn is_congested(&self, task: usize) -> bool {
+        let receivers = if self.operators.contains(&task) { self.sinks.clone() } else { self.operators.clone() };
+        let channel = self.channel(task);
+        self.tasks[receivers].iter().any(|receiver| receiver.inputs[channel].queue.len() > QUEUE_MAX)
+    }
+
+    /// Which input of its receivers a task feeds.
+    fn channel(&self, task: usize) -> usize {
+        if self.operators.contains(&task) { task - self.operators.start } else { task }
+    }
+
+    fn source_step(&mut self, task: usize, world: &mut World) {
+        let congested = self.is_congested(task);
+        let Work::Source(source) = &mut self.tasks[task].work else { unreachable!("it is a source") };
+        if source.is_paused || congested {
+            return self.wake(task, world);
+        }
+        if source.is_ingest() {
+            let op = crate::call::Op::Slots { from: source.slot() };
+            self.tasks[task].is_due = true;
+            return world.call(self.who, crate::call::Tag::Slots(task), op);
+        }
+        let most = world.chance.between(1, 3);
+        let mut out = Vec::new();
+        let polled = source.poll(&world.plan, world.now, most, &mut out);
+        self.polled(task, polled, out, world);
+    }
+
+    /// What the ingest log holds has been read; `None`: it could not be.
+    pub(crate) fn on_slots(&mut self, task: usize, slots: Option<&[(u64, Option<u32>)]>, world: &mut World) {
+        self.tasks[task].is_due = false;
+        let Work::Source(source) = &mut self.tasks[task].work else { unreachable!("it is a source") };
+        if source.has_ended {
+            return;
+        }
+        let mut out = Vec::new();
+        let polled = slots.map_or(Polled::Nothing, |slots| source.take_slots(slots, &mut out));
+        self.polled(task, polled, out, world);
+    }
+
+    fn polled(&mut self, task: usize, polled: Polled, out: Vec<Element>, world: &mut World) {
+        self.send(task, out, world);
+        match polled {
+            Polled::End => self.finish(task, Vec::new(), world),
+            Polled::Idle => {
+                world.totals.idlings += 1;
+                self.wake(task, world);
+            }
+            Polled::Some | Polled::Nothing => self.wake(task, world),
+        }
+    }
+
+    /// A source notes its positions and sends the barrier behind what it has sent.
+    pub(crate) fn trigger(&mut self, task: usize, barrier: Barrier, world: &mut World) {
+        let Work::Source(source) = &self.tasks[task].work else { return };
+        if source.has_ended {
+            return;
+        }
+        let handed = Handed::source(Some(barrier.checkpoint), source.positions());
+        note!(world, self.tasks[task].id.to_string(), "barrier {}", barrier.checkpoint);
+        self.send(task, vec![Element::Barrier(barrier)], world);
+        self.hand(task, handed, world);
+    }
+
+    fn input_step(&mut self, task: usize, world: &mut World) {
+        if matches!(self.tasks[task].work, Work::Operator(_)) && self.is_congested(task) {
+            return self.wake(task, world);
+        }
+        let open = |input: &usize| {
+            let this = &self.tasks[task];
+            !this.inputs[*input].queue.is_empty() && !this.is_blocked(*input, world)
+        };
+        let inputs: Vec<usize> = (0..self.tasks[task].inputs.len()).filter(open).collect();
+        if self.tasks[task].has_ended() {
+            return self.end(task, world);
+        }
+        if inputs.is_empty() {
+            return self.flush(task, world);
+        }
+        let input = inputs[world.chance.index(inputs.len())];
+        let most = if self.sinks.contains(&task) { 12 } else { 6 };
+        for _ in 0..world.chance.between(1, most) {
+            if self.tasks[task].is_blocked(input, world) {
+                break;
+            }
+            let Some(element) = self.tasks[task].inputs[input].queue.pop_front() else { break };
+            self.take(task, input, element, world);
+        }
+        if world.chance.one_in(2) || self.tasks[task].has_ended() {
+            self.flush(task, world);
+        }
+        if self.tasks[task].has_ended() {
+            return self.end(task, world);
+        }
+        self.wake(task, world);
+    }
+
+    /// Sends what an operator has committed.
+    fn flush(&mut self, task: usize, world: &mut World) {
+        if let Work::Operator(operator) = &mut self.tasks[task].work {
+            let out: Vec<_> = operator.unsent.drain(..).collect();
+            self.send(task, out, world);
+        }
+    }
+
+    fn take(&mut self, task: usize, input: usize, element: Element, world: &mut World) {
+        self.check_element(task, input, element, world);
+        let this = &mut self.tasks[task];
+        if matches!(element, Element::End) {
+            this.inputs[input].has_ended = true;
+        }
+        let barrier = match &mut this.work {
+            Work::Operator(operator) => take_operator(operator, input, element),
+            Work::Sink { alignment, results } => {
+                let sealed = take_sink(alignment, results, input, element);
+                if let Some((barrier, part)) = sealed {
+                    self.hand(task, Handed::sink(Some(barrier.checkpoint), part), world);
+                }
+                return;
+            }
+            Work::Source(_) | Work::Finished => None,
+        };
+        self.operator_sealed(task, barrier, world);
+        if let (Work::Operator(operator), Element::End) = (&mut self.tasks[task].work, element) {
+            operator.merge_end(input);
+        }
+    }
+
+    /// What a barrier did to an operator: the segment goes to the background, the barrier on.
+    fn operator_sealed(&mut self, task: usize, barrier: Option<Barrier>, world: &mut World) {
+        if let Some(barrier) = barrier {
+            note!(world, self.tasks[task].id.to_string(), "barrier {}", barrier.checkpoint);
+            if !world.plan.unaligned {
+                self.flush(task, world);
+            }
+            self.send(task, vec![Element::Barrier(barrier)], world);
+        }
+        let Work::Operator(operator) = &mut self.tasks[task].work else { return };
+        world.totals.records += std::mem::take(&mut operator.processed);
+        for sealed in std::mem::take(&mut operator.sealed) {
+            self.hand(task, Handed::operator(sealed), world);
+        }
+    }
+
+    fn end(&mut self, task: usize, world: &mut World) {
+        match &mut self.tasks[task].work {
+            Work::Operator(operator) => {
+                operator.finish();
+                let sealed: Vec<_> = std::mem::take(&mut operator.sealed).into_iter().map(Handed::operator).collect();
+                self.flush(task, world);
+                self.send(task, vec![Element::Watermark(Timestamp::MAX), Element::End], world);
+                self.finish(task, sealed, world);
+            }
+            Work::Sink { results, .. } => {
+                let part = std::mem::take(results);
+                self.finish(task, vec![Handed::sink(None, part)], world);
+            }
+            Work::Finished => {
+                if !self.sinks.contains(&task) {
+                    self.send(task, vec![Element::Watermark(Timestamp::MAX), Element::End], world);
+                }
+                let handed = self.tasks[task].reporter.repeated();
+                self.finish(task, vec![handed], world);
+            }
+            Work::Source(_) => unreachable!("a source ends by itself"),
+        }
+    }
+
+    fn finish(&mut self, task: usize, mut handed: Vec<Handed>, world: &mut World) {
+        self.tasks[task].has_finished = true;
+        note!(world, self.tasks[task].id.to_string(), "finished");
+        if let Work::Source(source) = &self.tasks[task].work {
+            handed.push(Handed::source(None, source.positions()));
+        }
+        for handed in handed {
+            self.hand(task, handed, world);
+        }
+    }
+
+    fn hand(&mut self, task: usize, handed: Handed, world: &mut World) {
+        self.tasks[task].reporter.hand(handed, world);
+    }
+
+    fn send(&mut self, task: usize, elements: Vec<Element>, world: &mut World) {
+        let channel = self.channel(task);
+        let receivers = if self.operators.contains(&task) { self.sinks.clone() } else { self.operators.clone() };
+        let parallelism = u32::try_from(receivers.len()).expect("it is small");
+        let owner = |key: u8| {
+            let index = max_parallelism().subtask(group(key), parallelism);
+            receivers.start + usize::try_from(index).expect("it is small")
+        };
+        for element in elements {
+            let to = match element {
+                Element::Record(record) => {
+                    self.sent += 1;
+                    Some(owner(record.key))
+                }
+                Element::Outcome(outcome) => Some(owner(outcome.key())),
+                Element::Watermark(_) | Element::Idle | Element::Barrier(_) | Element::End => None,
+            };
+            let to = to.map_or_else(|| receivers.clone(), |to| to..to + 1);
+            for receiver in to {
+                self.tasks[receiver].inputs[channel].queue.push_back(element);
+                self.wake(receiver, world);
+            }
+        }
+    }
+
+    /// Watermarks rise, and what a sink gets is not before one that it has.
+    fn check_element(&mut self, task: usize, input: usize, element: Element, world: &mut World) {
+        let Task { id, inputs, .. } = &mut self.tasks[task];
+        let known = inputs[input].watermark;
+        match element {
+            Element::Watermark(watermark) if watermark < known => {
+                world.broken("watermarks-rise", format!("{id} got watermark {watermark} after {known}"));
+            }
+            Element::Watermark(watermark) => inputs[input].watermark = watermark,
+            Element::Outcome(Outcome::Fired { key, window, late: false, .. }) if window_end(window) <= known => {
+                let what = format!("{id} got window {window} of key {key} after watermark {known}");
+                world.broken("watermarks-hold", what);
+            }
+            Element::Record(_) | Element::Outcome(_) | Element::Idle | Element::Barrier(_) | Element::End => {}
+        }
+    }
+
+    /// Has the sources wait, or go on.
+    pub(crate) fn pause_sources(&mut self, is_paused: bool) {
+        for task in &mut self.tasks {
+            if let Work::Source(source) = &mut task.work {
+                source.is_paused = is_paused;
+            }
+        }
+    }
+
+    /// The checkpoint is recorded: whatever was sealed up to it is in an entry.
+    pub(crate) fn recorded(&mut self, checkpoint: CheckpointId) {
+        self.tasks.iter_mut().for_each(|task| task.reporter.recorded = checkpoint);
+    }
+
+    /// The tasks that have not finished.
+    pub(crate) fn stands_at(&self) -> String {
+        let running = self.tasks.iter().filter(|task| !task.has_finished);
+        let shown = running.map(|task| {
+            let queues: Vec<usize> = task.inputs.iter().map(|input| input.queue.len()).collect();
+            format!("{} due {} queues {queues:?}", task.id, task.is_due)
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Bytes closed and not in the store.
+    pub(crate) fn unsaved(&self) -> u64 {
+        self.tasks.iter().map(|task| task.reporter.unsaved_weight()).sum()
+    }
+
+    /// Without the rules: what was closed for a checkpoint that is given up is listed no more.
+    pub(crate) fn forget(&mut self, checkpoint: CheckpointId, world: &World) {
+        for task in &mut self.tasks {
+            let is_state = matches!(task.reporter.kind, Kind::Operator { .. });
+            let forgets = if is_state { Mutant::ForgetAbortedSegment } else { Mutant::ForgetAbortedResults };
+            if world.lacks(forgets) {
+                task.reporter.forget(checkpoint);
+            }
+        }
+    }
+}
+
+fn take_operator(operator: &mut Operator, input: usize, element: Element) -> Option<Barrier> {
+    match element {
+        Element::Record(record) => operator.on_record(input, record),
+        Element::Watermark(watermark) => operator.on_watermark(input, watermark),
+        Element::Idle => operator.on_idle(input),
+        Element::Barrier(barrier) => return operator.on_barrier(input, barrier),
+        Element::End => return operator.on_end(input),
+        Element::Outcome(_) => unreachable!("sources send records"),
+    }
+    None
+}
+
+fn take_sink(
+    alignment: &mut Alignment,
+    results: &mut Vec<Outcome>,
+    input: usize,
+    element: Element,
+) -> Option<(Barrier, Vec<Outcome>)> {
+    let barrier = match element {
+        Element::Outcome(outcome) => {
+            results.push(outcome);
+            None
+        }
+        Element::Barrier(barrier) => match alignment.on_barrier(input, barrier) {
+            Aligning::Aligned { barrier, .. } => Some(barrier),
+            Aligning::Blocked { .. } | Aligning::Stale => None,
+        },
+        Element::End => alignment.on_end(input),
+        Element::Watermark(_) | Element::Idle => None,
+        Element::Record(_) => unreachable!("operators send outcomes"),
+    };
+    barrier.map(|barrier| (barrier, std::mem::take(results)))
+}
