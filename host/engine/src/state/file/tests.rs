@@ -5,8 +5,13 @@ use proptest::prelude::*;
 use weir_operator::keyed_state::StateError;
 use weir_protocol::Fault;
 use weir_protocol::key_group::{KeyGroup, KeyGroupRange, MaxParallelism};
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::format::TAIL_BYTES;
 use super::{FileRecord, Header, Reader, RecordKind, RowKind, StateRow, Writer};
+
+/// What the footer says of one block.
+const BLOCK_ENTRY_BYTES: usize = 32;
 
 const ALL: KeyGroupRange = KeyGroupRange { start: 0, end: 128 };
 
@@ -90,6 +95,21 @@ fn every_cut_and_every_addition_is_found() {
         read(file.slice(file.len() - length..), ALL).expect_err("the beginning was cut off");
     }
     read([&file[..], &[0]].concat().into(), ALL).expect_err("a byte was added");
+}
+
+/// The checksums are right: only a writer with a bug makes such a file.
+#[test]
+fn block_that_claims_more_than_it_can_hold_is_refused_before_room_is_made() {
+    let mut file = write(header(), &records()).to_vec();
+    let footer_end = file.len() - TAIL_BYTES;
+    let run_bytes = footer_end - BLOCK_ENTRY_BYTES + 12;
+    file[run_bytes..run_bytes + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    let footer_bytes = u32::from_le_bytes(*file[footer_end..].first_chunk().expect("a tail"));
+    let checksum = xxh3_64(&file[footer_end - footer_bytes as usize..footer_end]);
+    file[footer_end + 4..footer_end + 12].copy_from_slice(&checksum.to_le_bytes());
+    let error = Reader::open(file.into()).expect_err("no block of so few bytes holds 4 GiB");
+    assert_eq!(error.fault, Fault::Corrupt);
+    assert!(error.message.contains("more than it can hold"), "{error}");
 }
 
 #[test]
