@@ -10,7 +10,7 @@ export CARGO_TARGET_DIR ?= $(WEIR_CACHE)/target
 GUEST_TARGET := $(CARGO_TARGET_DIR)/guests
 GUEST_WORKSPACES := guest-sdk/rust examples tests/guests
 
-.PHONY: help run test check bench doc setup fmt install fuzz
+.PHONY: help run test check bench doc setup fmt install fuzz soak
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -44,6 +44,10 @@ bench: setup ## measure; prints tables of ratios
 
 fuzz: setup ## fuzz one target for 10 minutes: make fuzz TARGET=entry, checkpoint-file, job-file, coordinator, imports
 	scripts/fuzz.sh $(or $(TARGET),entry)
+
+soak: setup ## try to break every promise for hours, where the last run stopped: make soak [TOPIC=engine] [FRESH=1]
+	cargo build --workspace --bins
+	$(CARGO_TARGET_DIR)/debug/soak $(TOPIC) $(if $(FRESH),--fresh)
 
 install: setup ## put the `weir` command where cargo puts commands
 	cargo build --workspace --bins

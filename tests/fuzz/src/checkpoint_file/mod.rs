@@ -35,7 +35,7 @@ pub fn check(data: &[u8]) {
         1 => any_bytes(&forged::file(&mut choices)),
         2 => written(&mut choices),
         3 => damaged(&mut choices),
-        _ => merged(&mut choices),
+        _ => merged(&mut choices, merge),
     }
 }
 
@@ -93,7 +93,7 @@ fn damaged(choices: &mut Choices<'_>) {
 }
 
 /// Files merge to what plain maps would hold; parts of them too, and in two steps as in one.
-fn merged(choices: &mut Choices<'_>) {
+fn merged(choices: &mut Choices<'_>, merge: impl Fn(&[FileSlice], bool) -> Result<Bytes, StateError>) {
     let count = choices.below(4) + 1;
     let made: Vec<Made> = (0..count).map(|number| Made::new(choices, number)).collect();
     let complete = choices.one_in(2);
@@ -135,10 +135,22 @@ fn two_steps(slices: &[FileSlice], complete: bool, model: &Model) {
     assert_eq!(read(&file, ALL).expect("a merged file is one"), model.rows(complete), "in two steps");
 }
 
-/// Whole files, to be changed.
-#[must_use]
-pub fn seeds() -> Vec<Vec<u8>> {
-    let file = |choice: &[u8]| Made::new(&mut Choices::new(choice), 0).write();
-    let files = [file(&[]), file(&[9; 60]), file(&[40, 3, 77, 2, 5, 1, 9, 200, 4, 6, 1, 3, 8, 3, 2, 1, 7, 6, 5, 4])];
-    files.iter().map(|file| [b"\0".as_slice(), file].concat()).chain([vec![1; 100], vec![4; 300]]).collect()
+#[cfg(test)]
+mod tests {
+    use super::{merge, merged};
+    use crate::noticed::is_noticed;
+
+    #[test]
+    fn merge_that_takes_the_oldest_would_be_noticed() {
+        let reversed = |files: &[super::FileSlice], complete| {
+            let files: Vec<_> = files.iter().rev().cloned().collect();
+            merge(&files, complete)
+        };
+        assert!(is_noticed(|choices| merged(choices, reversed)));
+    }
+
+    #[test]
+    fn base_that_keeps_what_is_gone_would_be_noticed() {
+        assert!(is_noticed(|choices| merged(choices, |files, _| merge(files, false))));
+    }
 }

@@ -26,7 +26,7 @@ pub fn check(data: &[u8]) {
     match choices.below(4) {
         0 => aligned::check(&mut choices),
         1 => unaligned::check(&mut choices),
-        _ => life(&mut choices),
+        _ => life(&mut choices, |_| {}),
     }
 }
 
@@ -42,9 +42,11 @@ fn spec(choices: &mut Choices<'_>) -> CheckpointSpec {
     }
 }
 
-/// One attempt, from its beginning until the bytes end.
-fn life(choices: &mut Choices<'_>) {
+/// One attempt, from its beginning until the bytes end; `change` is what the coordinator is told and the onlooker not.
+fn life(choices: &mut Choices<'_>, change: impl FnOnce(&mut CheckpointSpec)) {
     let spec = spec(choices);
+    let mut told = spec.clone();
+    change(&mut told);
     let uid = "task".parse().expect("a name");
     let count = u32::from(choices.byte() % 4) + 1;
     let subtasks: Vec<SubtaskId> = (0..count).map(|index| SubtaskId { uid: Clone::clone(&uid), index }).collect();
@@ -52,7 +54,7 @@ fn life(choices: &mut Choices<'_>) {
     let unconfirmed = choices.one_in(4);
     let mut now = if choices.one_in(12) { any_time(choices) } else { 0 };
     let all = subtasks.iter().cloned().collect();
-    let mut coordinator = Coordinator::new(spec.clone(), all, highest, unconfirmed, now);
+    let mut coordinator = Coordinator::new(told, all, highest, unconfirmed, now);
     let mut onlooker = Onlooker::new(spec, subtasks, highest, unconfirmed, now);
     while !choices.is_at_end() {
         if choices.one_in(12) {
@@ -116,9 +118,23 @@ fn report(choices: &mut Choices<'_>, onlooker: &mut Onlooker) -> Box<Report> {
     Box::new(Report { changed, rejected: onlooker.reports, ..Report::unchanged(Work::Sink) })
 }
 
-/// Bytes from which lives of every length follow.
-#[must_use]
-pub fn seeds() -> Vec<Vec<u8>> {
-    let steps: Vec<u8> = (0..=255).collect();
-    (0..4).map(|mode| [&[mode], steps.as_slice()].concat()).collect()
+#[cfg(test)]
+mod tests {
+    use super::life;
+    use crate::noticed::is_noticed;
+
+    #[test]
+    fn one_more_at_once_than_is_allowed_would_be_noticed() {
+        assert!(is_noticed(|choices| life(choices, |spec| spec.max_concurrent += 1)));
+    }
+
+    #[test]
+    fn one_more_failure_than_is_borne_would_be_noticed() {
+        assert!(is_noticed(|choices| life(choices, |spec| spec.tolerable_failures += 1)));
+    }
+
+    #[test]
+    fn early_expiry_would_be_noticed() {
+        assert!(is_noticed(|choices| life(choices, |spec| spec.timeout_ms = 1)));
+    }
 }

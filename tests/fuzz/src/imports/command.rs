@@ -133,7 +133,8 @@ impl Sizes {
             15 => Command::IsMapEmpty(self.key(choices)),
             16 => {
                 let bound = |choices: &mut Choices<'_>| choices.one_in(2).then(|| entry(choices));
-                let limit = usize::try_from(choices.number()).unwrap_or(usize::MAX).min(u32::MAX as usize);
+                let any = usize::try_from(choices.number()).unwrap_or(usize::MAX).min(u32::MAX as usize);
+                let limit = if choices.one_in(2) { choices.below(4) } else { any };
                 Command::Scan { key: self.key(choices), start: bound(choices), end: bound(choices), limit }
             }
             17 => {

@@ -30,19 +30,23 @@ use puppet::{Puppet, Tape};
 
 /// Checks the claims for one input.
 pub fn check(data: &[u8]) {
-    let mut choices = Choices::new(data);
+    calls(&mut Choices::new(data), backend);
+}
+
+/// Calls until the bytes end, over the state that `backend` makes.
+fn calls(choices: &mut Choices<'_>, backend: impl FnOnce(&mut Choices<'_>) -> Box<dyn KeyedState>) {
     let emitted_bytes_max = if choices.one_in(6) { 1 + choices.number() % 1_000 } else { 64 << 20 };
     let limits = LimitSpec { emitted_bytes_max, ..LimitSpec::default() };
-    let mut state = Some(backend(&mut choices));
+    let mut state = Some(backend(choices));
     let mut model = Model::default();
     let tape = Tape::default();
     let factory = Puppet::factory(&tape);
     let mut instance = open(&factory, limits.clone());
     while !choices.is_at_end() {
-        let work = command::work(&mut choices);
-        let commands = command::list(&mut choices, &work);
+        let work = command::work(choices);
+        let commands = command::list(choices, &work);
         let swallow = choices.one_in(3);
-        let mut turn = turn(&mut choices, work, &mut state);
+        let mut turn = turn(choices, work, &mut state);
         tape.insert(commands.clone(), swallow);
         let returned = instance.call(&mut turn).now_or_never().expect("native code waits for nothing");
         let mut call = model.begin(&turn, limits.emitted_bytes_max);
@@ -113,13 +117,6 @@ fn compare(state: &mut dyn KeyedState, model: &Model) {
     assert_eq!(held, expected, "what is committed is what calls did that returned ok");
 }
 
-/// Bytes from which calls of every kind follow.
-#[must_use]
-pub fn seeds() -> Vec<Vec<u8>> {
-    let steps: Vec<u8> = (0..=255).collect();
-    (0..4).map(|mode| [&[mode, mode], steps.as_slice()].concat()).chain([b"a few short calls".to_vec()]).collect()
-}
-
 /// A command and what came of it.
 type Answer = Result<granted::Granted, weir_operator::abilities::Violation>;
 
@@ -128,3 +125,6 @@ impl std::fmt::Debug for Tape {
         f.debug_struct("Tape").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

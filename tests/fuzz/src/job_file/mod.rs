@@ -95,29 +95,3 @@ fn operator(name: &str, inputs: &[(&str, InputKind)]) -> OperatorDescription {
         properties: Vec::new(),
     }
 }
-
-/// A job as text, in both forms.
-#[must_use]
-pub fn seeds() -> Vec<Vec<u8>> {
-    const JOB: &str = r#"
-name = "word-count"
-checkpoint = { interval = "10s", retained = 3 }
-[[source]]
-uid = "text"
-type = "files"
-paths = ["docs/**/*.md"]
-[[operator]]
-uid = "count"
-component = "single"
-inputs = [{ from = "text", key = "value" }]
-config = { top = 3, words = ["a", 1.5, true] }
-[[sink]]
-uid = "counts"
-type = "files"
-path = "out"
-from = ["count", { uid = "count", port = "late" }]
-"#;
-    let draft = from_toml(JOB).and_then(|draft| draft.resolve(&components()));
-    let json = to_json(&draft.expect("it is a job")).to_string();
-    [("\0", JOB), ("\u{1}", &json)].map(|(mode, text)| [mode, text].concat().into_bytes()).into()
-}
