@@ -2,7 +2,8 @@
 //!
 //! Guests are workspaces of their own, with a target and a profile of their own; they are built into the folder
 //! `guests` of the target folder, never into the folder whose lock the build that runs this holds. The answer is
-//! `guests.rs` in `OUT_DIR`: a constant with the path of each component, and a list of all.
+//! `guests.rs` in `OUT_DIR`: a constant with the path of each component, and a list of all. Beside them it builds the
+//! disk that fails, which nodes are started with.
 
 use std::env;
 use std::fmt::Write;
@@ -37,6 +38,19 @@ fn main() {
         "{constants}/// Every component, with the name of its constant.\npub const ALL: &[(&str, &str)] = &[{names}];\n"
     );
     std::fs::write(out.join("guests.rs"), text).expect("OUT_DIR can be written to");
+    build_disk(&out);
+}
+
+/// The library that nodes are started with to have a disk that is full or slow; its path is `WEIR_DISK` at compile time.
+fn build_disk(out: &Path) {
+    const SOURCE: &str = "src/crash/disk.c";
+    println!("cargo::rerun-if-changed={SOURCE}");
+    let library = out.join("disk.so");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o"]).arg(&library).arg(SOURCE).arg("-ldl");
+    let built = compiler.status().expect("a C compiler can be started: `cc`, which linking needs anyhow");
+    assert!(built.success(), "{SOURCE} cannot be compiled");
+    println!("cargo::rustc-env=WEIR_DISK={}", library.display());
 }
 
 /// The folder `guests` of the target folder, which is above `<profile>/build/<package>/out`.

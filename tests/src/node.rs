@@ -2,12 +2,15 @@
 //!
 //! Starts it, talks to it over REST, kills it for real. Dropping a node kills it. Does not own the data folder.
 
-use std::net::TcpListener;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use weir_engine::clock::Clock;
 
@@ -17,26 +20,86 @@ pub struct Node {
     process: Child,
     /// Where it listens, as `http://ADDRESS`.
     pub url: String,
-    data: PathBuf,
+    log: PathBuf,
     client: reqwest::Client,
     clock: Clock,
+}
+
+/// How a node is started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The binary that cargo built: `weir`, or `weir-killable`.
+    pub program: &'static str,
+    /// The working folder.
+    pub folder: PathBuf,
+    /// The data folder.
+    pub data: PathBuf,
+    /// The object store, where it is not in the data folder.
+    pub store: Option<PathBuf>,
+    /// What the node writes goes behind what is there.
+    pub log: PathBuf,
+    /// Environment variables beside those of this process.
+    pub environment: Vec<(&'static str, OsString)>,
 }
 
 /// How long a node may take to answer its first request.
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// The binary that cargo built beside this test.
+/// How long a request may take.
+const REQUEST_MAX: Duration = Duration::from_secs(60);
+
+/// Lines of a log that are shown.
+const LOG_LINES: usize = 40;
+
+/// Ports that systems give to nobody by themselves.
+const PORTS: std::ops::Range<u32> = 15_000..32_000;
+
+/// The binary `weir` that cargo built beside this process's own.
 ///
 /// # Errors
 /// When it is not there.
 pub fn binary() -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let folder = test.parent().and_then(Path::parent).context("a test runs two folders below the target folder")?;
-    let binary = folder.join("weir");
-    if !binary.is_file() {
-        bail!("{} is missing; build it with `cargo build --workspace --bins`", binary.display());
+    built("weir")
+}
+
+/// A binary that cargo built beside this process's own, which is a test or a binary itself.
+///
+/// # Errors
+/// When it is not there.
+pub fn built(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let mut found = own.ancestors().skip(1).take(2).map(|folder| folder.join(name));
+    found
+        .find(|binary| binary.is_file())
+        .with_context(|| format!("`{name}` is missing; build it with `cargo build --workspace --bins`"))
+}
+
+/// An address that is free, and that no system hands out by itself meanwhile.
+fn free_address() -> Result<SocketAddr> {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    for _ in PORTS {
+        let offset = std::process::id().wrapping_mul(97).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(PORTS.start + offset % (PORTS.end - PORTS.start)).context("ports have 16 bits")?;
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return Ok(listener.local_addr()?);
+        }
     }
-    Ok(binary)
+    bail!("no port is free")
+}
+
+impl Launch {
+    /// `weir` on a data folder, which is its working folder too and holds its log, `node.log`.
+    #[must_use]
+    pub fn new(data: &Path) -> Self {
+        Self {
+            program: "weir",
+            folder: data.to_owned(),
+            data: data.to_owned(),
+            store: None,
+            log: data.join("node.log"),
+            environment: Vec::new(),
+        }
+    }
 }
 
 impl Node {
@@ -54,28 +117,40 @@ impl Node {
     /// # Errors
     /// When it ends, or does not answer in time; with the end of its log.
     pub async fn start_in(folder: &Path, data: &Path) -> Result<Self> {
-        std::fs::create_dir_all(data)?;
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(data.join("node.log"))?;
-        let process = Command::new(binary()?)
-            .args(["serve", "--listen", &address.to_string(), "--data"])
-            .arg(data)
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let url = format!("http://{address}");
-        let mut node =
-            Self { process, url, data: data.to_owned(), client: reqwest::Client::new(), clock: Clock::system() };
+        let mut node = Self::spawn(&Launch { folder: folder.to_owned(), ..Launch::new(data) })?;
         node.answers().await?;
         Ok(node)
     }
 
-    async fn answers(&mut self) -> Result<()> {
+    /// Starts a node, and waits for nothing.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn spawn(launch: &Launch) -> Result<Self> {
+        std::fs::create_dir_all(&launch.data)?;
+        let address = free_address()?;
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(&launch.log)?;
+        let mut command = Command::new(built(launch.program)?);
+        command.args(["serve", "--listen", &address.to_string(), "--data"]).arg(&launch.data);
+        if let Some(store) = &launch.store {
+            command.arg("--store").arg(store);
+        }
+        command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
+        command.current_dir(&launch.folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let process = command.spawn()?;
+        let client = reqwest::Client::builder().timeout(REQUEST_MAX).build()?;
+        let (url, log) = (format!("http://{address}"), launch.log.clone());
+        Ok(Self { process, url, log, client, clock: Clock::system() })
+    }
+
+    /// Waits until it answers.
+    ///
+    /// # Errors
+    /// When it ends, or does not answer in time; with the end of its log.
+    pub async fn answers(&mut self) -> Result<()> {
         let start = self.clock.elapsed();
         while self.client.get(format!("{}/api/v1/health", self.url)).send().await.is_err() {
-            if let Some(status) = self.process.try_wait()? {
+            if let Some(status) = self.ended()? {
                 bail!("the node ended with {status}:\n{}", self.log());
             }
             if self.clock.elapsed() - start > START_MAX {
@@ -86,12 +161,18 @@ impl Node {
         Ok(())
     }
 
+    /// How it ended; `None`: it runs.
+    ///
+    /// # Errors
+    /// When the process cannot be waited for.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.process.try_wait()?)
+    }
+
     /// The end of what the node has logged, over all its lives.
     #[must_use]
     pub fn log(&self) -> String {
-        let log = std::fs::read_to_string(self.data.join("node.log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        log_end(&self.log)
     }
 
     /// Sends SIGKILL and waits until the process is gone.
@@ -102,6 +183,27 @@ impl Node {
         self.process.kill()?;
         self.process.wait()?;
         Ok(())
+    }
+
+    /// Holds every thread of the process where it is, as a machine that is paused would be.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a paused process go on.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(self.process.id().cast_signed()).context("process 0 is no child")?;
+        Ok(kill_process(pid, signal)?)
     }
 
     /// Uploads a component.
@@ -129,6 +231,14 @@ impl Node {
     /// When the node answers with an error.
     pub async fn get(&self, path: &str) -> Result<Value> {
         self.answer(self.client.get(format!("{}{path}", self.url))).await
+    }
+
+    /// Asks for a job's end.
+    ///
+    /// # Errors
+    /// When the node refuses it.
+    pub async fn cancel(&self, job: &str) -> Result<Value> {
+        self.answer(self.client.post(format!("{}/api/v1/jobs/{job}/cancel", self.url))).await
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Value> {
@@ -168,4 +278,12 @@ impl Drop for Node {
         drop(self.process.kill());
         drop(self.process.wait());
     }
+}
+
+/// The end of a node's log.
+#[must_use]
+pub fn log_end(log: &Path) -> String {
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }

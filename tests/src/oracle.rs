@@ -20,3 +20,70 @@ pub fn counts_are_exact(keys: &BTreeMap<String, Vec<String>>, records: u64) -> R
     ensure!(total == records, "{total} results for {records} records");
     Ok(())
 }
+
+/// Each key's running counts are 1, 2, 3, … without a gap, a repeat or another order, however far they have come; how
+/// many there are in all.
+///
+/// # Errors
+/// The first key for which this does not hold, with the place.
+pub fn counts_go_on(keys: &BTreeMap<String, Vec<String>>) -> Result<u64> {
+    let total = keys.values().map(|counts| counts.len() as u64).sum();
+    counts_are_exact(keys, total)?;
+    Ok(total)
+}
+
+/// Each key has as many counts as it was given, or fewer where more may come.
+///
+/// # Errors
+/// The first key with another number of them.
+pub fn at_most(keys: &BTreeMap<String, Vec<String>>, given: &BTreeMap<String, u64>, in_the_end: bool) -> Result<()> {
+    for (key, counts) in keys {
+        let given = given.get(key).copied().unwrap_or(0);
+        ensure!(counts.len() as u64 <= given, "key {key}: {} results for {given} records", counts.len());
+    }
+    for (key, given) in given.iter().filter(|_| in_the_end) {
+        let found = keys.get(key).map_or(0, Vec::len);
+        ensure!(found as u64 == *given, "key {key}: {found} results for {given} records");
+    }
+    Ok(())
+}
+
+/// The records of a generator that gives its keys in turn, as its values show them: for each key the numbers `k`,
+/// `k + keys`, `k + 2 keys`, … in this order, however far they have come; how many there are in all.
+///
+/// # Errors
+/// The first key for which this does not hold, with the place.
+pub fn numbers_go_on(values: &[String], keys: u64) -> Result<u64> {
+    let mut next: BTreeMap<String, u64> = BTreeMap::new();
+    for value in values {
+        let value: serde_json::Value = serde_json::from_str(value)?;
+        let (Some(key), Some(number)) = (value["key"].as_str(), value["number"].as_u64()) else {
+            anyhow::bail!("{value} is no record of a generator");
+        };
+        let expected = next.entry(key.to_owned()).or_insert(number % keys);
+        ensure!(*expected == number, "key {key}: {number} where {expected} must stand");
+        *expected += keys;
+    }
+    Ok(values.len() as u64)
+}
+
+/// All of `expected` are there once each, or some of them where more may come, in whatever order, and nothing else.
+///
+/// # Errors
+/// The first that is there too often, or not at all.
+pub fn each_once(found: &[String], expected: &[String], in_the_end: bool) -> Result<()> {
+    let mut open: BTreeMap<&str, i64> = BTreeMap::new();
+    for one in expected {
+        *open.entry(one).or_default() += 1;
+    }
+    for one in found {
+        let left = open.entry(one).or_default();
+        *left -= 1;
+        ensure!(*left >= 0, "{one} is there too often");
+    }
+    let missing = open.iter().find(|(_, left)| **left > 0);
+    match missing.filter(|_| in_the_end) {
+        Some((one, _)) => anyhow::bail!("{one} is missing"),
+        None => Ok(()),
+    }
+}

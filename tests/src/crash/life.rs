@@ -1,0 +1,113 @@
+//! One life of a node: what troubles it, and how it dies.
+
+use std::fmt;
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use weir_engine::step::{Step, When};
+
+use super::kill_at::KillAt;
+
+/// One life of a node, or of two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// It kills itself at a step; each call to the disk takes `slow` longer.
+    Dies {
+        /// Where.
+        at: KillAt,
+        /// How much.
+        slow: Duration,
+    },
+    /// It is killed from outside.
+    Killed {
+        /// How long after it was started, or after it answered first.
+        after: Duration,
+        /// Which of the two.
+        answering: bool,
+        /// Each call to the disk takes so much longer.
+        slow: Duration,
+    },
+    /// Its disk is full for a while; it is killed before there is room again, or once the job has gone on.
+    Full {
+        /// The latter.
+        recovers: bool,
+    },
+    /// Another node takes the job over.
+    Rivals(Rivalry),
+}
+
+/// How a second node comes to run the job of the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rivalry {
+    /// It is started while the first one runs.
+    Running,
+    /// It is started while the first one is paused; that one goes on later, and does not know.
+    Paused,
+    /// Both are started at once.
+    Race,
+}
+
+impl Life {
+    /// What follows from a seed.
+    pub(super) fn draw(random: &mut StdRng) -> Self {
+        let slow = match random.random_range(0..5) {
+            0 => Duration::from_micros(random.random_range(200..10_000)),
+            _ => Duration::ZERO,
+        };
+        match random.random_range(0..20) {
+            0..9 => Self::Dies { at: KillAt::draw(random), slow },
+            9..16 => {
+                let after = Duration::from_millis(random.random_range(0..700));
+                Self::Killed { after, answering: random.random(), slow }
+            }
+            16 | 17 => Self::Full { recovers: random.random() },
+            _ => Self::Rivals(Rivalry::ALL[random.random_range(0..Rivalry::ALL.len())]),
+        }
+    }
+}
+
+impl KillAt {
+    /// What follows from a seed.
+    fn draw(random: &mut StdRng) -> Self {
+        let step = Step::ALL[random.random_range(0..Step::ALL.len())];
+        let when = When::ALL[random.random_range(0..When::ALL.len())];
+        let nth = match step {
+            Step::Takeover => 1,
+            Step::Upload | Step::Deletion => random.random_range(1..4),
+            Step::Barrier | Step::Segment | Step::Acknowledgement | Step::Entry | Step::Publication | Step::Marker => {
+                random.random_range(1..8)
+            }
+        };
+        Self { when, step, nth }
+    }
+}
+
+impl Rivalry {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Running, Self::Paused, Self::Race];
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slow = match self {
+            Self::Dies { at, slow } => {
+                write!(f, "dies at {at}")?;
+                *slow
+            }
+            Self::Killed { after, answering, slow } => {
+                write!(f, "killed {after:?} after it {}", if *answering { "answered" } else { "started" })?;
+                *slow
+            }
+            Self::Full { recovers } => {
+                write!(f, "disk full, {}", if *recovers { "then not" } else { "killed while it is" })?;
+                Duration::ZERO
+            }
+            Self::Rivals(rivalry) => {
+                write!(f, "two nodes: {rivalry:?}")?;
+                Duration::ZERO
+            }
+        };
+        if slow.is_zero() { Ok(()) } else { write!(f, ", disk slower by {slow:?}") }
+    }
+}
