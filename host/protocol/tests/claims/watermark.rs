@@ -43,6 +43,17 @@ fn ended_input_holds_nothing_up_and_after_the_last_one_time_is_over() {
 }
 
 #[test]
+fn end_of_one_input_is_not_the_end_of_time_while_another_is_idle() {
+    let mut merge = WatermarkMerge::new(2, NO_TIME);
+    merge.on_watermark(0, 5);
+    assert_eq!(merge.on_idle(1), Merged::Advanced(5));
+    assert_eq!(merge.on_watermark(0, END_OF_TIME), Merged::Unchanged, "the idle input may come back");
+    assert_eq!(merge.on_end(0), Merged::Idle);
+    assert_eq!(merge.on_watermark(1, 7), Merged::Advanced(7));
+    assert_eq!(merge.on_end(1), Merged::Advanced(END_OF_TIME));
+}
+
+#[test]
 fn restored_watermark_is_not_gone_below() {
     let mut merge = WatermarkMerge::new(1, 100);
     assert_eq!(merge.on_watermark(0, 50), Merged::Unchanged);
