@@ -39,6 +39,8 @@ pub(crate) struct Operator {
     /// What a closed segment and the end are handed over as.
     pub(crate) sealed: Vec<Sealed>,
     pub(crate) processed: u64,
+    /// Records that came though time was over.
+    pub(crate) after_time: u64,
 }
 
 #[derive(Debug)]
@@ -83,6 +85,7 @@ impl Operator {
             capture: None,
             sealed: Vec::new(),
             processed: 0,
+            after_time: 0,
         }
     }
 
@@ -252,6 +255,7 @@ impl Operator {
 
     fn process(&mut self, record: Record) {
         self.processed += 1;
+        self.after_time += u64::from(self.merge.current() == END_OF_TIME);
         let Record { key, side, .. } = record;
         let value =
             self.states.get(&StateKey { key, slot: Slot::Side(side) }).copied().unwrap_or_default().with(record);

@@ -68,8 +68,8 @@ pub(crate) enum Wish {
 
 impl Plan {
     pub(crate) fn new(chance: &mut Chance) -> Self {
-        let records = chance.between(8, 22);
-        let gap = chance.between(2, 7);
+        let records = chance.between(8, 24);
+        let gap = chance.between(2, 12);
         let idle = chance.one_in(2);
         let splits = usize::from(2 * SPLITS);
         let streams: Vec<_> = (0..2 * SPLITS).map(|of| stream(chance, of, records)).collect();
@@ -86,13 +86,17 @@ impl Plan {
             chance.one_in(one_in).then_some((from, from + length))
         };
         let unaligned = chance.one_in(3);
+        let store_away = away(chance, 6);
+        // Results that nobody can see yet are what can be rolled back.
+        let rollback = wishes.iter().find(|(_, wish)| *wish == Wish::RollBack).map(|(at, _)| *at);
+        let sink_away = rollback.map(|at| (at.saturating_sub(60), at + 40)).or_else(|| away(chance, 4));
         Self {
             sources: small(chance, 2),
             operators: small(chance, 3),
             sinks: small(chance, 2),
             retained: small(chance, 3),
-            interval: chance.between(8, 25),
-            timeout: chance.between(40, 120),
+            interval: chance.between(5, 25),
+            timeout: chance.between(50, 150),
             concurrent: small(chance, 2),
             unaligned,
             files,
@@ -103,12 +107,12 @@ impl Plan {
             streams,
             available,
             faults_per_mille: [0, 20, 60, 150][chance.index(4)],
-            slow_per_mille: [5, 30, 80][chance.index(3)],
+            slow_per_mille: [2, 8, 40][chance.index(3)],
             quiet_at: QUIET_AT,
             crashes,
             pauses,
-            store_away: away(chance, 6),
-            sink_away: away(chance, 4),
+            store_away,
+            sink_away,
             wishes,
             files_max: usize::try_from(chance.between(2, 4)).expect("it is small"),
             orphan_grace: chance.between(20, 100),
@@ -168,9 +172,9 @@ fn wishes(chance: &mut Chance, files: bool) -> Vec<(u64, Wish)> {
     for _ in 0..chance.below(4) {
         let at = chance.between(30, 220);
         let wish = match chance.below(12) {
-            0..5 => Wish::Rescale(small(chance, 4)),
-            5..7 if !files => Wish::RollBack,
-            5..9 => Wish::Fork,
+            0..4 => Wish::Rescale(small(chance, 4)),
+            4..7 if !files => Wish::RollBack,
+            4..9 => Wish::Fork,
             9 => Wish::Cancel,
             _ => Wish::Damage,
         };

@@ -22,6 +22,7 @@ const QUEUE_MAX: usize = 24;
 #[derive(Debug)]
 pub(crate) struct Plane {
     pub(crate) who: ActorId,
+    pub(crate) node: usize,
     pub(crate) tasks: Vec<Task>,
     /// The tasks of the operator, and those of the sink.
     pub(crate) operators: std::ops::Range<usize>,
@@ -96,6 +97,11 @@ impl Plane {
         for task in 0..self.tasks.len() {
             self.wake(task, world);
         }
+    }
+
+    /// A task, in the trace.
+    fn actor(&self, task: usize) -> String {
+        format!("{} @{}", self.tasks[task].id, self.node)
     }
 
     fn wake(&mut self, task: usize, world: &mut World) {
@@ -178,7 +184,7 @@ impl Plane {
             return;
         }
         let handed = Handed::source(Some(barrier.checkpoint), source.positions());
-        note!(world, self.tasks[task].id.to_string(), "barrier {}", barrier.checkpoint);
+        note!(world, self.actor(task), "barrier {}", barrier.checkpoint);
         self.send(task, vec![Element::Barrier(barrier)], world);
         self.hand(task, handed, world);
     }
@@ -250,7 +256,7 @@ impl Plane {
     /// What a barrier did to an operator: the segment goes to the background, the barrier on.
     fn operator_sealed(&mut self, task: usize, barrier: Option<Barrier>, world: &mut World) {
         if let Some(barrier) = barrier {
-            note!(world, self.tasks[task].id.to_string(), "barrier {}", barrier.checkpoint);
+            note!(world, self.actor(task), "barrier {}", barrier.checkpoint);
             if !world.plan.unaligned {
                 self.flush(task, world);
             }
@@ -258,6 +264,9 @@ impl Plane {
         }
         let Work::Operator(operator) = &mut self.tasks[task].work else { return };
         world.totals.records += std::mem::take(&mut operator.processed);
+        if operator.after_time > 0 {
+            world.broken("time-ends-last", "a record came after the end of time");
+        }
         for sealed in std::mem::take(&mut operator.sealed) {
             self.hand(task, Handed::operator(sealed), world);
         }
@@ -289,7 +298,7 @@ impl Plane {
 
     fn finish(&mut self, task: usize, mut handed: Vec<Handed>, world: &mut World) {
         self.tasks[task].has_finished = true;
-        note!(world, self.tasks[task].id.to_string(), "finished");
+        note!(world, self.actor(task), "finished");
         if let Work::Source(source) = &self.tasks[task].work {
             handed.push(Handed::source(None, source.positions()));
         }

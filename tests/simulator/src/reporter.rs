@@ -304,7 +304,7 @@ impl Reporter {
         world.tell(self.who, RETRY_DELAY, Message::Retry(self.task));
         match self.current.take() {
             Some(Handed { checkpoint: Some(checkpoint), .. }) => {
-                note!(world, self.subtask.to_string(), "declines {checkpoint}");
+                note!(world, format!("{} @{}", self.subtask, self.node), "declines {checkpoint}");
                 let (subtask, reason) = (self.subtask.clone(), "the store is away".to_owned());
                 self.tell(Event::Declined { checkpoint, subtask, reason }, world);
             }

@@ -135,6 +135,9 @@ impl Simulation {
             }
         }
         self.world.totals.steps = self.world.step;
+        // The hash of the trace covers every choice: the next one depends on all before.
+        let (now, next) = (self.world.now, self.world.chance.clone().next());
+        note!(self.world, "people", "look away at {now}, {next:x}");
         if self.world.broken.is_none() {
             self.world.check_settled();
         }

@@ -164,7 +164,7 @@ impl Attempt {
             making.sink(index, operators.len());
         }
         let sinks = operators.end..making.tasks.len();
-        Plane { who: self.id, tasks: making.tasks, operators, sinks, sent: 0 }
+        Plane { who: self.id, node: self.node, tasks: making.tasks, operators, sinks, sent: 0 }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::world::World;
 impl World {
     pub(super) fn check_state(&mut self, entry: &RunEntry) {
         let Some((states, channels)) = self.restored(entry) else { return };
+        self.totals.channel_states += u64::from(!channels.is_empty());
         for side in 0..SIDES {
             for key in 0..KEYS {
                 if let Err(what) = self.check_key(entry, side, key, &states, &channels) {
