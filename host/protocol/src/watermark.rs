@@ -99,7 +99,9 @@ impl WatermarkMerge {
         let active = self.inputs.iter().filter(|input| input.state == State::Active);
         let least = match active.map(|input| input.watermark).min() {
             // Those that run are at their end; what an idle one still brings must not come after the end of time.
-            Some(END_OF_TIME) if self.inputs.iter().any(|input| input.state == State::Idle) => return Merged::Unchanged,
+            Some(END_OF_TIME) if self.inputs.iter().any(|input| input.state == State::Idle) => {
+                return Merged::Unchanged;
+            }
             Some(least) => least,
             None if self.inputs.iter().all(|input| input.state == State::Ended) => END_OF_TIME,
             None if self.idle => return Merged::Unchanged,

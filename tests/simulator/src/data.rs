@@ -3,6 +3,7 @@
 //! Everything an operator emits can be worked out from the sources' positions alone, however its inputs interleave; so
 //! whatever was lost, doubled or reordered shows in what is published.
 
+use std::fmt;
 use std::rc::Rc;
 use std::sync::LazyLock;
 
@@ -47,6 +48,14 @@ pub(crate) struct Record {
     /// What the ingest log's record was asked for with; 0 elsewhere.
     pub(crate) request: u32,
     pub(crate) time: Timestamp,
+}
+
+/// `left 1:4 key 3`: split 1, position 4.
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { side, split, position, key, .. } = self;
+        write!(f, "{} {split}:{position} key {key}", ["left", "right", "ingest"][usize::from(*side)])
+    }
 }
 
 /// What an operator emits.

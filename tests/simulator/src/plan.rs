@@ -115,7 +115,7 @@ impl Plan {
             sink_away,
             wishes,
             files_max: usize::try_from(chance.between(2, 4)).expect("it is small"),
-            orphan_grace: chance.between(20, 100),
+            orphan_grace: chance.between(5, 60),
             sweeps_at_once: chance.one_in(2),
         }
     }

@@ -184,7 +184,7 @@ impl Plane {
             return;
         }
         let handed = Handed::source(Some(barrier.checkpoint), source.positions());
-        note!(world, self.actor(task), "barrier {}", barrier.checkpoint);
+        note!(world, self.actor(task), "barrier {} at {}", barrier.checkpoint, source.shown());
         self.send(task, vec![Element::Barrier(barrier)], world);
         self.hand(task, handed, world);
     }
@@ -232,6 +232,9 @@ impl Plane {
 
     fn take(&mut self, task: usize, input: usize, element: Element, world: &mut World) {
         self.check_element(task, input, element, world);
+        if let Element::Record(record) = element {
+            note!(world, self.actor(task), "{record}");
+        }
         let this = &mut self.tasks[task];
         if matches!(element, Element::End) {
             this.inputs[input].has_ended = true;

@@ -112,6 +112,10 @@ mutants! {
     WatermarkBeforeTimers = "watermark-before-timers", "2.6";
     /// Manifests do not say who has finished.
     ForgetFinished = "forget-finished", "2.7";
+    /// The job ends when all subtasks have, without a last checkpoint.
+    EndWithoutCheckpoint = "end-without-checkpoint", "2.7";
+    /// A rollback reads the sink's marker without keeping earlier owners out.
+    RollBackWithoutFence = "roll-back-without-fence", "3.1";
     /// The marker moves before the results are there.
     MarkBeforePublish = "mark-before-publish", "3.1";
     /// Each half of a sink's parts has a publisher of its own.

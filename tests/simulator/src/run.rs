@@ -226,7 +226,7 @@ impl Simulation {
             let Node { attempt, paused_until, .. } = &self.world.nodes[node];
             attempt.is_none() || *paused_until > now
         };
-        let is_wrong = !self.world.is_quiet() && self.world.chance.one_in(12);
+        let is_wrong = !self.world.is_quiet() && self.world.chance.one_in(6);
         if silent(1 - node) || is_wrong {
             self.begin(node);
         }
@@ -288,6 +288,10 @@ impl Simulation {
                 let mut fork = Box::new(Fork::new(id));
                 fork.begin(&mut self.world);
                 self.actors.push(Some(Actor::Fork(fork)));
+                if self.world.chance.one_in(2) && !self.world.is_quiet() {
+                    let delay = self.world.chance.between(10, 60);
+                    self.world.after(delay, Event::Wish(Wish::Fork));
+                }
             }
             Wish::Damage => self.world.damage(),
             Wish::Repair => self.world.repair(),

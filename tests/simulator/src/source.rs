@@ -56,6 +56,12 @@ impl Source {
         self.splits.iter().map(|(split, position)| (split.to_string(), (*position).into())).collect()
     }
 
+    /// Its positions, for people: `0:7 1:4`.
+    pub(crate) fn shown(&self) -> String {
+        let shown: Vec<String> = self.splits.iter().map(|(split, position)| format!("{split}:{position}")).collect();
+        shown.join(" ")
+    }
+
     /// Reads up to `most` records, and the watermark behind them.
     pub(crate) fn poll(&mut self, plan: &Plan, now: u64, most: u64, out: &mut Vec<Element>) -> Polled {
         let mut read = 0;

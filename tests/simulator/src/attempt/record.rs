@@ -72,6 +72,11 @@ impl Attempt {
                     }
                 }
             }
+            Action::Record(complete) if complete.last && world.lacks(Mutant::EndWithoutCheckpoint) => {
+                self.goal = Goal::Finish;
+                self.stop_tasks();
+                self.wind_up(world);
+            }
             Action::Record(complete) => self.record(&complete, world),
             Action::Skip { checkpoint } => {
                 note!(world, self.actor(), "skips {checkpoint}");

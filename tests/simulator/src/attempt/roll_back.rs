@@ -20,7 +20,8 @@ use crate::world::{World, note};
 impl Attempt {
     pub(super) fn fence(&mut self, world: &mut World) {
         let owner = self.owned().owner().number;
-        self.call(Tag::Fence, Op::Fence { owner }, world);
+        let fence = if world.lacks(Mutant::RollBackWithoutFence) { Op::Marker } else { Op::Fence { owner } };
+        self.call(Tag::Fence, fence, world);
     }
 
     /// The sink is fenced; then its marker was read; then the entry created.
