@@ -4,21 +4,28 @@
 //! and is kept for the next; files are merged into a new base beside all that, which takes the place of what it covers
 //! at a later barrier.
 
-use std::collections::{BTreeMap, VecDeque};
+mod files;
+mod handed;
+
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use weir_protocol::chain::Owner;
 use weir_protocol::coordinator::Event;
 use weir_protocol::id::{CheckpointId, SubtaskId};
-use weir_protocol::key_group::KeyGroupRange;
-use weir_protocol::manifest::{Blob, Checksum, ObjectRef, OutboxPart, Positions, StateFile, SubtaskManifest};
+use weir_protocol::manifest::{Blob, Checksum, ObjectRef, OutboxPart, Positions};
 use weir_protocol::report::{Report, Work};
 
 use crate::call::{Answer, Op, Tag};
-use crate::data::{Content, Outcome, Segment, owns};
-use crate::operator::{Sealed, States};
+use crate::data::Content;
+use crate::operator::Sealed;
 use crate::rules::Mutant;
 use crate::world::{ActorId, Message, World, note};
+
+use handed::HandedWork;
+
+pub(crate) use files::{Files, fold_onto};
+pub(crate) use handed::Handed;
 
 /// How long after the store was away it is tried again.
 const RETRY_DELAY: u64 = 12;
@@ -50,62 +57,6 @@ pub(crate) enum Kind {
     Operator(Box<Files>),
     /// Parts that are in the store, and that no entry is known to name.
     Sink(Vec<OutboxPart>),
-}
-
-/// An operator's part of the manifest, and the merge that is on its way.
-#[derive(Debug)]
-pub(crate) struct Files {
-    pub(crate) manifest: SubtaskManifest,
-    /// At which barrier each file was closed.
-    epochs: Vec<CheckpointId>,
-    merging: Option<Merging>,
-}
-
-#[derive(Debug)]
-struct Merging {
-    /// How many files behind the base it covers.
-    covered: usize,
-    files: Vec<StateFile>,
-    merged: Option<Rc<Content>>,
-}
-
-/// What a task hands over. Without a checkpoint: its last.
-#[derive(Debug)]
-pub(crate) struct Handed {
-    checkpoint: Option<CheckpointId>,
-    work: HandedWork,
-}
-
-#[derive(Debug)]
-enum HandedWork {
-    Source(Positions),
-    Operator(Sealed),
-    Sink(Vec<Outcome>),
-}
-
-impl Handed {
-    pub(crate) const fn source(checkpoint: Option<CheckpointId>, positions: Positions) -> Self {
-        Self { checkpoint, work: HandedWork::Source(positions) }
-    }
-
-    pub(crate) const fn operator(sealed: Sealed) -> Self {
-        Self { checkpoint: sealed.checkpoint, work: HandedWork::Operator(sealed) }
-    }
-
-    pub(crate) const fn sink(checkpoint: Option<CheckpointId>, part: Vec<Outcome>) -> Self {
-        Self { checkpoint, work: HandedWork::Sink(part) }
-    }
-}
-
-impl Files {
-    pub(crate) fn new(manifest: SubtaskManifest) -> Self {
-        let epochs = vec![CheckpointId(0); manifest.files.len()];
-        Self { manifest, epochs, merging: None }
-    }
-
-    fn listed(&self) -> Vec<StateFile> {
-        self.manifest.state_files().cloned().collect()
-    }
 }
 
 impl Reporter {
@@ -209,7 +160,7 @@ impl Reporter {
         let op = Op::Put { name, made_by, content };
         if world.lacks(Mutant::AcknowledgeBeforeUpload) && matches!(tag, Tag::Put(_)) {
             world.call(self.who, Tag::Nothing, op);
-            return self.saved();
+            return self.saved(world);
         }
         self.is_busy = true;
         world.call(self.who, tag, op);
@@ -244,35 +195,16 @@ impl Reporter {
         if matches!(answer, Answer::Failed) {
             return self.declined(world);
         }
-        self.saved_in(world);
+        self.saved(world);
         self.save_on(world);
     }
 
-    fn saved(&mut self) {
-        // Without the rule the object is named whether it is there or not.
-        self.unsaved_to_listed(None);
-    }
-
-    fn saved_in(&mut self, world: &World) {
-        let content = self.unsaved.front().map(|(_, content)| Rc::clone(content)).expect("it was being saved");
-        let blob = self.blob(&content, world);
-        self.unsaved_to_listed(Some(blob));
-    }
-
-    fn unsaved_to_listed(&mut self, blob: Option<Blob>) {
+    /// What was in front is in the store, under the name that the last put used: it is listed from now on.
+    fn saved(&mut self, world: &World) {
         let (epoch, content) = self.unsaved.pop_front().expect("it was being saved");
-        let blob = blob.unwrap_or_else(|| {
-            let Self { subtask, sequence, owner, .. } = self;
-            let name = format!("{}-{}/{subtask}/{sequence}", owner.number.0, owner.nonce.0);
-            let (made_by, bytes) = (owner.number, content.weight());
-            Blob::Object(ObjectRef { name, made_by, bytes, checksum: Checksum(0) })
-        });
+        let blob = self.blob(&content, world);
         match &mut self.kind {
-            Kind::Operator(files) => {
-                let key_groups = files.manifest.key_groups;
-                files.manifest.files.push(StateFile { blob, key_groups });
-                files.epochs.push(epoch);
-            }
+            Kind::Operator(files) => files.push(blob, epoch),
             Kind::Sink(parts) => {
                 let (subtask, records) = (self.subtask.clone(), content.weight());
                 parts.push(OutboxPart { subtask, epoch, blob, records });
@@ -310,62 +242,6 @@ impl Reporter {
             }
             Some(Handed { checkpoint: None, .. }) => self.attempt_failed = true,
             None => {}
-        }
-        self.go_on(world);
-    }
-
-    fn merge_if_due(&mut self, world: &mut World) {
-        let Kind::Operator(files) = &mut self.kind else { return };
-        if files.merging.is_none() && files.manifest.files.len() >= world.plan.files_max {
-            let covered = files.manifest.files.len();
-            let listed = files.listed();
-            let names = listed.iter().filter_map(|file| file.blob.object()).map(|object| object.name.clone()).collect();
-            files.merging = Some(Merging { covered, files: listed, merged: None });
-            world.call(self.who, Tag::Merge(self.task), Op::Read(names));
-        }
-    }
-
-    /// The files to merge were read.
-    pub(crate) fn on_merge(&mut self, answer: Answer) {
-        let Kind::Operator(files) = &mut self.kind else { return };
-        let Answer::Contents(contents) = answer else {
-            files.merging = None;
-            return;
-        };
-        let Some(contents) = contents.into_iter().collect::<Option<Vec<_>>>() else {
-            files.merging = None;
-            return;
-        };
-        if let Some(merging) = &mut files.merging {
-            let states = fold(merging.files.iter().zip(&contents), None);
-            let changes = states.into_iter().map(|(key, value)| (key, Some(value))).collect();
-            merging.merged = Some(Rc::new(Content::State(Segment { changes, channel: None })));
-        }
-    }
-
-    /// Begins to put a merged base, if there is one; whether it does.
-    fn put_base(&mut self, world: &mut World) -> bool {
-        let Kind::Operator(files) = &self.kind else { return false };
-        let Some(merged) = files.merging.as_ref().and_then(|merging| merging.merged.clone()) else { return false };
-        self.put(merged, Tag::Base(self.task), world);
-        true
-    }
-
-    /// A base was put: it takes the place of what it covers.
-    pub(crate) fn on_base(&mut self, answer: &Answer, world: &mut World) {
-        self.is_busy = false;
-        let Kind::Operator(files) = &self.kind else { return };
-        let merged = files.merging.as_ref().and_then(|merging| merging.merged.clone());
-        let blob = merged.map(|merged| self.blob(&merged, world));
-        let Kind::Operator(files) = &mut self.kind else { return };
-        let merging = files.merging.take();
-        if let (Some(blob), Some(merging), Answer::Done) = (blob, merging, answer) {
-            let all = files.manifest.files.len();
-            let covered = if world.lacks(Mutant::BaseCoversTooMuch) { all } else { merging.covered };
-            files.manifest.base = Some(StateFile { blob, key_groups: files.manifest.key_groups });
-            files.manifest.files.drain(..covered);
-            files.epochs.drain(..covered);
-            world.totals.rebases += 1;
         }
         self.go_on(world);
     }
@@ -426,40 +302,8 @@ impl Reporter {
         self.unsaved.retain(|(epoch, _)| *epoch != checkpoint || self.is_busy);
         match &mut self.kind {
             Kind::Source(_) => {}
-            Kind::Operator(files) => {
-                let mut epochs = files.epochs.iter();
-                files.manifest.files.retain(|_| epochs.next() != Some(&checkpoint));
-                files.epochs.retain(|epoch| *epoch != checkpoint);
-                files.merging = None;
-            }
+            Kind::Operator(files) => files.forget(checkpoint),
             Kind::Sink(parts) => parts.retain(|part| part.epoch != checkpoint),
-        }
-    }
-}
-
-/// The state that files hold, oldest first, each clipped to its key groups; all of it, or only `range`.
-pub(crate) fn fold<'a>(
-    files: impl Iterator<Item = (&'a StateFile, &'a Rc<Content>)>,
-    range: Option<KeyGroupRange>,
-) -> States {
-    let mut states = BTreeMap::new();
-    fold_onto(&mut states, files, range);
-    states
-}
-
-pub(crate) fn fold_onto<'a>(
-    states: &mut States,
-    files: impl Iterator<Item = (&'a StateFile, &'a Rc<Content>)>,
-    range: Option<KeyGroupRange>,
-) {
-    for (file, content) in files {
-        let Content::State(Segment { changes, .. }) = content.as_ref() else { continue };
-        let clip = range.unwrap_or(file.key_groups);
-        for (key, value) in changes.iter().filter(|(key, _)| owns(clip, key.key) && owns(file.key_groups, key.key)) {
-            match value {
-                Some(value) => states.insert(*key, *value),
-                None => states.remove(key),
-            };
         }
     }
 }

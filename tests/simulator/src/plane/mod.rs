@@ -3,18 +3,21 @@
 //! A task does one step at a time: it takes a few elements of one input, in order, and puts what follows into the queues
 //! of those behind it. Which task is next, and which input, is chance.
 
-use std::collections::VecDeque;
+mod sources;
+mod task;
 
-use weir_protocol::alignment::{Aligning, Alignment, Barrier};
-use weir_protocol::id::{CheckpointId, SubtaskId};
-use weir_protocol::time::{NO_TIME, Timestamp};
+use weir_protocol::alignment::Barrier;
+use weir_protocol::id::CheckpointId;
+use weir_protocol::time::Timestamp;
 
 use crate::data::{Element, Outcome, group, max_parallelism, window_end};
-use crate::operator::Operator;
-use crate::reporter::{Handed, Kind, Reporter};
+use crate::reporter::{Handed, Kind};
 use crate::rules::Mutant;
-use crate::source::{Polled, Source};
 use crate::world::{ActorId, Message, World, note};
+
+use task::{take_operator, take_sink};
+
+pub(crate) use task::{Input, Task, Work};
 
 /// Elements in a queue beyond which whoever fills it waits.
 const QUEUE_MAX: usize = 24;
@@ -29,66 +32,6 @@ pub(crate) struct Plane {
     pub(crate) sinks: std::ops::Range<usize>,
     /// Records that sources have sent.
     pub(crate) sent: u64,
-}
-
-#[derive(Debug)]
-pub(crate) struct Task {
-    pub(crate) id: SubtaskId,
-    pub(crate) work: Work,
-    pub(crate) inputs: Vec<Input>,
-    pub(crate) reporter: Reporter,
-    /// A step is on its way.
-    is_due: bool,
-    has_finished: bool,
-    /// When the last barrier that it is to send arrives.
-    pub(crate) triggered_at: u64,
-}
-
-#[derive(Debug)]
-pub(crate) enum Work {
-    Source(Source),
-    Operator(Box<Operator>),
-    Sink {
-        alignment: Alignment,
-        results: Vec<Outcome>,
-    },
-    /// It had finished before; it only passes its end on.
-    Finished,
-}
-
-#[derive(Debug)]
-pub(crate) struct Input {
-    queue: VecDeque<Element>,
-    watermark: Timestamp,
-    has_ended: bool,
-}
-
-impl Input {
-    pub(crate) const fn new() -> Self {
-        Self { queue: VecDeque::new(), watermark: NO_TIME, has_ended: false }
-    }
-}
-
-impl Task {
-    pub(crate) fn new(id: SubtaskId, work: Work, inputs: Vec<Input>, reporter: Reporter) -> Self {
-        Self { id, work, inputs, reporter, is_due: false, has_finished: false, triggered_at: 0 }
-    }
-
-    fn has_ended(&self) -> bool {
-        self.inputs.iter().all(|input| input.has_ended)
-    }
-
-    fn is_blocked(&self, input: usize, world: &World) -> bool {
-        let waits = match &self.work {
-            Work::Operator(operator) => operator.is_blocked(input),
-            Work::Sink { alignment, .. } => alignment.is_blocked(input),
-            Work::Source(_) | Work::Finished => false,
-        };
-        // Without alignment records are read all the same; barriers and ends are not.
-        let is_read = world.lacks(Mutant::SkipAlignment)
-            && !matches!(self.inputs[input].queue.front(), Some(Element::Barrier(_) | Element::End));
-        waits && !is_read
-    }
 }
 
 impl Plane {
@@ -134,59 +77,6 @@ impl Plane {
     /// Which input of its receivers a task feeds.
     fn channel(&self, task: usize) -> usize {
         if self.operators.contains(&task) { task - self.operators.start } else { task }
-    }
-
-    fn source_step(&mut self, task: usize, world: &mut World) {
-        let congested = self.is_congested(task);
-        let Work::Source(source) = &mut self.tasks[task].work else { unreachable!("it is a source") };
-        if source.is_paused || congested {
-            return self.wake(task, world);
-        }
-        if source.is_ingest() {
-            let op = crate::call::Op::Slots { from: source.slot() };
-            self.tasks[task].is_due = true;
-            return world.call(self.who, crate::call::Tag::Slots(task), op);
-        }
-        let most = world.chance.between(1, 3);
-        let mut out = Vec::new();
-        let polled = source.poll(&world.plan, world.now, most, &mut out);
-        self.polled(task, polled, out, world);
-    }
-
-    /// What the ingest log holds has been read; `None`: it could not be.
-    pub(crate) fn on_slots(&mut self, task: usize, slots: Option<&[(u64, Option<u32>)]>, world: &mut World) {
-        self.tasks[task].is_due = false;
-        let Work::Source(source) = &mut self.tasks[task].work else { unreachable!("it is a source") };
-        if source.has_ended {
-            return;
-        }
-        let mut out = Vec::new();
-        let polled = slots.map_or(Polled::Nothing, |slots| source.take_slots(slots, &mut out));
-        self.polled(task, polled, out, world);
-    }
-
-    fn polled(&mut self, task: usize, polled: Polled, out: Vec<Element>, world: &mut World) {
-        self.send(task, out, world);
-        match polled {
-            Polled::End => self.finish(task, Vec::new(), world),
-            Polled::Idle => {
-                world.totals.idlings += 1;
-                self.wake(task, world);
-            }
-            Polled::Some | Polled::Nothing => self.wake(task, world),
-        }
-    }
-
-    /// A source notes its positions and sends the barrier behind what it has sent.
-    pub(crate) fn trigger(&mut self, task: usize, barrier: Barrier, world: &mut World) {
-        let Work::Source(source) = &self.tasks[task].work else { return };
-        if source.has_ended {
-            return;
-        }
-        let handed = Handed::source(Some(barrier.checkpoint), source.positions());
-        note!(world, self.actor(task), "barrier {} at {}", barrier.checkpoint, source.shown());
-        self.send(task, vec![Element::Barrier(barrier)], world);
-        self.hand(task, handed, world);
     }
 
     fn input_step(&mut self, task: usize, world: &mut World) {
@@ -395,38 +285,4 @@ impl Plane {
             }
         }
     }
-}
-
-fn take_operator(operator: &mut Operator, input: usize, element: Element) -> Option<Barrier> {
-    match element {
-        Element::Record(record) => operator.on_record(input, record),
-        Element::Watermark(watermark) => operator.on_watermark(input, watermark),
-        Element::Idle => operator.on_idle(input),
-        Element::Barrier(barrier) => return operator.on_barrier(input, barrier),
-        Element::End => return operator.on_end(input),
-        Element::Outcome(_) => unreachable!("sources send records"),
-    }
-    None
-}
-
-fn take_sink(
-    alignment: &mut Alignment,
-    results: &mut Vec<Outcome>,
-    input: usize,
-    element: Element,
-) -> Option<(Barrier, Vec<Outcome>)> {
-    let barrier = match element {
-        Element::Outcome(outcome) => {
-            results.push(outcome);
-            None
-        }
-        Element::Barrier(barrier) => match alignment.on_barrier(input, barrier) {
-            Aligning::Aligned { barrier, .. } => Some(barrier),
-            Aligning::Blocked { .. } | Aligning::Stale => None,
-        },
-        Element::End => alignment.on_end(input),
-        Element::Watermark(_) | Element::Idle => None,
-        Element::Record(_) => unreachable!("operators send outcomes"),
-    };
-    barrier.map(|barrier| (barrier, std::mem::take(results)))
 }
