@@ -64,7 +64,7 @@ pub fn decode<T: DeserializeOwned>(format: u32, bytes: &[u8]) -> Result<T, Docum
     let (found, rest) = text
         .strip_prefix("{\"format\":")
         .and_then(|rest| rest.split_once(','))
-        .and_then(|(number, rest)| Some((number.parse::<u32>().ok()?, rest)))
+        .and_then(|(number, rest)| Some((plain_number(number)?, rest)))
         .ok_or(DocumentError::Malformed)?;
     if found != format {
         return Err(DocumentError::UnknownFormat { found, known: format });
@@ -78,4 +78,9 @@ pub fn decode<T: DeserializeOwned>(format: u32, bytes: &[u8]) -> Result<T, Docum
         return Err(DocumentError::Damaged);
     }
     serde_json::from_str(body).map_err(|error| DocumentError::Unsound(error.to_string()))
+}
+
+/// A number as it is written, without the signs and zeros that could stand before it.
+fn plain_number(text: &str) -> Option<u32> {
+    text.parse::<u32>().ok().filter(|number| number.to_string() == text)
 }

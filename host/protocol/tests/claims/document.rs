@@ -19,6 +19,15 @@ fn another_format_is_refused_by_its_number() {
 }
 
 #[test]
+fn format_in_another_spelling_is_refused() {
+    for spelling in ["+1", "01", " 1"] {
+        let whole = String::from_utf8(encode(1, &7)).expect("JSON is text");
+        let changed = whole.replace("\"format\":1,", &format!("\"format\":{spelling},"));
+        assert_eq!(decode::<u32>(1, changed.as_bytes()), Err(DocumentError::Malformed), "{changed}");
+    }
+}
+
+#[test]
 fn empty_object_is_refused() {
     assert_eq!(decode::<serde_json::Value>(1, b""), Err(DocumentError::Malformed));
 }
