@@ -7,6 +7,7 @@
 
 mod fuzzed;
 mod progress;
+mod protocol;
 mod run;
 mod topic;
 
@@ -78,7 +79,12 @@ fn summed_up(soaked: &[(String, Progress, bool)]) -> ExitCode {
         let mut rows = vec![vec![name.clone(), if *is_short { "out of time".to_owned() } else { String::new() }]];
         let counts = progress.counts.rows();
         let own = [("seconds".to_owned(), progress.milliseconds / 1_000), ("violations".to_owned(), violations)];
-        rows.extend(counts.into_iter().chain(own).map(|(what, count)| vec![format!("  {what}"), grouped(count)]));
+        rows.extend(
+            counts
+                .into_iter()
+                .chain(own)
+                .map(|(what, count)| vec![format!("  {}", what.replace('_', " ")), grouped(count)]),
+        );
         say(&table(&rows));
         progress.violations.iter().for_each(|violation| say(&format!("  {violation}")));
     }

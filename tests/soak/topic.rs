@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use weir_simulator::failure::Failure;
 
 use crate::fuzzed::Fuzzed;
+use crate::protocol::Protocol;
 
 /// Something that is tried with many seeds.
 pub(crate) trait Topic: Sync {
@@ -84,6 +85,7 @@ impl<S: Into<String>> FromIterator<(S, u64)> for Counts {
 
 /// All topics, in the order in which they are soaked.
 pub(crate) fn all(folder: &Path) -> Vec<Box<dyn Topic>> {
-    let fuzzed = Fuzzed::all(folder).into_iter().map(|fuzzed| Box::new(fuzzed) as Box<dyn Topic>);
-    fuzzed.collect()
+    let mut all: Vec<Box<dyn Topic>> = vec![Box::new(Protocol)];
+    all.extend(Fuzzed::all(folder).into_iter().map(|fuzzed| Box::new(fuzzed) as Box<dyn Topic>));
+    all
 }

@@ -59,7 +59,7 @@ fn bytes(bytes: &[u8]) {
 fn accepted(bytes: &[u8]) {
     let head = framed(b"").len() - 2;
     let body = bytes.get(head..bytes.len() - 2).unwrap_or_default();
-    assert_eq!(bytes, framed(body), "what is decoded stands in the one spelling of the frame");
+    assert_eq!(shown(bytes), shown(&framed(body)), "what is decoded stands in the one spelling of the frame");
 }
 
 /// What is done with an entry that was read must not panic either.
