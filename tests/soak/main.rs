@@ -6,6 +6,7 @@
 //! out of time before its goal.
 
 mod fuzzed;
+mod killed;
 mod progress;
 mod protocol;
 mod run;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use weir_simulator::failure::Failure;
 
 use crate::fuzzed::Fuzzed;
+use crate::killed::Killed;
 use crate::protocol::Protocol;
 
 /// Something that is tried with many seeds.
@@ -85,7 +86,7 @@ impl<S: Into<String>> FromIterator<(S, u64)> for Counts {
 
 /// All topics, in the order in which they are soaked.
 pub(crate) fn all(folder: &Path) -> Vec<Box<dyn Topic>> {
-    let mut all: Vec<Box<dyn Topic>> = vec![Box::new(Protocol)];
+    let mut all: Vec<Box<dyn Topic>> = vec![Box::new(Protocol), Box::new(Killed)];
     all.extend(Fuzzed::all(folder).into_iter().map(|fuzzed| Box::new(fuzzed) as Box<dyn Topic>));
     all
 }
