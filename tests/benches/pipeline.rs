@@ -17,6 +17,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use weir_engine::clock::{Clock, Entropy, thread_cpu_time};
 use weir_engine::job::{Engine, EngineConfig, Operators, OperatorsError, VertexKind};
 use weir_engine::spawn::TaskGroup;
+use weir_engine::store::Folders;
 use weir_operator::operator::Factory;
 use weir_protocol::id::JobId;
 use weir_protocol::job_spec::{
@@ -115,9 +116,10 @@ impl Setup<'_> {
             store: Arc::new(InMemory::new()),
             clock,
             entropy: Entropy::system(),
-            control: self.control.clone(),
+            control: self.control.clone().into(),
             data: self.data.clone(),
             operators: Arc::new(OneOperator(Arc::clone(&contender.factory))),
+            places: Arc::new(Folders),
         };
         let engine = Engine::start(config).await.expect("the store is there");
         let job = engine.submit(self.job(contender)).await.expect("the job holds together").id;

@@ -3,6 +3,7 @@
 
 pub mod counting;
 pub mod crash;
+pub mod engine_simulation;
 pub mod faulty_store;
 pub mod figures;
 pub mod guests;

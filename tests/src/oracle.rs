@@ -2,7 +2,45 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+
+/// For each key, and each label of its results, the numbers that they carry, in order.
+pub type Expected = BTreeMap<String, BTreeMap<String, Vec<u64>>>;
+
+/// Each key's results are `LABEL<TAB>NUMBER<TAB>COUNT`. Under each label the numbers are those expected, from the first
+/// on, without a gap, a repeat or another order; and the counts are 1, 2, 3, … over all labels that begin alike. Where
+/// `is_whole`, nothing is missing at the end either.
+///
+/// # Errors
+/// The first key for which this does not hold, with the place.
+pub fn results_are_exact(keys: &BTreeMap<String, Vec<String>>, expected: &Expected, is_whole: bool) -> Result<()> {
+    for (key, results) in keys {
+        let expected = expected.get(key).with_context(|| format!("there is no key {key}"))?;
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        for result in results {
+            let fields: Vec<&str> = result.split('\t').collect();
+            let [label, number, count] = fields[..] else { anyhow::bail!("key {key}: `{result}` is no result") };
+            let place = places.entry(label).or_default();
+            let wanted = expected.get(label).and_then(|numbers| numbers.get(*place));
+            let wanted = wanted.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+            ensure!(number == wanted, "key {key}, {label}: number {number} where {wanted} must stand");
+            *place += 1;
+            let counted = counts.entry(label.trim_end_matches(|digit: char| digit.is_ascii_digit())).or_default();
+            *counted += 1;
+            ensure!(count == counted.to_string(), "key {key}, {label}: count {count} where {counted} must stand");
+        }
+        if is_whole {
+            for (label, numbers) in expected {
+                let found = places.get(label.as_str()).copied().unwrap_or_default();
+                ensure!(found == numbers.len(), "key {key}, {label}: {found} of {} results", numbers.len());
+            }
+        }
+    }
+    let missing = expected.keys().find(|key| is_whole && !keys.contains_key(*key));
+    ensure!(missing.is_none(), "key {missing:?} has no results");
+    Ok(())
+}
 
 /// Each key's running counts are 1, 2, 3, … without a gap, a repeat or another order, and all counts together are
 /// `records`.

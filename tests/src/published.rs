@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -25,36 +26,38 @@ struct Part {
 /// # Errors
 /// When a list does not follow the one before, or a part is not what its list says.
 pub fn lines(folder: &Path) -> Result<Vec<String>> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let mut files = BTreeMap::new();
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.insert(name, Bytes::from(std::fs::read(&path)?));
+    }
+    lines_in(&files)
+}
+
+/// The same, of files that are at hand by name.
+///
+/// # Errors
+/// As [`lines`].
+pub fn lines_in(files: &BTreeMap<String, Bytes>) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     let mut before = None;
-    for path in lists(folder)? {
-        let list: List = serde_json::from_slice(&std::fs::read(&path)?)?;
-        ensure!(list.predecessor == before, "{} follows {:?}, not {before:?}", path.display(), list.predecessor);
+    let is_list = |name: &str| name.starts_with("list-") && name.ends_with(".json");
+    for (path, bytes) in files.iter().filter(|(name, _)| is_list(name)) {
+        let list: List = serde_json::from_slice(bytes)?;
+        ensure!(list.predecessor == before, "{path} follows {:?}, not {before:?}", list.predecessor);
         before = Some(list.checkpoint);
         for part in list.parts {
             let name = part.name.rsplit('/').next().unwrap_or_default();
-            let bytes = std::fs::read(folder.join(name)).with_context(|| format!("{} names {name}", path.display()))?;
+            let bytes = files.get(name).with_context(|| format!("{path} names {name}"))?;
             ensure!(bytes.len() as u64 == part.bytes, "{name} has {} bytes, its list says {}", bytes.len(), part.bytes);
-            let text = String::from_utf8(bytes)?;
+            let text = std::str::from_utf8(bytes)?;
             ensure!(text.lines().count() as u64 == part.records, "{name} does not hold {} records", part.records);
             lines.extend(text.lines().map(str::to_owned));
         }
     }
     Ok(lines)
-}
-
-fn lists(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
-    let mut lists = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with("list-") && name.ends_with(".json") {
-            lists.push(path);
-        }
-    }
-    lists.sort();
-    Ok(lists)
 }
 
 /// Lines of the form `KEY<TAB>VALUE`, by key, in order.

@@ -7,10 +7,42 @@ use std::future::Future;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
+/// Where tasks run, and where their blocking work does.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    handle: Handle,
+    blocking: Blocking,
+}
+
+/// Where work that holds its thread runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blocking {
+    /// On threads of its own, off the async ones.
+    Threads,
+    /// Between the other tasks.
+    Inline,
+}
+
+/// Blocking work has threads of its own.
+impl From<Handle> for Runtime {
+    fn from(handle: Handle) -> Self {
+        Self { handle, blocking: Blocking::Threads }
+    }
+}
+
+impl Runtime {
+    /// Blocking work runs between the other tasks, so that on a runtime of one thread everything happens in an order
+    /// that the same events bring about again: what a simulation needs. Nothing else runs meanwhile.
+    #[must_use]
+    pub const fn of_one_thread(handle: Handle) -> Self {
+        Self { handle, blocking: Blocking::Inline }
+    }
+}
+
 /// Tasks of one owner, on one runtime. `T` is what each returns.
 #[derive(Debug)]
 pub struct TaskGroup<T> {
-    runtime: Handle,
+    runtime: Runtime,
     tasks: JoinSet<(String, T)>,
 }
 
@@ -22,20 +54,23 @@ pub struct Panicked(String);
 impl<T: Send + 'static> TaskGroup<T> {
     /// An empty group whose tasks will run on `runtime`.
     #[must_use]
-    pub fn new(runtime: Handle) -> Self {
-        Self { runtime, tasks: JoinSet::new() }
+    pub fn new(runtime: impl Into<Runtime>) -> Self {
+        Self { runtime: runtime.into(), tasks: JoinSet::new() }
     }
 
     /// Starts a task.
     pub fn spawn(&mut self, name: impl Into<String>, future: impl Future<Output = T> + Send + 'static) {
         let name = name.into();
-        self.tasks.spawn_on(async move { (name, future.await) }, &self.runtime);
+        self.tasks.spawn_on(async move { (name, future.await) }, &self.runtime.handle);
     }
 
-    /// Runs blocking work (compression, sorting, disk) off the async threads.
+    /// Runs blocking work (compression, sorting, disk) where the runtime has it run.
     pub fn spawn_blocking(&mut self, name: impl Into<String>, work: impl FnOnce() -> T + Send + 'static) {
         let name = name.into();
-        self.tasks.spawn_blocking_on(move || (name, work()), &self.runtime);
+        match self.runtime.blocking {
+            Blocking::Threads => self.tasks.spawn_blocking_on(move || (name, work()), &self.runtime.handle),
+            Blocking::Inline => self.tasks.spawn_on(async move { (name, work()) }, &self.runtime.handle),
+        };
     }
 
     /// The next task that ends, with its name; `None` when there is none left.

@@ -11,7 +11,8 @@ use tokio::sync::RwLock;
 use weir_engine::clock::{Clock, Entropy};
 use weir_engine::component::{Compiler, Registry, RegistryConfig, StoredComponent, Uploaded};
 use weir_engine::job::{Engine, EngineConfig, JobStatus, Operators, Submitted};
-use weir_engine::store::Store;
+use weir_engine::spawn::Runtime;
+use weir_engine::store::{Places, Store};
 use weir_protocol::id::{JobId, Name};
 
 use crate::api::Problem;
@@ -32,9 +33,11 @@ pub struct NodeConfig {
     /// The jobs' log lines.
     pub journal: Journal,
     /// Where requests are answered, jobs coordinated and components compiled.
-    pub control: Handle,
+    pub control: Runtime,
     /// Where records are processed.
     pub data: Handle,
+    /// Opens the places that sinks write to.
+    pub places: Arc<dyn Places>,
 }
 
 /// One process; a cheap handle.
@@ -55,7 +58,7 @@ impl Node {
     /// # Errors
     /// When the store cannot be used.
     pub async fn start(config: NodeConfig) -> Result<Self, Problem> {
-        let NodeConfig { objects, clock, entropy, compiler, journal, control, data } = config;
+        let NodeConfig { objects, clock, entropy, compiler, journal, control, data, places } = config;
         let registry = Arc::new(Registry::new(RegistryConfig {
             store: Store::new(Arc::clone(&objects), clock),
             clock,
@@ -65,7 +68,8 @@ impl Node {
             concurrency: std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2),
         }));
         let operators = Arc::<Registry>::clone(&registry) as Arc<dyn Operators>;
-        let engine = Engine::start(EngineConfig { store: objects, clock, entropy, control, data, operators }).await?;
+        let config = EngineConfig { store: objects, clock, entropy, control, data, operators, places };
+        let engine = Engine::start(config).await?;
         Ok(Self { engine, registry, journal, clock, uses: Arc::default() })
     }
 

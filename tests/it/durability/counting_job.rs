@@ -18,6 +18,7 @@ use weir_engine::checkpoint::restore::{restore_subtask, stopped, stopped_at_entr
 use weir_engine::checkpoint::upload::{BlobWriter, PartUploader, StateUploader, Unsaved};
 use weir_engine::clock::{Clock, Entropy};
 use weir_engine::sink::Publisher;
+use weir_engine::spawn::Runtime;
 use weir_engine::state::SubtaskState;
 use weir_engine::store::{DataKind, ObjectName, Prefix, Store};
 use weir_operator::batch::{Keys, OptionalColumn};
@@ -217,7 +218,7 @@ impl World {
         let state = SubtaskState::restore(&states(), MaxParallelism::DEFAULT, ALL, &restored.files)?;
         let sink: Arc<dyn Publisher> = if self.publishes { Arc::clone(&self.shelf) as _ } else { Arc::new(Silent) };
         let sinks = BTreeMap::from([(uid("out"), sink)]);
-        let (runtime, clock, store) = (Handle::current(), self.clock, &self.store);
+        let (runtime, clock, store) = (Runtime::from(Handle::current()), self.clock, &self.store);
         let blobs = |name, kind| BlobWriter::new(self.store.clone(), job, owner.owner(), subtask(name), kind);
         let unsaved = Unsaved::default();
         let position = entry.manifest.sources[&uid("numbers")]["0"].as_u64().context("a position is a number")?;

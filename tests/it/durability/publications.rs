@@ -68,7 +68,7 @@ async fn published_with(store: &Store, shelf: &Arc<Shelf>, other: Fault) -> Publ
     let entry = &owner.newest().unwrap().entry;
     let away: Arc<dyn Publisher> = Arc::new(Refusing(other));
     let sinks = BTreeMap::from([(uid("away"), away), (uid("out"), Arc::clone(shelf) as _)]);
-    Publications::begin(store, clock, JobId(7), &sinks, (confirmed, entry), Handle::current()).unwrap()
+    Publications::begin(store, clock, JobId(7), &sinks, (confirmed, entry), Handle::current().into()).unwrap()
 }
 
 #[tokio::test]

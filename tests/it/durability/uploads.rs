@@ -49,7 +49,8 @@ async fn a_segment_that_the_store_refused_goes_with_the_next_checkpoint_in_its_o
     for how in [Outcome::Failed, Outcome::AppliedUnanswered] {
         let (store, unsaved) = (away_at_first(how), Unsaved::default());
         let blobs = writer(&store, DataKind::State);
-        let mut files = StateUploader::new(blobs, ALL, StateFiles::default(), unsaved.clone(), Handle::current());
+        let mut files =
+            StateUploader::new(blobs, ALL, StateFiles::default(), unsaved.clone(), Handle::current().into());
         let mut state = SubtaskState::new(&states(), MaxParallelism::DEFAULT, ALL).unwrap();
         write(&mut state, 1);
         let refused = files.close(state.freeze()).await.unwrap_err();

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::runtime::Handle;
 use weir_protocol::chain::{Confirmed, Owner};
 use weir_protocol::garbage::{self, Deletion, Listed};
 use weir_protocol::id::{EntryNumber, JobId};
@@ -18,7 +17,7 @@ use weir_protocol::time::Timestamp;
 
 use super::chain::RunOwner;
 use crate::clock::Clock;
-use crate::spawn::TaskGroup;
+use crate::spawn::{Runtime, TaskGroup};
 use crate::step::{Place, Step};
 use crate::store::{ChainName, Found, ObjectName, Prefix, Store, StoreError};
 
@@ -31,7 +30,7 @@ pub struct Collector {
     store: Store,
     clock: Clock,
     job: JobId,
-    runtime: Handle,
+    runtime: Runtime,
     running: Option<TaskGroup<Collected>>,
     listed: Vec<Listed>,
     list_again_at: Timestamp,
@@ -49,7 +48,7 @@ struct Collected {
 impl Collector {
     /// Idle; collections run on `runtime`.
     #[must_use]
-    pub const fn new(store: Store, clock: Clock, job: JobId, runtime: Handle) -> Self {
+    pub const fn new(store: Store, clock: Clock, job: JobId, runtime: Runtime) -> Self {
         Self { store, clock, job, runtime, running: None, listed: Vec::new(), list_again_at: Timestamp::MIN }
     }
 

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::component::{Compiled, Compiler, RegistryError};
-use crate::spawn::TaskGroup;
+use crate::spawn::{Runtime, TaskGroup};
 
 type Cell = Arc<OnceCell<Arc<dyn Compiled>>>;
 
@@ -16,14 +15,14 @@ type Cell = Arc<OnceCell<Arc<dyn Compiled>>>;
 #[derive(Debug)]
 pub(super) struct Pool {
     compiler: Arc<dyn Compiler>,
-    runtime: Handle,
+    runtime: Runtime,
     permits: Semaphore,
     cells: Mutex<BTreeMap<String, Cell>>,
 }
 
 impl Pool {
-    /// Compiles up to `concurrency` components at once, on threads of `runtime` that may block.
-    pub(super) fn new(compiler: Arc<dyn Compiler>, runtime: Handle, concurrency: usize) -> Self {
+    /// Compiles up to `concurrency` components at once, where `runtime` has blocking work run.
+    pub(super) fn new(compiler: Arc<dyn Compiler>, runtime: Runtime, concurrency: usize) -> Self {
         Self { compiler, runtime, permits: Semaphore::new(concurrency), cells: Mutex::default() }
     }
 

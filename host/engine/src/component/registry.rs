@@ -7,7 +7,6 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use sha2::{Digest, Sha256};
-use tokio::runtime::Handle;
 use weir_operator::operator::Factory;
 use weir_protocol::Fault;
 use weir_protocol::id::Name;
@@ -16,6 +15,7 @@ use crate::clock::{Clock, Entropy};
 use crate::component::pool::Pool;
 use crate::component::{Compiled, Compiler, RegistryError, StoredComponent, names};
 use crate::job::{Operators, OperatorsError};
+use crate::spawn::Runtime;
 use crate::store::{Creation, ObjectName, Prefix, Store, StoreError};
 
 /// What a registry needs from outside.
@@ -29,8 +29,8 @@ pub struct RegistryConfig {
     pub entropy: Entropy,
     /// Who admits and compiles.
     pub compiler: Arc<dyn Compiler>,
-    /// On whose blocking threads that is done.
-    pub runtime: Handle,
+    /// Where that is done.
+    pub runtime: Runtime,
     /// How many components are compiled at once; at least 1.
     pub concurrency: usize,
 }

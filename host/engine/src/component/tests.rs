@@ -70,7 +70,7 @@ impl Setup {
             clock,
             entropy: Entropy::seeded(1),
             compiler: Arc::<Counting>::clone(&self.compiler),
-            runtime: Handle::current(),
+            runtime: Handle::current().into(),
             concurrency: 2,
         })
     }

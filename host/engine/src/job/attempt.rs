@@ -185,6 +185,7 @@ impl Attempt<'_> {
                 }
             };
             tokio::select! {
+                biased;
                 () = due => {}
                 () = clock.sleep(ROOM_DELAY), if look_for_room => {}
             }

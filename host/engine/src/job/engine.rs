@@ -21,8 +21,8 @@ use crate::clock::{Clock, Entropy};
 use crate::dead_letter::DeadLetter;
 use crate::sink::LineWriter;
 use crate::source;
-use crate::spawn::TaskGroup;
-use crate::store::{Prefix, Store, StoreError};
+use crate::spawn::{Runtime, TaskGroup};
+use crate::store::{Places, Prefix, Store, StoreError};
 
 use super::board::Board;
 use super::driver::{Driver, Hold};
@@ -46,11 +46,13 @@ pub struct EngineConfig {
     /// Random numbers.
     pub entropy: Entropy,
     /// Where coordination, chains and uploads run.
-    pub control: Handle,
+    pub control: Runtime,
     /// Where records are processed; may be the same as `control`.
     pub data: Handle,
     /// Where operators come from.
     pub operators: Arc<dyn Operators>,
+    /// Opens the places that sinks write to.
+    pub places: Arc<dyn Places>,
 }
 
 /// All jobs of this process. A cheap handle; the jobs run until [`Engine::stop`] or until the last handle is dropped
@@ -92,9 +94,10 @@ impl Engine {
     /// When the store fails the probe or cannot be read. A single job that cannot be resumed is no error here: its
     /// status says why.
     pub async fn start(config: EngineConfig) -> Result<Self, EngineError> {
-        let EngineConfig { store, clock, entropy, control, data, operators } = config;
+        let EngineConfig { store, clock, entropy, control, data, operators, places } = config;
         let stdout = LineWriter::stdout();
-        let shared = Shared { store: Store::new(store, clock), clock, entropy, control, data, operators, stdout };
+        let store = Store::new(store, clock);
+        let shared = Shared { store, clock, entropy, control, data, operators, places, stdout };
         shared.store.probe(&shared.entropy).await?;
         let drivers = Mutex::new(TaskGroup::new(shared.control.clone()));
         let (jobs, accepts) = (Mutex::default(), tokio::sync::Mutex::new(true));

@@ -6,7 +6,8 @@ use tokio::runtime::Handle;
 
 use crate::clock::{Clock, Entropy};
 use crate::sink::LineWriter;
-use crate::store::Store;
+use crate::spawn::Runtime;
+use crate::store::{Places, Store};
 
 use super::Operators;
 
@@ -16,8 +17,9 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
-    pub(crate) control: Handle,
+    pub(crate) control: Runtime,
     pub(crate) data: Handle,
     pub(crate) operators: Arc<dyn Operators>,
+    pub(crate) places: Arc<dyn Places>,
     pub(crate) stdout: LineWriter,
 }

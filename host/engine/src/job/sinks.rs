@@ -15,7 +15,7 @@ use super::shared::Shared;
 pub(crate) fn publishers(spec: &JobSpec, job: JobId, shared: &Shared) -> Result<Publishers, SinkError> {
     let mut publishers = Publishers::new();
     for SinkSpec { uid, connector, .. } in &spec.sinks {
-        let opened = sink::publisher(connector, job, uid, &shared.clock);
+        let opened = sink::publisher(connector, job, uid, (shared.places.as_ref(), &shared.clock));
         let opened = opened.map_err(|error| SinkError { message: format!("sink `{uid}`: {error}"), ..error })?;
         publishers.extend(opened.filter(|_| spec.checkpoint.is_some()).map(|opened| (uid.clone(), opened)));
     }
@@ -27,5 +27,5 @@ pub(crate) fn publishers(spec: &JobSpec, job: JobId, shared: &Shared) -> Result<
 /// # Errors
 /// The place that it names cannot be used.
 pub(crate) fn open(spec: &SinkSpec, context: SinkContext, shared: &Shared) -> Result<Box<dyn Sink>, SinkError> {
-    sink::open(&spec.connector, context, &shared.stdout, &shared.clock)
+    sink::open(&spec.connector, context, &shared.stdout, (shared.places.as_ref(), &shared.clock))
 }

@@ -11,6 +11,7 @@ use weir_protocol::job_spec::FileSinkSpec;
 use super::folder::{Created, Folder, part_at_once_name};
 use super::{Recent, SealedPart, Sink, SinkContext, SinkError};
 use crate::clock::Clock;
+use crate::store::Places;
 
 /// A job without checkpoints writes a part at the latest when it holds this many bytes.
 const PART_BYTES_MAX: usize = 8 << 20;
@@ -85,8 +86,12 @@ pub(super) struct FilesAtOnce {
 }
 
 impl FilesAtOnce {
-    pub(super) fn open(spec: &FileSinkSpec, context: SinkContext, clock: &Clock) -> Result<Self, SinkError> {
-        let folder = Folder::open(spec, context.job, &context.subtask.uid, clock)?;
+    pub(super) fn open(
+        spec: &FileSinkSpec,
+        context: SinkContext,
+        places: (&dyn Places, &Clock),
+    ) -> Result<Self, SinkError> {
+        let folder = Folder::open(spec, context.job, &context.subtask.uid, places)?;
         Ok(Self::over(folder, context))
     }
 

@@ -20,6 +20,7 @@ use weir_protocol::job_spec::FileSinkSpec;
 
 use super::SinkError;
 use crate::clock::Clock;
+use crate::store::Places;
 
 /// See the module. What it creates is durable.
 #[derive(Debug, Clone)]
@@ -40,9 +41,14 @@ pub(super) enum Created {
 
 impl Folder {
     /// Opens (and makes) the folder. Blocks on the disk.
-    pub(super) fn open(spec: &FileSinkSpec, job: JobId, sink: &Uid, clock: &Clock) -> Result<Self, SinkError> {
+    pub(super) fn open(
+        spec: &FileSinkSpec,
+        job: JobId,
+        sink: &Uid,
+        (places, clock): (&dyn Places, &Clock),
+    ) -> Result<Self, SinkError> {
         let location = format!("{}/{job}/{sink}", spec.path.trim_end_matches('/'));
-        let objects = crate::store::open(&location, clock).map_err(|error| SinkError {
+        let objects = places.open(&location, clock).map_err(|error| SinkError {
             fault: error.fault(),
             message: format!("sink `{sink}` cannot write below `{}`: {error}", spec.path),
         })?;

@@ -15,6 +15,7 @@ use weir_protocol::id::{CheckpointId, JobId, Nonce, SubtaskId, Uid};
 use weir_protocol::job_spec::SinkConnector;
 
 use crate::clock::Clock;
+use crate::store::Places;
 
 mod blackhole;
 
@@ -132,12 +133,12 @@ pub fn open(
     connector: &SinkConnector,
     context: SinkContext,
     stdout: &LineWriter,
-    clock: &Clock,
+    places: (&dyn Places, &Clock),
 ) -> Result<Box<dyn Sink>, SinkError> {
     Ok(match connector {
         SinkConnector::Stdout(spec) => Box::new(stdout::Stdout::new(spec, stdout.clone())),
         SinkConnector::Files(_) if context.has_checkpoints => Box::new(files::EpochFiles::default()),
-        SinkConnector::Files(spec) => Box::new(files::FilesAtOnce::open(spec, context, clock)?),
+        SinkConnector::Files(spec) => Box::new(files::FilesAtOnce::open(spec, context, places)?),
         SinkConnector::Blackhole => Box::new(blackhole::Blackhole::default()),
     })
 }
@@ -151,10 +152,10 @@ pub fn publisher(
     connector: &SinkConnector,
     job: JobId,
     sink: &Uid,
-    clock: &Clock,
+    places: (&dyn Places, &Clock),
 ) -> Result<Option<Arc<dyn Publisher>>, SinkError> {
     match connector {
-        SinkConnector::Files(spec) => Ok(Some(Arc::new(publish_files::FilePublisher::open(spec, job, sink, clock)?))),
+        SinkConnector::Files(spec) => Ok(Some(Arc::new(publish_files::FilePublisher::open(spec, job, sink, places)?))),
         SinkConnector::Stdout(_) | SinkConnector::Blackhole => Ok(None),
     }
 }

@@ -17,6 +17,7 @@ use super::folder::{Created, Folder, list_name, part_name};
 use super::{OpenOutbox, Publisher, SinkError};
 use crate::clock::Clock;
 use crate::step::{Place, Step};
+use crate::store::Places;
 
 /// The one publisher of a sink.
 #[derive(Debug)]
@@ -45,8 +46,13 @@ struct ListedPart {
 }
 
 impl FilePublisher {
-    pub(super) fn open(spec: &FileSinkSpec, job: JobId, sink: &Uid, clock: &Clock) -> Result<Self, SinkError> {
-        Ok(Self::over(Folder::open(spec, job, sink, clock)?))
+    pub(super) fn open(
+        spec: &FileSinkSpec,
+        job: JobId,
+        sink: &Uid,
+        places: (&dyn Places, &Clock),
+    ) -> Result<Self, SinkError> {
+        Ok(Self::over(Folder::open(spec, job, sink, places)?))
     }
 
     pub(super) fn over(folder: Folder) -> Self {

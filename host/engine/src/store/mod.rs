@@ -25,7 +25,7 @@ use crate::clock::Clock;
 pub use data_folder::{DataFolder, DataFolderError};
 pub use error::StoreError;
 pub use name::{ChainName, DataKind, ObjectName, Prefix};
-pub use open::{LEFTOVER_GRACE, open};
+pub use open::{Folders, LEFTOVER_GRACE, Places, open};
 
 /// How often a call is tried in all before its error is given to the caller.
 const ATTEMPTS_MAX: u32 = 4;

@@ -3,6 +3,7 @@
 //! Receives what a person wrote; guarantees a store whose writes are durable when they return, with the leftovers of
 //! writers that died swept away. Other kinds of stores are refused by name until they come.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::io::ErrorKind::{
@@ -56,6 +57,25 @@ fn is_for_people(error: &io::Error) -> bool {
             | InvalidFilename
             | ReadOnlyFilesystem
     )
+}
+
+/// Opens places outside the engine's own store: those that sinks write to.
+pub trait Places: Send + Sync + fmt::Debug {
+    /// As [`open`].
+    ///
+    /// # Errors
+    /// As [`open`].
+    fn open(&self, location: &str, clock: &Clock) -> Result<Arc<dyn ObjectStore>, StoreError>;
+}
+
+/// What [`open`] opens: this machine's folders.
+#[derive(Debug, Clone, Copy)]
+pub struct Folders;
+
+impl Places for Folders {
+    fn open(&self, location: &str, clock: &Clock) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        open(location, clock)
+    }
 }
 
 fn open_folder(folder: &Path, clock: &Clock) -> io::Result<Arc<dyn ObjectStore>> {

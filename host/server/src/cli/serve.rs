@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use weir_engine::clock::{Clock, Entropy};
 use weir_engine::component::Compiler;
-use weir_engine::store::{self, DataFolder};
+use weir_engine::store::{self, DataFolder, Folders};
 use weir_operator::component::Loader;
 
 use crate::api;
@@ -71,8 +71,9 @@ impl Start<'_> {
             entropy: Entropy::system(),
             compiler: Arc::new(loader) as Arc<dyn Compiler>,
             journal: self.journal,
-            control,
+            control: control.into(),
             data,
+            places: Arc::new(Folders),
         };
         Ok(Node::start(config).await?)
     }

@@ -10,7 +10,6 @@ mod outlet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use weir_protocol::Fault;
 use weir_protocol::assembly::Assembly;
@@ -23,7 +22,7 @@ use weir_protocol::publication::{MarkerError, Publication};
 use super::BlobError;
 use crate::clock::Clock;
 use crate::sink::{Publisher, SinkError};
-use crate::spawn::TaskGroup;
+use crate::spawn::{Runtime, TaskGroup};
 use crate::store::{Store, StoreError};
 
 use outlet::{OutletTask, Way};
@@ -89,8 +88,9 @@ pub struct Publications {
 struct Shared {
     publication: Mutex<Publication>,
     progress: Mutex<Progress>,
-    /// Counts changes of the two, to wake whoever waits for one.
-    changes: watch::Sender<u64>,
+    /// Counts changes of the two, to wake whoever waits for one: the owner, then each outlet. One for each, since those
+    /// who share one are woken in no order that anybody knows.
+    changes: Vec<watch::Sender<u64>>,
 }
 
 impl Publications {
@@ -105,20 +105,23 @@ impl Publications {
         job: JobId,
         publishers: &BTreeMap<Uid, Arc<dyn Publisher>>,
         (confirmed, entry): (Confirmed, &RunEntry),
-        runtime: Handle,
+        runtime: Runtime,
     ) -> Result<Self, PublishError> {
         let sinks = publishers.iter().map(|(uid, sink)| (Outlet::Sink(uid.clone()), Way::Sink(Arc::clone(sink))));
         let ways: BTreeMap<_, _> = sinks.chain([(Outlet::DeadLetters, Way::DeadLetters)]).collect();
         let outlets = ways.keys().cloned().collect();
         check_outlets(&outlets, entry)?;
-        let (sender, changes) = watch::channel(0);
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..=ways.len()).map(|_| watch::channel(0)).unzip();
+        let mut receivers = receivers.into_iter();
+        let mut receiver = || receivers.next().expect("the owner and each outlet have one");
+        let changes = receiver();
         let begun = Publication::begin(confirmed, entry);
         let shared =
-            Arc::new(Shared { publication: Mutex::new(begun.clone()), progress: Mutex::default(), changes: sender });
+            Arc::new(Shared { publication: Mutex::new(begun.clone()), progress: Mutex::default(), changes: senders });
         let mut tasks = TaskGroup::new(runtime);
         for (outlet, way) in ways {
             let (store, shared, begun) = (store.clone(), Arc::clone(&shared), begun.clone());
-            let task = OutletTask { store, clock, job, outlet, way, changes: changes.clone(), shared, begun };
+            let task = OutletTask { store, clock, job, outlet, way, changes: receiver(), shared, begun };
             tasks.spawn(format!("publish {}", task.outlet), task.run());
         }
         Ok(Self { shared, changes, outlets, _tasks: tasks })
@@ -200,6 +203,6 @@ impl Shared {
     }
 
     fn change(&self) {
-        self.changes.send_modify(|changes| *changes += 1);
+        self.changes.iter().for_each(|waiting| waiting.send_modify(|changes| *changes += 1));
     }
 }

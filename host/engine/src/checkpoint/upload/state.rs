@@ -9,7 +9,6 @@ use std::mem;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use tokio::runtime::Handle;
 use weir_protocol::Fault;
 use weir_protocol::id::JobId;
 use weir_protocol::key_group::KeyGroupRange;
@@ -17,7 +16,7 @@ use weir_protocol::manifest::{StateFile, SubtaskManifest};
 
 use super::{BlobWriter, Unsaved, UploadError};
 use crate::checkpoint::blob::read_blob;
-use crate::spawn::TaskGroup;
+use crate::spawn::{Runtime, TaskGroup};
 use crate::state::FrozenSegment;
 use crate::state::file::{FileSlice, merge};
 use crate::store::Store;
@@ -41,7 +40,7 @@ pub struct StateFiles {
 pub struct StateUploader {
     blobs: BlobWriter,
     key_groups: KeyGroupRange,
-    runtime: Handle,
+    runtime: Runtime,
     listed: StateFiles,
     unsaved: VecDeque<Unencoded>,
     unsaved_bytes: Unsaved,
@@ -65,14 +64,14 @@ struct Merging {
 
 impl StateUploader {
     /// For a subtask that owns `key_groups` and was restored from `restored`; `blobs` are of the kind
-    /// [`State`](crate::store::DataKind::State). Encoding and merging run on blocking threads of `runtime`.
+    /// [`State`](crate::store::DataKind::State). Encoding and merging are blocking work of `runtime`.
     #[must_use]
     pub const fn new(
         blobs: BlobWriter,
         key_groups: KeyGroupRange,
         restored: StateFiles,
         unsaved_bytes: Unsaved,
-        runtime: Handle,
+        runtime: Runtime,
     ) -> Self {
         let unsaved = VecDeque::new();
         Self { blobs, key_groups, runtime, listed: restored, unsaved, unsaved_bytes, merging: None }
@@ -173,7 +172,7 @@ impl StateUploader {
     }
 }
 
-async fn merged(store: Store, job: JobId, runtime: Handle, files: Vec<StateFile>) -> Result<Bytes, UploadError> {
+async fn merged(store: Store, job: JobId, runtime: Runtime, files: Vec<StateFile>) -> Result<Bytes, UploadError> {
     let mut slices = Vec::with_capacity(files.len());
     for file in &files {
         slices.push(FileSlice { bytes: read_blob(&store, job, &file.blob).await?, key_groups: file.key_groups });
@@ -182,7 +181,7 @@ async fn merged(store: Store, job: JobId, runtime: Handle, files: Vec<StateFile>
 }
 
 async fn on_a_blocking_thread<T: Send + 'static>(
-    runtime: &Handle,
+    runtime: &Runtime,
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, UploadError> {

@@ -49,7 +49,7 @@ impl Counter {
         let subtask = SubtaskId { uid: uid(), index: 0 };
         let blobs = BlobWriter::new(store.clone(), JOB, OWNER, subtask, DataKind::State);
         let unsaved = Unsaved::default();
-        let uploader = StateUploader::new(blobs, ALL, StateFiles::default(), unsaved.clone(), Handle::current());
+        let uploader = StateUploader::new(blobs, ALL, StateFiles::default(), unsaved.clone(), Handle::current().into());
         let state = SubtaskState::new(&states(), MaxParallelism::DEFAULT, ALL).unwrap();
         Self { store, state, uploader, unsaved }
     }

@@ -18,7 +18,7 @@ use weir_protocol::manifest::Manifest;
 
 use crate::clock::{Clock, Entropy};
 use crate::job::{Engine, EngineConfig, JobState, JobStatus};
-use crate::store::{ChainName, Store};
+use crate::store::{ChainName, Folders, Store};
 
 use super::operators::{Faults, NativeOperators};
 
@@ -49,9 +49,10 @@ impl Rig {
             store: self.store(),
             clock: self.clock,
             entropy: Entropy::system(),
-            control: Handle::current(),
+            control: Handle::current().into(),
             data,
             operators: Arc::new(NativeOperators::new(faults)),
+            places: Arc::new(Folders),
         };
         Engine::start(config).await.unwrap()
     }
@@ -66,9 +67,10 @@ impl Rig {
             store: Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap()),
             clock: self.clock,
             entropy: Entropy::system(),
-            control: Handle::current(),
+            control: Handle::current().into(),
             data: Handle::current(),
             operators: Arc::new(NativeOperators::new(&Faults::default())),
+            places: Arc::new(Folders),
         };
         Engine::start(config).await.unwrap()
     }

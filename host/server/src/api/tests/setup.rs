@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tower::ServiceExt;
 use weir_engine::clock::{Clock, Entropy};
 use weir_engine::component::{Compiled, Compiler, Refusal};
+use weir_engine::store::Folders;
 use weir_operator::abilities::{Abilities, NewRecords};
 use weir_operator::batch::Batch;
 use weir_operator::native::{NativeError, NativeFactory, NativeOperator};
@@ -122,8 +123,9 @@ impl Asked {
             entropy: Entropy::seeded(7),
             compiler: Arc::new(Echoes),
             journal: Journal::new(clock),
-            control: Handle::current(),
+            control: Handle::current().into(),
             data: Handle::current(),
+            places: Arc::new(Folders),
         };
         let node = Node::start(config).await.unwrap();
         Self { router: api::router(node.clone()), node }
