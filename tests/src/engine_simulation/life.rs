@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use weir_engine::job::{JobState, JobStatus};
+use weir_engine::job::{CheckpointState, JobState, JobStatus};
 use weir_protocol::id::JobId;
 
 use super::checks;
@@ -200,6 +200,20 @@ impl Lived {
             }
             Some(_) => {}
             None => self.ended = status.state.is_terminal().then_some((status.state, self.starts)),
+        }
+        // An attempt that failed may have used an id that no entry records; the next one uses it again.
+        let history = &status.checkpoints.history;
+        let mut shown: Vec<_> = history.iter().map(|checkpoint| (checkpoint.id, checkpoint.triggered_at)).collect();
+        shown.sort_unstable();
+        if shown.windows(2).any(|pair| pair[0] == pair[1]) {
+            world.log.broken("statuses-are-sane", format!("a checkpoint stands twice in {shown:?}"));
+        }
+        let open = status.checkpoints.history.iter().filter(|one| one.state == CheckpointState::InProgress).count();
+        if open as u64 != status.checkpoints.in_progress {
+            let counted = status.checkpoints.in_progress;
+            world
+                .log
+                .broken("statuses-are-sane", format!("{open} checkpoints are on their way, and {counted} counted"));
         }
         let changed = self.last.as_ref().is_none_or(|last| last.state != status.state);
         if changed {

@@ -83,6 +83,13 @@ impl Board {
 
     pub(crate) fn checkpoint_triggered(&self, id: CheckpointId, is_final: bool, subtasks: u32, now: Timestamp) {
         let mut status = self.lock();
+        let mut on_their_way =
+            status.checkpoints.history.iter_mut().filter(|summary| summary.state == CheckpointState::InProgress);
+        if let Some(known) = on_their_way.find(|summary| summary.id == id) {
+            // It was triggered before anybody knew that it would be the last.
+            known.is_final |= is_final;
+            return;
+        }
         status.checkpoints.in_progress += 1;
         let summary = CheckpointSummary {
             id,
