@@ -14,7 +14,7 @@ const COLUMN_MAX: usize = 72;
 
 /// A cheap handle to the trace of one run; also a layer for `tracing`.
 #[derive(Debug, Clone)]
-pub struct Log {
+pub(super) struct Log {
     clock: Clock,
     noted: Arc<Mutex<Noted>>,
 }
@@ -27,7 +27,7 @@ struct Noted {
 
 /// A promise that was broken.
 #[derive(Debug, Clone)]
-pub struct Broken {
+pub(super) struct Broken {
     /// Its short name.
     pub invariant: &'static str,
     /// What was found.
@@ -42,20 +42,19 @@ impl Log {
     }
 
     /// Simulated milliseconds since the run began.
-    #[must_use]
-    pub fn at(&self) -> u64 {
+    pub(super) fn at(&self) -> u64 {
         u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Notes what an actor did.
-    pub fn note(&self, actor: &str, text: impl Into<String>) {
+    pub(super) fn note(&self, actor: &str, text: impl Into<String>) {
         let text: String = text.into();
         let shown = text.char_indices().nth(COLUMN_MAX).map_or(text.len(), |(end, _)| end);
         self.lock().trace.note(self.at(), actor, &text[..shown]);
     }
 
     /// Notes that a promise is broken; the first one is what the run reports.
-    pub fn broken(&self, invariant: &'static str, detail: impl Into<String>) {
+    pub(super) fn broken(&self, invariant: &'static str, detail: impl Into<String>) {
         let (detail, at) = (detail.into(), self.at());
         let mut noted = self.lock();
         noted.trace.note(at, "check", format!("{invariant}: {detail}"));
@@ -63,14 +62,12 @@ impl Log {
     }
 
     /// The first broken promise.
-    #[must_use]
-    pub fn first_broken(&self) -> Option<Broken> {
+    pub(super) fn first_broken(&self) -> Option<Broken> {
         self.lock().broken.clone()
     }
 
     /// The trace so far.
-    #[must_use]
-    pub fn trace(&self) -> Trace {
+    pub(super) fn trace(&self) -> Trace {
         self.lock().trace.clone()
     }
 

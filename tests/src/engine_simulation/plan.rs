@@ -29,7 +29,6 @@ pub struct Plan {
 
 /// What the job is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each says whether the job has something")]
 pub struct Job {
     /// Subtasks of sources and operators.
     pub parallelism: u32,

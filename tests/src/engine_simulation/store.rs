@@ -41,7 +41,7 @@ pub enum Flaw {
 
 /// A store; clones share everything.
 #[derive(Debug, Clone)]
-pub struct SimulatedStore {
+pub(super) struct SimulatedStore {
     name: &'static str,
     objects: Arc<InMemory>,
     history: Arc<Mutex<History>>,
@@ -64,8 +64,7 @@ impl SimulatedStore {
     }
 
     /// All objects as they lie there now.
-    #[must_use]
-    pub fn contents(&self) -> BTreeMap<String, Bytes> {
+    pub(super) fn contents(&self) -> BTreeMap<String, Bytes> {
         self.weather.settle();
         let listed = at_once(self.objects.list(None).try_collect::<Vec<_>>()).expect("memory can be listed");
         let read = |path: &Path| at_once(async { self.objects.get(path).await?.bytes().await });
@@ -74,14 +73,12 @@ impl SimulatedStore {
     }
 
     /// The objects that some entry of a `run/` chain has named.
-    #[must_use]
-    pub fn ever_named(&self) -> BTreeSet<String> {
+    pub(super) fn ever_named(&self) -> BTreeSet<String> {
         self.history().ever_named.clone()
     }
 
     /// The objects that a late write made again after they had been deleted.
-    #[must_use]
-    pub fn resurrected(&self) -> BTreeSet<String> {
+    pub(super) fn resurrected(&self) -> BTreeSet<String> {
         self.history().resurrected.clone()
     }
 

@@ -43,7 +43,7 @@ pub struct Weathered {
 
 /// A cheap handle to the weather that all stores of a run share.
 #[derive(Debug, Clone)]
-pub struct Weather {
+pub(super) struct Weather {
     clock: Clock,
     log: Log,
     state: Arc<Mutex<State>>,
@@ -74,18 +74,17 @@ impl Weather {
     }
 
     /// From now on every call is performed and answered, soon.
-    pub fn calm_down(&self) {
+    pub(super) fn calm_down(&self) {
         self.lock().is_calm = true;
     }
 
     /// The faults begin (again).
-    pub fn rise(&self) {
+    pub(super) fn rise(&self) {
         self.lock().is_calm = false;
     }
 
     /// What has happened so far.
-    #[must_use]
-    pub fn so_far(&self) -> Weathered {
+    pub(super) fn so_far(&self) -> Weathered {
         self.lock().so_far
     }
 
@@ -125,7 +124,7 @@ impl Weather {
     }
 
     /// Performs what is due.
-    pub fn settle(&self) {
+    pub(super) fn settle(&self) {
         loop {
             let now = self.clock.now();
             let due = {
