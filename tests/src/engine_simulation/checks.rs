@@ -20,7 +20,8 @@ pub(super) async fn check(world: &World, plan: &Plan, process: &Process, lived: 
         return world.log.broken("accepts-the-job", "there is no job");
     };
     let is_whole = status.state == JobState::Finished;
-    if !is_whole && !(status.state == JobState::Canceled && lived.was_asked_to_cancel) {
+    let is_cut_short = status.state == JobState::Canceled && lived.was_asked_to_cancel;
+    if !is_whole && !is_cut_short {
         let failures = &status.failures;
         return world.log.broken("comes-to-an-end", format!("{}: {failures:?}", status.state.as_str()));
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use weir_operator::attempt::Budget;
 use weir_protocol::Fault;
+use weir_protocol::chain::RunEntry;
 use weir_protocol::id::{CheckpointId, SubtaskId, Uid};
 use weir_protocol::time::Timestamp;
 
@@ -64,6 +65,13 @@ impl Board {
             status.state_since = now;
         }
         status.ended_at = state.is_terminal().then_some(now);
+    }
+
+    /// Another owner has ended the job with this entry.
+    pub(crate) fn ended(&self, last: &RunEntry) {
+        let mut status = self.lock();
+        *status = status.clone().ended(&last.kind, last);
+        tracing::info!(job = %status.id, name = %status.name, "the job is {}", status.state.as_str());
     }
 
     /// An attempt begins: its vertices with fresh counters, and the count of what it gives up on.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_protocol::Fault;
-use weir_protocol::chain::{EntryKind, Owner};
+use weir_protocol::chain::{EntryKind, Owner, RunEntry};
 use weir_protocol::id::{EntryNumber, JobId};
 use weir_protocol::job_spec::JobSpec;
 
@@ -65,6 +65,8 @@ enum Next {
     Again,
     /// The job ends with this entry, once everything is published where that is asked for.
     End(EntryKind),
+    /// It has ended already, with this entry of another owner.
+    HasEnded(Box<RunEntry>),
     /// This process lets go of the job.
     LetGo,
 }
@@ -83,6 +85,7 @@ impl Driver {
             };
             match next {
                 Next::Again => {}
+                Next::HasEnded(last) => return self.board.ended(&last),
                 Next::LetGo => return self.enter(JobState::Suspended),
                 Next::End(kind) => {
                     if self.end(kind).await {
@@ -144,10 +147,19 @@ impl Driver {
         let leftovers = newest.leftovers.clone();
         let mut owner = RunOwner::take_over(store.clone(), *clock, newest, &start)?;
         Step::Takeover.before(Place::of_job(self.job));
-        settle(&mut owner, &self.shared, &mut self.wishes).await?;
+        settle(&mut owner, &self.shared, &mut self.wishes).await.map_err(|ended| self.beaten(ended))?;
         Step::Takeover.after(Place::of_job(self.job));
         owner.find_dropped(&leftovers).await;
         Ok(owner)
+    }
+
+    /// A takeover that lost its number may have met the late write of an owner that is dead: it is tried again. A process
+    /// that had the job already can only have lost it to one that lives.
+    fn beaten(&self, ended: Ended) -> Ended {
+        match ended {
+            Ended::Lost(message) if self.hold.last.is_none() => Failed::new(Fault::Unavailable, message).into(),
+            Ended::Finished | Ended::Wished(_) | Ended::Lost(_) | Ended::Failed(_) => ended,
+        }
     }
 
     async fn newest(&self) -> Result<Newest, Ended> {
@@ -163,11 +175,19 @@ impl Driver {
         match ended {
             Ended::Finished => Next::End(EntryKind::Finished),
             Ended::Wished(_) => Next::Again,
-            Ended::Lost(message) => {
+            Ended::Lost(message) => self.after_loss(message).await,
+            Ended::Failed(failed) => self.after_failure(*failed).await,
+        }
+    }
+
+    /// Another owner has the job; where it has ended the job, that is what people are told.
+    async fn after_loss(&self, message: String) -> Next {
+        match chain::newest(&self.shared.store, self.job).await {
+            Ok(Newest { stored, .. }) if stored.entry.kind.is_terminal() => Next::HasEnded(Box::new(stored.entry)),
+            Ok(_) | Err(_) => {
                 self.tell(&Failed::new(Fault::Unavailable, message));
                 Next::LetGo
             }
-            Ended::Failed(failed) => self.after_failure(*failed).await,
         }
     }
 
@@ -237,10 +257,13 @@ impl Driver {
             }
             Err(Ended::Wished(Wish::Run | Wish::Cancel) | Ended::Finished) => false,
             Err(Ended::Wished(Wish::Stop)) => self.let_go(),
-            Err(Ended::Lost(message)) => {
-                self.tell(&Failed::new(Fault::Unavailable, message));
-                self.let_go()
-            }
+            Err(Ended::Lost(message)) => match self.after_loss(message).await {
+                Next::HasEnded(last) => {
+                    self.board.ended(&last);
+                    true
+                }
+                Next::Again | Next::End(_) | Next::LetGo => self.let_go(),
+            },
             Err(Ended::Failed(failed)) => {
                 self.tell(&failed);
                 match self.restarts.next_delay(failed.fault) {
