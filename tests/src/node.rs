@@ -193,6 +193,16 @@ impl Node {
         self.signal(Signal::STOP)
     }
 
+    /// Whether the process is paused, by whomever.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn is_paused(&self) -> Result<bool> {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        let state = status.rsplit_once(')').context("a status holds the process's name in brackets")?.1.trim_start();
+        Ok(state.starts_with('T'))
+    }
+
     /// Lets a paused process go on.
     ///
     /// # Errors

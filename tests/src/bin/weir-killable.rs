@@ -1,7 +1,8 @@
-//! The `weir` command line in a process that kills itself at a step.
+//! The `weir` command line in a process that kills or stops itself at a step.
 //!
 //! Runs what `weir` runs. `WEIR_KILL_AT=before:entry:3` has it sent SIGKILL, by itself, when the third `entry` step is
-//! about to be taken; where the variable is missing nothing is added.
+//! about to be taken; `WEIR_STOP_AT` has it sent SIGSTOP, so that it can go on later. Where both are missing nothing is
+//! added.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,23 +14,23 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::Context;
 use weir_engine::step;
-use weir_tests::crash::kill_at::{KILL_AT, KillAt};
+use weir_tests::crash::kill_at::{KILL_AT, KillAt, STOP_AT};
 
 fn main() -> ExitCode {
-    let listeners = match std::env::var(KILL_AT) {
-        Ok(wanted) => {
-            let at = wanted.parse().unwrap_or_else(|error| unreachable!("{KILL_AT}: {error}"));
-            let filter = Targets::new().with_target(step::TARGET, LevelFilter::TRACE);
-            vec![Killer { at, seen: AtomicU32::new(0) }.with_filter(filter).boxed()]
-        }
-        Err(_) => Vec::new(),
-    };
-    weir::cli::main(listeners)
+    let signals = [(KILL_AT, Signal::KILL), (STOP_AT, Signal::STOP)];
+    let wanted = signals.into_iter().filter_map(|(name, signal)| Some((name, std::env::var(name).ok()?, signal)));
+    let listeners = wanted.map(|(name, at, signal)| {
+        let at = at.parse().unwrap_or_else(|error| unreachable!("{name}: {error}"));
+        let filter = Targets::new().with_target(step::TARGET, LevelFilter::TRACE);
+        Killer { at, signal, seen: AtomicU32::new(0) }.with_filter(filter).boxed()
+    });
+    weir::cli::main(listeners.collect())
 }
 
-/// Counts the steps of one kind, and kills.
+/// Counts the steps of one kind, and kills or stops.
 struct Killer {
     at: KillAt,
+    signal: Signal,
     seen: AtomicU32,
 }
 
@@ -38,7 +39,7 @@ impl<S: Subscriber> Layer<S> for Killer {
         let mut told = Told { at: self.at, step: false, when: false };
         event.record(&mut told);
         if told.step && told.when && self.seen.fetch_add(1, Ordering::Relaxed) + 1 == self.at.nth {
-            kill_process(getpid(), Signal::KILL).expect("a process may kill itself");
+            kill_process(getpid(), self.signal).expect("a process may kill itself");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! At which step a node kills itself, as text: `before:entry:3`.
+//! At which step a node kills or stops itself, as text: `before:entry:3`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,6 +8,9 @@ use weir_engine::step::{Step, When};
 /// The environment variable that tells `weir-killable` where to die.
 pub const KILL_AT: &str = "WEIR_KILL_AT";
 
+/// The environment variable that tells `weir-killable` where to stop, until it gets SIGCONT.
+pub const STOP_AT: &str = "WEIR_STOP_AT";
+
 /// The `nth` time (from 1) that a process is on this side of this step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KillAt {
@@ -15,7 +18,7 @@ pub struct KillAt {
     pub when: When,
     /// The step.
     pub step: Step,
-    /// The how manieth one.
+    /// How many of them the process sees, this one included.
     pub nth: u32,
 }
 

@@ -42,8 +42,9 @@ pub enum Life {
 pub enum Rivalry {
     /// It is started while the first one runs.
     Running,
-    /// It is started while the first one is paused; that one goes on later, and does not know.
-    Paused,
+    /// It is started while the first one is paused, at any moment or at a step; that one goes on later, and does not
+    /// know.
+    Paused(Option<KillAt>),
     /// Both are started at once.
     Race,
 }
@@ -62,7 +63,7 @@ impl Life {
                 Self::Killed { after, answering: random.random(), slow }
             }
             16 | 17 => Self::Full { recovers: random.random() },
-            _ => Self::Rivals(Rivalry::ALL[random.random_range(0..Rivalry::ALL.len())]),
+            _ => Self::Rivals(Rivalry::draw(random)),
         }
     }
 }
@@ -84,8 +85,15 @@ impl KillAt {
 }
 
 impl Rivalry {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Running, Self::Paused, Self::Race];
+    /// What follows from a seed.
+    fn draw(random: &mut StdRng) -> Self {
+        match random.random_range(0..8) {
+            0 => Self::Running,
+            1 => Self::Race,
+            2 => Self::Paused(None),
+            _ => Self::Paused(Some(KillAt::draw(random))),
+        }
+    }
 }
 
 impl fmt::Display for Life {
@@ -104,7 +112,12 @@ impl fmt::Display for Life {
                 Duration::ZERO
             }
             Self::Rivals(rivalry) => {
-                write!(f, "two nodes: {rivalry:?}")?;
+                match rivalry {
+                    Rivalry::Running => write!(f, "a second node is started beside it")?,
+                    Rivalry::Paused(None) => write!(f, "a second node takes over while it is paused")?,
+                    Rivalry::Paused(Some(at)) => write!(f, "a second node takes over while it is paused at {at}")?,
+                    Rivalry::Race => write!(f, "two nodes are started at once")?,
+                }
                 Duration::ZERO
             }
         };

@@ -12,15 +12,12 @@ use super::broken::Broken;
 use super::kill_at::KillAt;
 use super::life::Life;
 use super::scenario::Scenario;
-use super::stage::{Stage, Waited, completed, is_second};
+use super::stage::{LOOKS_FOR_A_STEP, Stage, Waited, completed, is_second};
 use super::totals::Totals;
 use crate::node::{Launch, Node, log_end};
 
 /// Calls that a full disk refuses before it has room again.
 const REFUSALS: u64 = 10;
-
-/// How often it is looked whether a node has died at its step.
-const LOOKS_FOR_A_STEP: u32 = 400;
 
 /// What stands before the time in a line of a log.
 const DATE_CHARS: usize = "2000-01-01T".len();

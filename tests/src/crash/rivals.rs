@@ -1,58 +1,84 @@
 //! Two nodes on one store, each with a data folder of its own.
 //!
-//! A node that starts takes over every job of its store that has not ended. The one that had the job finds out when it
-//! appends its next entry; until then both run it, and nothing is doubled. Afterwards the former owner has let go.
+//! A node that starts takes over every job of its store that has not ended. Whoever appends the next entry has the job;
+//! the other one finds out when it wants to append its own, and lets go. Until then both may run it, and nothing is
+//! doubled. What a paused node had begun, it ends when it goes on, long after another one has done the same.
 
 use serde_json::Value;
 
 use super::broken::Broken;
+use super::kill_at::KillAt;
 use super::life::Rivalry;
 use super::play::Play;
 use super::stage::{Stage, Waited, completed};
 use crate::node::Node;
 
+/// Checkpoints that the second node completes before the first one goes on, at most.
+const LEAD_MAX: u64 = 5;
+
 impl Play {
     pub(super) async fn rivals(&mut self, stage: &mut Stage, rivalry: Rivalry) -> Result<Waited, Broken> {
-        let mut first = self.spawn(&stage.first(None))?;
-        if rivalry != Rivalry::Race {
-            let waited = stage.until(&mut first, "a checkpoint", |job| completed(job) > 0).await?;
-            if waited != Waited::Happened {
-                self.check_alive(&mut first)?;
-                self.kill(first, "all work done")?;
-                return Ok(waited);
+        let mut first = match rivalry {
+            Rivalry::Running | Rivalry::Paused(None) => {
+                let mut first = self.spawn(&stage.first(None))?;
+                let waited = stage.until(&mut first, "a checkpoint", |job| completed(job) > 0).await?;
+                if waited != Waited::Happened {
+                    return self.nobody_left(first, waited);
+                }
+                first
             }
-        }
-        if rivalry == Rivalry::Paused {
-            first.pause()?;
-            self.note("node a", "is paused");
+            Rivalry::Paused(Some(at)) => self.spawn(&stage.first_stopping(at))?,
+            Rivalry::Race => self.spawn(&stage.first(None))?,
+        };
+        if let Rivalry::Paused(at) = rivalry {
+            self.pauses(stage, &mut first, at).await?;
         }
         let mut second = self.spawn(&stage.second())?;
         let waited = match rivalry {
-            Rivalry::Race => self.race(stage, &mut first, &mut second).await?,
-            Rivalry::Running | Rivalry::Paused => self.takes_over(stage, &mut first, &mut second, rivalry).await?,
+            Rivalry::Race | Rivalry::Running => self.race(stage, &mut first, &mut second).await?,
+            Rivalry::Paused(_) => self.takes_over(stage, &mut first, &mut second).await?,
         };
         self.check_alive(&mut first)?;
         self.check_alive(&mut second)?;
-        self.kill(first, "a node that lost its job")?;
-        self.kill(second, "a node that took a job")?;
+        self.kill(first, "one of two nodes")?;
+        self.kill(second, "one of two nodes")?;
         Ok(waited)
     }
 
-    /// The second node takes the job, whether the first one runs or not; that one stops by itself.
-    async fn takes_over(
-        &mut self,
-        stage: &mut Stage,
-        first: &mut Node,
-        second: &mut Node,
-        rivalry: Rivalry,
-    ) -> Result<Waited, Broken> {
-        let waited = stage.until(second, "a checkpoint of the second node", |job| completed(job) > 0).await?;
-        self.note("node b", "has the job");
-        if rivalry == Rivalry::Paused {
-            first.resume()?;
-            self.note("node a", "goes on");
+    /// The job had done all its work before there was a second node.
+    fn nobody_left(&mut self, mut first: Node, waited: Waited) -> Result<Waited, Broken> {
+        self.check_alive(&mut first)?;
+        self.kill(first, "all work done")?;
+        Ok(waited)
+    }
+
+    /// At its step, or anywhere where it does not come there.
+    async fn pauses(&mut self, stage: &mut Stage, node: &mut Node, at: Option<KillAt>) -> Result<(), Broken> {
+        let stops_itself = match at {
+            Some(_) => stage.until_paused(node).await?,
+            None => false,
+        };
+        if !stops_itself {
+            node.pause()?;
         }
-        stage.until(first, "the end of the first node's ownership", is_let_go).await?;
+        let place = at.filter(|_| stops_itself).map_or_else(|| "any moment".to_owned(), |at| at.to_string());
+        self.note("node a", format!("is paused: {place}"));
+        Ok(())
+    }
+
+    /// The second node takes the job while the first one is paused; that one goes on, and stops by itself.
+    async fn takes_over(&mut self, stage: &mut Stage, first: &mut Node, second: &mut Node) -> Result<Waited, Broken> {
+        let lead = stage.draw_lead(LEAD_MAX);
+        let waited = stage.until(second, "checkpoints of the second node", |job| completed(job) >= lead).await?;
+        self.note("node b", format!("has the job, {waited:?}"));
+        first.resume()?;
+        self.note("node a", "goes on");
+        first.answers().await?;
+        let mut patience = stage.patience("the end of the first node's ownership");
+        while !has_let_go(&first.get(&stage.job_path()).await?) {
+            stage.feed()?;
+            patience.bear().await?;
+        }
         self.note("node a", "has let go");
         self.totals.takeovers += 1;
         if waited == Waited::Finished {
@@ -62,29 +88,30 @@ impl Play {
         stage.until(second, "another checkpoint of the second node", |job| completed(job) > before).await
     }
 
-    /// Both nodes start; in the end exactly one of them has the job.
+    /// Both nodes run; in the end exactly one of them has the job, or it is done.
     async fn race(&mut self, stage: &mut Stage, first: &mut Node, second: &mut Node) -> Result<Waited, Broken> {
         first.answers().await?;
         second.answers().await?;
-        let mut loser = None;
         let mut patience = stage.patience("the end of one node's ownership");
-        while loser.is_none() {
-            for (name, node) in [("node a", &*first), ("node b", &*second)] {
-                if is_let_go(&node.get(&stage.job_path()).await?) {
-                    loser = Some(name);
-                }
+        let winner = loop {
+            let jobs = [first.get(&stage.job_path()).await?, second.get(&stage.job_path()).await?];
+            match jobs.each_ref().map(has_let_go) {
+                [true, true] => return Err(Broken::new("goes-on", format!("both let go: {jobs:?}"))),
+                [true, false] => break second,
+                [false, true] => break first,
+                [false, false] if jobs.iter().all(|job| job["state"] == "FINISHED") => return Ok(Waited::Finished),
+                [false, false] => {}
             }
             stage.feed()?;
             patience.bear().await?;
-        }
-        let loser = loser.unwrap_or_default();
-        self.note(loser, "has let go");
+        };
+        self.note("harness", format!("the node at {} has the job", winner.url));
         self.totals.takeovers += 1;
-        let winner = if loser == "node a" { second } else { first };
-        stage.until(winner, "a checkpoint of the winner", |job| completed(job) > 0).await
+        let before = completed(&winner.get(&stage.job_path()).await?);
+        stage.until(winner, "a checkpoint of the winner", |job| completed(job) > before).await
     }
 }
 
-fn is_let_go(job: &Value) -> bool {
+fn has_let_go(job: &Value) -> bool {
     job["state"] == "SUSPENDED"
 }

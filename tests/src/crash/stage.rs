@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use tempfile::TempDir;
 use weir_engine::clock::Clock;
 
 use super::broken::Broken;
 use super::disk::Disk;
-use super::kill_at::{KILL_AT, KillAt};
+use super::kill_at::{KILL_AT, KillAt, STOP_AT};
 use super::scenario::Scenario;
 use super::work::{Seen, Settings, Work};
 use crate::node::{Launch, Node};
@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// How often a job that is waited for gets more to do, in looks.
 const LOOKS_A_MEAL: u32 = 8;
+
+/// How often it is looked whether a node is at its step, before that is given up: some steps come seldom.
+pub(super) const LOOKS_FOR_A_STEP: u32 = 300;
 
 /// How often results are read again that do not fit together: more of them were published while they were read.
 const READS_MAX: u32 = 20;
@@ -89,6 +92,13 @@ impl Stage {
         launch
     }
 
+    /// The first node, which stops at a step and can go on later.
+    pub(super) fn first_stopping(&self, at: KillAt) -> Launch {
+        let mut launch = Launch { program: "weir-killable", ..self.launch("data") };
+        launch.environment.push((STOP_AT, at.to_string().into()));
+        launch
+    }
+
     /// A second node on the same store.
     pub(super) fn second(&self) -> Launch {
         self.launch("second")
@@ -127,6 +137,11 @@ impl Stage {
     /// The job's path in the REST API.
     pub(super) fn job_path(&self) -> String {
         format!("/api/v1/jobs/{}", self.id)
+    }
+
+    /// By how many checkpoints a node is ahead of one that is paused.
+    pub(super) fn draw_lead(&mut self, max: u64) -> u64 {
+        self.random.random_range(1..=max)
     }
 
     pub(super) fn feed(&mut self) -> Result<()> {
@@ -184,6 +199,23 @@ impl Stage {
                 self.feed()?;
             }
         }
+    }
+
+    /// Waits until the node has stopped at its step; whether it has, and not gone on without coming there.
+    pub(super) async fn until_paused(&mut self, node: &mut Node) -> Result<bool, Broken> {
+        for look in 1..=LOOKS_FOR_A_STEP {
+            if node.is_paused()? {
+                return Ok(true);
+            }
+            if node.ended()?.is_some() {
+                return Err(Broken::new("node-stays", "the node ended before it was paused"));
+            }
+            if look.is_multiple_of(LOOKS_A_MEAL) {
+                self.feed()?;
+            }
+            self.clock.sleep(LOOK).await;
+        }
+        Ok(false)
     }
 
     /// Waits until everything that must be public is.
