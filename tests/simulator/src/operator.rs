@@ -96,9 +96,10 @@ impl Operator {
 
     /// Takes up what was on its way when the checkpoint was taken that it is restored from.
     pub(crate) fn resume(&mut self, channel: &Channel, range: KeyGroupRange) {
-        let outputs = channel.outputs.iter().filter(|outcome| owns(range, outcome.key()));
+        let splits = !self.rules.lacks(Mutant::RowsNotSplit);
+        let outputs = channel.outputs.iter().filter(|outcome| owns(range, outcome.key()) || !splits);
         self.unsent.extend(outputs.map(|outcome| Element::Outcome(*outcome)));
-        for record in channel.inputs.iter().filter(|record| owns(range, record.key)) {
+        for record in channel.inputs.iter().filter(|record| owns(range, record.key) || !splits) {
             self.process(*record);
             self.fire();
         }

@@ -68,6 +68,8 @@ macro_rules! mutants {
 }
 
 mutants! {
+    /// An entry that is there is overwritten.
+    OverwriteEntries = "overwrite-entries", "1.1";
     /// An error of a create is taken for 'not applied': the checkpoint is given up, and its objects are deleted.
     ErrorIsNotApplied = "error-is-not-applied", "1.2";
     /// A create that was refused or not answered counts as won; nobody looks.
@@ -78,6 +80,8 @@ mutants! {
     StartWithoutPositions = "start-without-positions", "1.3";
     /// Results are published when everything is acknowledged, before the entry exists.
     PublishBeforeEntry = "publish-before-entry", "1.4";
+    /// An owner whose number is taken appends to whatever is the newest by then.
+    NextFreeNumber = "next-free-number", "1.4";
     /// The chain is not listed after an entry was created.
     NeverList = "never-list", "1.4";
     /// Object names hold neither the owner's number nor its nonce.
@@ -106,6 +110,10 @@ mutants! {
     ForgetUnsent = "forget-unsent", "2.5";
     /// What arrives on an input before its barrier, but after the first one, is not part of an unaligned checkpoint.
     ForgetArriving = "forget-arriving", "2.5";
+    /// Two unaligned checkpoints are on their way at once.
+    TwoAtOnce = "two-at-once", "2.5";
+    /// On a rescale, what was on its way is not split by key group.
+    RowsNotSplit = "rows-not-split", "2.5";
     /// A subtask is restored with the highest watermark of those that contribute.
     WatermarkMaximum = "watermark-maximum", "2.6";
     /// A watermark goes on before the outputs of the timers that it fired.

@@ -12,6 +12,7 @@ use weir_protocol::time::Timestamp;
 use crate::call::{Answer, Entry, Op};
 use crate::data::{Content, max_parallelism};
 use crate::plan::{Plan, Wish};
+use crate::rules::Mutant;
 use crate::world::{Event, World, note};
 
 #[derive(Debug)]
@@ -122,7 +123,7 @@ impl World {
     }
 
     fn create(&mut self, number: EntryNumber, bytes: &[u8]) -> Answer {
-        if self.store.entries.contains_key(&number) {
+        if self.store.entries.contains_key(&number) && !self.lacks(Mutant::OverwriteEntries) {
             note!(self, "store", "entry {} exists", number.0);
             return Answer::Exists;
         }

@@ -193,10 +193,11 @@ pub(crate) fn channels(contents: &[Rc<Content>], checkpoint: CheckpointId) -> Ve
 }
 
 fn spec(world: &World) -> CheckpointSpec {
+    let unaligned = if world.lacks(Mutant::TwoAtOnce) { 2 } else { 1 };
     CheckpointSpec {
         // Once nothing fails any more, nothing expires.
         timeout_ms: if world.is_quiet() { 10_000 } else { world.plan.timeout },
-        max_concurrent: if world.plan.unaligned { 1 } else { world.plan.concurrent },
+        max_concurrent: if world.plan.unaligned { unaligned } else { world.plan.concurrent },
         retained: world.plan.retained,
         tolerable_failures: 5,
         ..CheckpointSpec::every_ms(world.plan.interval)

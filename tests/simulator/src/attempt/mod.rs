@@ -14,7 +14,7 @@ mod roll_back;
 use std::collections::{BTreeMap, VecDeque};
 
 use weir_protocol::assembly::Assembly;
-use weir_protocol::chain::{Confirmed, Ownership};
+use weir_protocol::chain::{Confirmed, Ownership, RunEntry};
 use weir_protocol::coordinator::{Action, Coordinator, Event};
 use weir_protocol::id::{EntryNumber, Nonce};
 use weir_protocol::publication::Publication;
@@ -49,6 +49,8 @@ pub(crate) struct Attempt {
     appending: Option<Appending>,
     /// For the mutants that go back to it: what was known before the append.
     before: Option<(Ownership, Nonce)>,
+    /// For the mutant that appends it wherever it can.
+    sent: Option<RunEntry>,
     publication: Option<Publication>,
     /// What was known when the attempt began: the marker must fit that.
     begun: Option<Publication>,
@@ -115,6 +117,7 @@ impl Attempt {
             confirmed: None,
             appending: None,
             before: None,
+            sent: None,
             publication: None,
             begun: None,
             outlet: Outlet::default(),

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use weir_protocol::chain::{Confirmed, CreateOutcome, LookOutcome, NextError, Ownership, RunEntry, Start, Step};
+use weir_protocol::chain::{
+    Confirmed, CreateOutcome, LookOutcome, NextError, Ownership, RunEntry, Start, Step, Stored,
+};
 use weir_protocol::id::EntryNumber;
 use weir_protocol::manifest::{Manifest, Positions};
 use weir_protocol::recovery::{Recovery, recover};
@@ -108,9 +110,24 @@ impl Attempt {
             Step::Lost { to } => {
                 note!(world, self.actor(), "lost to entry {}", to.0);
                 world.totals.losses += 1;
+                self.append_all_the_same(world);
                 self.end(Ended::LetGo);
             }
         }
+    }
+
+    /// Without the rule: what was to be appended goes behind whatever is the newest by now.
+    fn append_all_the_same(&mut self, world: &mut World) {
+        let (Some(mut entry), Some(newest)) = (self.sent.take(), world.store.entries.values().next_back()) else {
+            return;
+        };
+        let Stored { entry: newest, hash } = newest.as_ref();
+        entry.number = newest.number.next();
+        entry.parent = Some(*hash);
+        entry.retained.clone_from(&newest.retained);
+        entry.highest_checkpoint = entry.highest_checkpoint.max(newest.highest_checkpoint);
+        let op = Op::Create { number: entry.number, bytes: entry.encode().into() };
+        self.call(Tag::Nothing, op, world);
     }
 
     pub(super) fn on_create(&mut self, answer: &Answer, world: &mut World) {

@@ -133,6 +133,9 @@ impl Attempt {
         if let Err(error) = self.owned_mut().append(next) {
             return self.not_appended(&error, world);
         }
+        if let (Step::Create { number, bytes }, true) = (self.owned().step(), world.lacks(Mutant::NextFreeNumber)) {
+            self.sent = RunEntry::decode(number, &bytes).ok().map(|sent| sent.entry);
+        }
         if world.lacks(Mutant::CollectBeforeDropping) {
             self.collect_early(world);
         }
