@@ -82,7 +82,7 @@ impl Fork {
                 self.names.pop_front();
                 // Copying takes its time.
                 self.op = self.names.front().cloned().map(|name| (Tag::Copy, Op::Read(vec![name])));
-                let delay = world.chance.between(1, 25);
+                let delay = world.chance.between(5, 60);
                 match self.op {
                     Some(_) => world.tell(self.id, delay, Message::Again(Tag::Copy)),
                     None => self.let_go(world),

@@ -78,7 +78,7 @@ impl Plan {
             stall(chance, &mut available);
         }
         let files = chance.one_in(2);
-        let (crashes, pauses) = (outages(chance, 3, 90), outages(chance, 3, 160));
+        let (crashes, mut pauses) = (outages(chance, 3, 90), outages(chance, 4, 220));
         let wishes = wishes(chance, files);
         let away = |chance: &mut Chance, one_in| {
             let from = chance.between(20, 200);
@@ -89,6 +89,11 @@ impl Plan {
         let store_away = away(chance, 6);
         // Results that nobody can see yet are what can be rolled back.
         let rollback = wishes.iter().find(|(_, wish)| *wish == Wish::RollBack).map(|(at, _)| *at);
+        if let Some(at) = rollback {
+            // An owner that wakes up behind it still has results to publish.
+            let (node, length) = (chance.index(2), chance.between(30, 90));
+            pauses.push(Outage { node, at: at.saturating_sub(10), length });
+        }
         let sink_away = rollback.map(|at| (at.saturating_sub(60), at + 40)).or_else(|| away(chance, 4));
         Self {
             sources: small(chance, 2),
@@ -173,7 +178,7 @@ fn wishes(chance: &mut Chance, files: bool) -> Vec<(u64, Wish)> {
         let at = chance.between(30, 220);
         let wish = match chance.below(12) {
             0..4 => Wish::Rescale(small(chance, 4)),
-            4..7 if !files => Wish::RollBack,
+            4..8 if !files => Wish::RollBack,
             4..9 => Wish::Fork,
             9 => Wish::Cancel,
             _ => Wish::Damage,

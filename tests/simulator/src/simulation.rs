@@ -230,7 +230,7 @@ impl Simulation {
                 let mut fork = Box::new(Fork::new(id));
                 fork.begin(&mut self.world);
                 self.actors.push(Some(Actor::Fork(fork)));
-                if self.world.chance.one_in(2) && !self.world.is_quiet() {
+                if !self.world.chance.one_in(3) && !self.world.is_quiet() {
                     let delay = self.world.chance.between(10, 60);
                     self.world.after(delay, Event::Wish(Wish::Fork));
                 }
