@@ -24,11 +24,13 @@ pub(crate) struct Front {
     /// Requests; the last may be the wish to close the log.
     requests: VecDeque<Option<u32>>,
     is_busy: bool,
+    /// The slot was taken, or nobody knows: it is to look for the next.
+    looks_for_next: bool,
 }
 
 impl Front {
     pub(crate) const fn new(id: ActorId, node: usize) -> Self {
-        Self { id, node, next: 0, requests: VecDeque::new(), is_busy: false }
+        Self { id, node, next: 0, requests: VecDeque::new(), is_busy: false, looks_for_next: false }
     }
 
     pub(crate) fn request(&mut self, request: Option<u32>, world: &mut World) {
@@ -52,21 +54,17 @@ impl Front {
         match (tag, answer) {
             (Tag::Create, Answer::Created) if world.lacks(Mutant::AcknowledgeWithoutLooking) => self.acknowledge(world),
             (Tag::Create, Answer::Created) => self.list(world),
-            (Tag::Create, _) => world.call(self.id, Tag::Slots(0), Op::Slots { from: self.next }),
+            (Tag::Create, _) => {
+                self.looks_for_next = true;
+                self.list(world);
+            }
             (Tag::Slots(_), Answer::Slots(slots)) => self.on_slots(&slots, world),
             (Tag::Numbers, Answer::Numbers(numbers)) => match numbers.last() {
                 Some(newest) => world.call(self.id, Tag::Newest, Op::Entries(vec![*newest])),
-                None => self.acknowledge(world),
+                None => self.on_position(0, world),
             },
             (Tag::Newest, Answer::Entries(entries)) => match entries.into_iter().next().flatten() {
-                Some(newest) => {
-                    let position = slot_of(&newest.entry);
-                    if position <= self.next {
-                        return self.acknowledge(world);
-                    }
-                    self.next = position;
-                    self.again(world);
-                }
+                Some(newest) => self.on_position(slot_of(&newest.entry), world),
                 None => self.list(world),
             },
             (Tag::Numbers | Tag::Newest, _) => self.list(world),
@@ -76,6 +74,19 @@ impl Front {
 
     fn list(&self, world: &mut World) {
         world.call(self.id, Tag::Numbers, Op::Numbers { from: EntryNumber(0) });
+    }
+
+    /// Where the job reads on: a slot before that is never read, and one there that closes the log closes nothing.
+    fn on_position(&mut self, position: u64, world: &mut World) {
+        if std::mem::take(&mut self.looks_for_next) {
+            self.next = self.next.max(position);
+            return world.call(self.id, Tag::Slots(0), Op::Slots { from: self.next });
+        }
+        if position <= self.next {
+            return self.acknowledge(world);
+        }
+        self.next = position;
+        self.again(world);
     }
 
     /// The slot was taken, or nobody knows: goes on behind the last that there is, unless the log is closed.
