@@ -5,6 +5,7 @@
 //! what led there. Ends with a table of all that was done, and with status 1 if a promise was broken, 2 if a topic ran
 //! out of time before its goal.
 
+mod engine;
 mod fuzzed;
 mod killed;
 mod progress;

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use weir_simulator::failure::Failure;
 
+use crate::engine::Engine;
 use crate::fuzzed::Fuzzed;
 use crate::killed::Killed;
 use crate::protocol::Protocol;
@@ -86,7 +87,7 @@ impl<S: Into<String>> FromIterator<(S, u64)> for Counts {
 
 /// All topics, in the order in which they are soaked.
 pub(crate) fn all(folder: &Path) -> Vec<Box<dyn Topic>> {
-    let mut all: Vec<Box<dyn Topic>> = vec![Box::new(Protocol), Box::new(Killed)];
+    let mut all: Vec<Box<dyn Topic>> = vec![Box::new(Protocol), Box::new(Engine), Box::new(Killed)];
     all.extend(Fuzzed::all(folder).into_iter().map(|fuzzed| Box::new(fuzzed) as Box<dyn Topic>));
     all
 }
