@@ -125,3 +125,44 @@ pub fn each_once(found: &[String], expected: &[String], in_the_end: bool) -> Res
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    fn counts(key: &str, found: &[&str]) -> BTreeMap<String, Vec<String>> {
+        BTreeMap::from([(key.to_owned(), lines(found))])
+    }
+
+    #[test]
+    fn a_gap_a_repeat_and_another_order_are_found() {
+        assert_eq!(counts_go_on(&counts("a", &["1", "2", "3"])).unwrap(), 3);
+        for wrong in [["1", "3"], ["1", "1"], ["2", "1"]] {
+            assert!(counts_go_on(&counts("a", &wrong)).is_err(), "{wrong:?}");
+        }
+        let number = |number: u64| format!(r#"{{"key":"k{}","number":{number}}}"#, number % 2);
+        let numbers = |numbers: &[u64]| numbers.iter().copied().map(number).collect::<Vec<_>>();
+        assert_eq!(numbers_go_on(&numbers(&[1, 0, 3, 2, 5]), 2).unwrap(), 5);
+        for wrong in [&[0, 4][..], &[0, 0], &[2], &[0, 2, 0]] {
+            assert!(numbers_go_on(&numbers(wrong), 2).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_a_fault_in_the_end_and_what_is_too_much_always() {
+        let given = BTreeMap::from([("a".to_owned(), 2)]);
+        assert!(at_most(&counts("a", &["1"]), &given, false).is_ok());
+        assert!(at_most(&counts("a", &["1"]), &given, true).is_err());
+        assert!(at_most(&counts("a", &["1", "2", "3"]), &given, false).is_err());
+        assert!(at_most(&counts("b", &["1"]), &given, false).is_err());
+        assert!(each_once(&lines(&["x"]), &lines(&["x", "y"]), false).is_ok());
+        assert!(each_once(&lines(&["x"]), &lines(&["x", "y"]), true).is_err());
+        for wrong in [&["x", "x"][..], &["z"]] {
+            assert!(each_once(&lines(wrong), &lines(&["x", "y"]), false).is_err(), "{wrong:?}");
+        }
+    }
+}
