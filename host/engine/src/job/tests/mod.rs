@@ -1,4 +1,5 @@
-//! Jobs end to end, on native operators and a store in memory.
+//! Jobs end to end, on native operators and a store in memory. Time is simulated and stands still while anything is
+//! done, so that how busy the machine is decides nothing; but where a call holds its thread, it is real.
 
 mod operators;
 mod rig;
@@ -18,7 +19,7 @@ use crate::store::{ChainName, ObjectName, Store};
 use operators::Faults;
 use rig::{Rig, check_counts, endless, generator, generator_job, keyed, operator, uid, wait_for, wait_until};
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bounded_job_counts_every_record_and_finishes_with_everything_published() {
     let rig = Rig::new();
     let engine = rig.start(&Faults::default()).await;
@@ -32,7 +33,7 @@ async fn a_bounded_job_counts_every_record_and_finishes_with_everything_publishe
     assert_eq!(again.job(job.id).unwrap().state, JobState::Finished);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_job_killed_at_any_point_publishes_exactly_once() {
     let entropy = Entropy::seeded(7);
     let rig = Rig::new();
@@ -49,7 +50,7 @@ async fn a_job_killed_at_any_point_publishes_exactly_once() {
     check_counts(&rig.published(job), 10_000, 5);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn of_two_owners_at_once_one_stops_and_nothing_is_doubled() {
     let rig = Rig::new();
     let first = rig.start(&Faults::default()).await;
@@ -61,7 +62,7 @@ async fn of_two_owners_at_once_one_stops_and_nothing_is_doubled() {
     check_counts(&rig.published(job), 10_000, 5);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn two_inputs_are_counted_together_exactly_once() {
     let rig = Rig::new();
     let mut spec = generator_job(&rig, "count", 3_000, 5);
@@ -76,7 +77,7 @@ async fn two_inputs_are_counted_together_exactly_once() {
     check_counts(&rig.published(job), 7_000, 5);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn subtasks_that_had_finished_stay_finished_when_the_job_resumes() {
     let rig = Rig::new();
     let mut spec = generator_job(&rig, "count", 500, 5);
@@ -96,7 +97,7 @@ async fn subtasks_that_had_finished_stay_finished_when_the_job_resumes() {
     check_counts(&rig.published(job), 10_500, 5);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_task_failure_restarts_from_the_newest_entry() {
     let rig = Rig::new();
     let faults = Faults::default();
@@ -110,7 +111,7 @@ async fn a_task_failure_restarts_from_the_newest_entry() {
     check_counts(&rig.published(job), 10_000, 5);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_restart_before_the_first_checkpoint_doubles_nothing() {
     let rig = Rig::new();
     let faults = Faults::default();
@@ -124,7 +125,7 @@ async fn a_restart_before_the_first_checkpoint_doubles_nothing() {
     check_counts(&rig.published(job), 2_000, 5);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_job_whose_restarts_are_used_up_fails_for_good() {
     let rig = Rig::new();
     let faults = Faults::default();
@@ -141,7 +142,7 @@ async fn a_job_whose_restarts_are_used_up_fails_for_good() {
     assert!(status.failures[0].message.contains("an invariant is broken"), "{:?}", status.failures);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_job_whose_store_was_away_comes_back_with_it() {
     let rig = Rig::new();
     let folder = tempfile::tempdir().unwrap();
@@ -189,7 +190,7 @@ async fn stopping_does_not_wait_for_a_call_that_never_returns() {
     assert_eq!(engine.job(job).unwrap().state, JobState::Suspended);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_poisoned_record_goes_to_the_dead_letters_and_the_others_go_on() {
     let rig = Rig::new();
     let faults = Faults { poison: " 77}", ..Faults::default() };
@@ -205,7 +206,7 @@ async fn a_poisoned_record_goes_to_the_dead_letters_and_the_others_go_on() {
     assert!(matches!(&letters[0].value, Some(Payload::Text(value)) if value.contains(" 77}")), "{letters:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_a_policy_for_bad_records_or_budget_the_job_fails() {
     for (policy, budget) in [(ErrorPolicy::Fail, 10), (ErrorPolicy::DeadLetter, 0), (ErrorPolicy::Skip, 0)] {
         let rig = Rig::new();
@@ -220,7 +221,7 @@ async fn without_a_policy_for_bad_records_or_budget_the_job_fails() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cancelled_job_publishes_what_its_entries_name_and_stays_cancelled() {
     let rig = Rig::new();
     let engine = rig.start(&Faults::default()).await;
@@ -236,7 +237,7 @@ async fn a_cancelled_job_publishes_what_its_entries_name_and_stays_cancelled() {
     assert_eq!(again.job(job).unwrap().state, JobState::Canceled);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stopped_job_resumes_at_the_next_start() {
     let rig = Rig::new();
     let engine = rig.start(&Faults::default()).await;
@@ -250,7 +251,7 @@ async fn a_stopped_job_resumes_at_the_next_start() {
     check_counts(&rig.published(job), 5_000, 5);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_name_runs_one_spec_at_a_time() {
     let rig = Rig::new();
     let engine = rig.start(&Faults::default()).await;
@@ -269,7 +270,7 @@ async fn a_name_runs_one_spec_at_a_time() {
     assert!(engine.submit(other).await.unwrap().created);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_job_that_does_not_hold_together_is_refused_by_uid_and_leaves_nothing() {
     let rig = Rig::new();
     let engine = rig.start(&Faults::default()).await;
@@ -281,7 +282,7 @@ async fn a_job_that_does_not_hold_together_is_refused_by_uid_and_leaves_nothing(
     assert!(engine.jobs().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_idle_job_appends_no_entries() {
     let rig = Rig::new();
     let input = tempfile::tempdir().unwrap();
@@ -305,7 +306,7 @@ async fn an_idle_job_appends_no_entries() {
     assert_eq!(rig.entries(job).await, entries);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_checkpoints_a_job_says_so_and_appends_only_its_start_and_its_end() {
     let rig = Rig::new();
     let engine = rig.start(&Faults { poison: " 77}", ..Faults::default() }).await;
@@ -318,7 +319,7 @@ async fn without_checkpoints_a_job_says_so_and_appends_only_its_start_and_its_en
     assert_eq!(engine.dead_letters(job, 10).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_entry_that_does_not_verify_stops_the_job_and_is_named() {
     let rig = Rig::new();
     let engine = rig.start(&Faults::default()).await;
@@ -339,7 +340,7 @@ async fn an_entry_that_does_not_verify_stops_the_job_and_is_named() {
     assert_eq!(rig.entries(job).await.last(), Some(&newest), "nothing was appended");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn checkpoints_that_are_not_retained_are_deleted() {
     let rig = Rig::new();
     let engine = rig.start(&Faults::default()).await;
