@@ -1,7 +1,9 @@
 //! Simulated runs of the whole engine. `WEIR_SEED=n cargo test --workspace --test simulation -- --nocapture` runs one
 //! and shows what happened.
 
-use weir_tests::engine_simulation::{Dishonesty, Flaw, Plan, run, run_plan};
+use std::time::Duration;
+
+use weir_tests::engine_simulation::{Dishonesty, Event, Flaw, Job, Plan, run, run_plan};
 
 /// The seeds of each run of the tests.
 const SEEDS: std::ops::Range<u64> = 0..240;
@@ -56,6 +58,19 @@ fn what_was_found_once_stays_mended() {
             panic!("{failure}\n{}", failure.trace);
         }
     }
+}
+
+#[test]
+fn a_job_whose_checkpoints_always_expire_fails_for_good() {
+    let mut plan = Plan::of(0).without_failures();
+    plan.climate.latency_ms = 40;
+    // Nothing happens, but the store is slow meanwhile.
+    plan.events = vec![(Duration::from_secs(60), Event::Fail)];
+    plan.job = Job { records: vec![100_000], rate: 4_000, interval: 100, timeout: 1, ..plan.job };
+    plan.job = Job { state: "map", tolerable: 1, attempts: 3, poison: 0, ..plan.job };
+    let failure = run_plan(0, &plan).expect_err("it cannot finish");
+    assert_eq!(failure.invariant, "comes-to-an-end", "{failure}");
+    assert!(failure.detail.contains("FAILED") && failure.detail.contains("expired before"), "{failure}");
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub struct Job {
     pub concurrent: u32,
     /// How many may fail in a row.
     pub tolerable: u32,
+    /// How many restarts in a row the job bears; in a plan from a seed so many that it never fails for good.
+    pub attempts: u32,
 }
 
 /// What happens.
@@ -164,19 +166,20 @@ impl Job {
             retained: random.random_range(1..=3),
             concurrent: random.random_range(1..=2),
             tolerable: [0, 0, 3][random.random_range(0..3)],
+            attempts: 100_000,
         }
     }
 
-    /// As a job file. It is patient: what goes wrong here must never end the job.
+    /// As a job file.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let Self { parallelism, rate, keys, state, poison, rejects, has_timers: timers, .. } = self;
-        let Self { interval, min_pause, timeout, retained, concurrent, tolerable, .. } = self;
+        let Self { interval, min_pause, timeout, retained, concurrent, tolerable, attempts, .. } = self;
         let mut toml = format!(
             "name = \"job\"\nparallelism = {parallelism}\n\
              [checkpoint]\ninterval = {interval}\nmin-pause = {min_pause}\ntimeout = {timeout}\nretained = {retained}\n\
              max-concurrent = {concurrent}\ntolerable-failures = {tolerable}\n\
-             [restart]\nattempts = 100000\ndelay = 20\nmax-delay = 1000\n"
+             [restart]\nattempts = {attempts}\ndelay = 20\nmax-delay = 1000\n"
         );
         let mut inputs = Vec::new();
         for (index, records) in self.records.iter().enumerate() {

@@ -292,9 +292,7 @@ impl Attempt<'_> {
             Action::Record(complete) => return self.record(complete).await.map(Some),
             Action::Skip { checkpoint } => board.checkpoint_skipped(checkpoint),
             Action::Abort { checkpoint, reason } => board.checkpoint_failed(checkpoint, reason.to_string(), now),
-            Action::FailJob { reason } => {
-                return Err(Failed::new(weir_protocol::Fault::Unavailable, reason).into());
-            }
+            Action::FailJob { checkpoint, reason } => return Err(Failed::of_checkpoint(checkpoint, &reason).into()),
         }
         Ok(None)
     }

@@ -200,7 +200,7 @@ impl Driver {
         match failed.fault {
             Fault::Guest => Next::End(EntryKind::Failed { reason: failed.text() }),
             Fault::Corrupt | Fault::Request => Next::LetGo,
-            Fault::Unavailable | Fault::Bug => match self.restarts.next_delay(failed.fault) {
+            Fault::Unavailable | Fault::Bug => match self.restarts.next_delay(failed.fault, failed.wears) {
                 None => Next::End(EntryKind::Failed { reason: failed.text() }),
                 Some(delay) => {
                     self.enter(JobState::Restarting);
@@ -266,7 +266,7 @@ impl Driver {
             },
             Err(Ended::Failed(failed)) => {
                 self.tell(&failed);
-                match self.restarts.next_delay(failed.fault) {
+                match self.restarts.next_delay(failed.fault, failed.wears) {
                     Some(delay) => {
                         self.back_off(delay).await;
                         false

@@ -1,7 +1,8 @@
 //! How a job's attempt, or its whole life in this process, came to an end.
 
 use weir_protocol::Fault;
-use weir_protocol::id::SubtaskId;
+use weir_protocol::coordinator::AbortReason;
+use weir_protocol::id::{CheckpointId, SubtaskId};
 
 use crate::checkpoint::BlobError;
 use crate::checkpoint::chain::ChainError;
@@ -33,6 +34,8 @@ pub(crate) struct Failed {
     pub(crate) fault: Fault,
     /// What is wrong.
     pub(crate) message: String,
+    /// Whether it uses up the job's patience with failures in a row.
+    pub(crate) wears: bool,
     /// Whether it failed only because something else had.
     pub(crate) is_consequence: bool,
     /// State that does not verify, for which a sound entry should be looked for.
@@ -41,12 +44,20 @@ pub(crate) struct Failed {
 
 impl Failed {
     pub(crate) fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self { subtask: None, fault, message: message.into(), is_consequence: false, blob: None }
+        let wears = fault != Fault::Unavailable;
+        Self { subtask: None, fault, message: message.into(), wears, is_consequence: false, blob: None }
     }
 
     pub(crate) fn of_subtask(subtask: SubtaskId, error: TaskError) -> Self {
         let TaskError { fault, message, is_consequence } = error;
-        Self { subtask: Some(subtask), fault, message, is_consequence, blob: None }
+        Self { subtask: Some(subtask), is_consequence, ..Self::new(fault, message) }
+    }
+
+    /// Too many checkpoints failed in a row, this one last. A store that is away is waited for; but checkpoints that
+    /// always expire are no outage that passes, and restarting for ever would hide that the job makes no progress.
+    pub(crate) fn of_checkpoint(checkpoint: CheckpointId, reason: &AbortReason) -> Self {
+        let wears = matches!(reason, AbortReason::Expired { .. });
+        Self { wears, ..Self::new(Fault::Unavailable, format!("checkpoint {checkpoint} {reason}")) }
     }
 }
 

@@ -1,7 +1,8 @@
 //! When a failed job starts again: exponential back-off, and the end of patience.
 //!
-//! Only failures that somebody must mend use patience up. What is away comes back by itself, and until it does not even
-//! the job's failure could be written down: for that a job waits as long as it takes.
+//! Only failures that wear use patience up: those that somebody must mend, and checkpoints that expire. What is away comes
+//! back by itself, and until it does not even the job's failure could be written down: for that a job waits as long as
+//! it takes.
 
 use std::time::Duration;
 
@@ -23,11 +24,11 @@ impl Restarts {
     }
 
     /// An attempt failed: how long to wait for the next; `None`: there is none.
-    pub(crate) fn next_delay(&mut self, fault: Fault) -> Option<Duration> {
+    pub(crate) fn next_delay(&mut self, fault: Fault, wears: bool) -> Option<Duration> {
         match fault {
-            Fault::Unavailable => {}
-            Fault::Bug if self.counted < self.spec.attempts_max => self.counted += 1,
-            Fault::Bug | Fault::Guest | Fault::Request | Fault::Corrupt => return None,
+            Fault::Unavailable if !wears => {}
+            Fault::Unavailable | Fault::Bug if self.counted < self.spec.attempts_max => self.counted += 1,
+            Fault::Unavailable | Fault::Bug | Fault::Guest | Fault::Request | Fault::Corrupt => return None,
         }
         let doubled = 1_u64.checked_shl(self.in_a_row).unwrap_or(u64::MAX);
         self.in_a_row = self.in_a_row.saturating_add(1);
@@ -47,7 +48,7 @@ mod tests {
 
     fn delays(spec: RestartSpec) -> Vec<u64> {
         let mut restarts = Restarts::new(spec);
-        std::iter::from_fn(|| restarts.next_delay(Fault::Bug))
+        std::iter::from_fn(|| restarts.next_delay(Fault::Bug, true))
             .map(|delay| u64::try_from(delay.as_millis()).expect("delays are short"))
             .collect()
     }
@@ -67,7 +68,7 @@ mod tests {
     #[test]
     fn what_is_away_is_waited_for_however_long_and_uses_no_patience_up() {
         let mut restarts = Restarts::new(RestartSpec { attempts_max: 1, delay_ms: 100, delay_ms_max: 500 });
-        let mut delay = |fault| restarts.next_delay(fault).map(|delay| delay.as_millis());
+        let mut delay = |fault| restarts.next_delay(fault, fault == Fault::Bug).map(|delay| delay.as_millis());
         let delays: Vec<_> = (0..100).map(|_| delay(Fault::Unavailable).expect("it is waited for")).collect();
         assert_eq!((&delays[..4], delays[99]), (&[100, 200, 400, 500][..], 500));
         assert_eq!((delay(Fault::Bug), delay(Fault::Bug)), (Some(500), None));
@@ -75,11 +76,19 @@ mod tests {
     }
 
     #[test]
+    fn what_wears_is_not_waited_for_without_end() {
+        let mut restarts = Restarts::new(RestartSpec { attempts_max: 2, delay_ms: 1, delay_ms_max: 1 });
+        let delays: Vec<_> = (0..3).map(|_| restarts.next_delay(Fault::Unavailable, true).is_some()).collect();
+        assert_eq!(delays, [true, true, false]);
+        assert!(restarts.next_delay(Fault::Unavailable, false).is_some());
+    }
+
+    #[test]
     fn progress_makes_patience_whole_again() {
         let mut restarts = Restarts::new(RestartSpec { attempts_max: 1, delay_ms: 7, delay_ms_max: 7 });
-        assert!(restarts.next_delay(Fault::Bug).is_some());
-        assert!(restarts.next_delay(Fault::Bug).is_none());
+        assert!(restarts.next_delay(Fault::Bug, true).is_some());
+        assert!(restarts.next_delay(Fault::Bug, true).is_none());
         restarts.progressed();
-        assert!(restarts.next_delay(Fault::Bug).is_some());
+        assert!(restarts.next_delay(Fault::Bug, true).is_some());
     }
 }

@@ -90,8 +90,10 @@ pub enum Action {
     },
     /// Too many checkpoints have failed in a row: restart the job. Nothing more comes from this coordinator.
     FailJob {
-        /// What went wrong last.
-        reason: String,
+        /// The one that failed last.
+        checkpoint: CheckpointId,
+        /// Why it did.
+        reason: AbortReason,
     },
 }
 
@@ -321,12 +323,11 @@ impl Coordinator {
     /// Gives a checkpoint up and counts it as a failure.
     fn fail(&mut self, checkpoint: CheckpointId, reason: AbortReason, actions: &mut Vec<Action>) {
         self.failures += 1;
-        let text = format!("checkpoint {checkpoint} {reason}");
-        self.give_up(checkpoint, reason, actions);
+        self.give_up(checkpoint, reason.clone(), actions);
         self.pace.failed();
         if self.failures > self.spec.tolerable_failures {
             self.stopped = true;
-            actions.push(Action::FailJob { reason: text });
+            actions.push(Action::FailJob { checkpoint, reason });
         }
     }
 

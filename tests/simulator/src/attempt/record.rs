@@ -92,8 +92,8 @@ impl Attempt {
                     plane.forget(checkpoint, world);
                 }
             }
-            Action::FailJob { reason } => {
-                note!(world, self.actor(), "fails: {reason}");
+            Action::FailJob { checkpoint, reason } => {
+                note!(world, self.actor(), "fails: checkpoint {checkpoint} {reason}");
                 self.end(Ended::Again);
             }
         }
