@@ -13,7 +13,7 @@ use weir_protocol::id::{CheckpointId, EntryNumber, JobId};
 use weir_protocol::manifest::Manifest;
 use weir_tests::faulty_store::{FaultyStore, Outcome};
 
-use super::counting_job::{spec, start_manifest};
+use super::counting_job::{create, spec};
 
 const JOB: JobId = JobId(7);
 
@@ -40,7 +40,7 @@ async fn of_two_owners_that_race_on_a_chain_at_most_one_goes_on() {
     for seed in 0..64 {
         let (inner, clock, entropy) = (Arc::new(InMemory::new()), Clock::system(), Entropy::seeded(seed));
         let sound = Store::new(Arc::clone(&inner) as _, clock);
-        specs(&sound, clock).create_job(&entropy, spec(), start_manifest()).await.unwrap();
+        create(&specs(&sound, clock), &entropy).await.unwrap();
         let mut owners = Vec::new();
         for owner in 0..2 {
             // No faults, but the two take turns by the seed.
@@ -61,7 +61,7 @@ async fn of_two_owners_that_race_on_a_chain_at_most_one_goes_on() {
 async fn an_older_owner_that_comes_back_stops_at_its_next_entry() {
     let (clock, entropy) = (Clock::system(), Entropy::seeded(1));
     let store = Store::new(Arc::new(InMemory::new()), clock);
-    let mut old = specs(&store, clock).create_job(&entropy, spec(), start_manifest()).await.unwrap();
+    let mut old = create(&specs(&store, clock), &entropy).await.unwrap();
     let mut new = take_over(&store, clock, &entropy).await.unwrap();
     new.settle().await.unwrap();
     for _ in 0..3 {
@@ -79,7 +79,7 @@ async fn an_owner_that_hears_nothing_finds_out_whether_its_entry_exists() {
     for last in [Outcome::AppliedUnanswered, Outcome::Failed] {
         let (inner, clock, entropy) = (Arc::new(InMemory::new()), Clock::system(), Entropy::seeded(1));
         let sound = Store::new(Arc::clone(&inner) as _, clock);
-        specs(&sound, clock).create_job(&entropy, spec(), start_manifest()).await.unwrap();
+        create(&specs(&sound, clock), &entropy).await.unwrap();
         // One call is the listing and one the reading of entry 0; the third is the create.
         let store = Store::new(Arc::new(FaultyStore::failing(Arc::clone(&inner) as _, 2..3, last)), clock);
         let mut owner = take_over(&store, clock, &entropy).await.unwrap();
@@ -93,7 +93,7 @@ async fn an_owner_that_hears_nothing_finds_out_whether_its_entry_exists() {
 async fn wishes_of_many_nodes_are_all_in_the_chain_each_under_its_own_number() {
     let (inner, clock, entropy) = (Arc::new(InMemory::new()), Clock::system(), Entropy::seeded(1));
     let sound = Store::new(Arc::clone(&inner) as _, clock);
-    specs(&sound, clock).create_job(&entropy, spec(), start_manifest()).await.unwrap();
+    create(&specs(&sound, clock), &entropy).await.unwrap();
     let nodes = (0..8).map(async |node| {
         let store = Store::new(Arc::new(FaultyStore::seeded(Arc::clone(&inner) as _, node, 50)), clock);
         let mut wanted = spec();

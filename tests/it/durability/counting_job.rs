@@ -115,6 +115,13 @@ pub(super) fn spec() -> JobSpec {
     }
 }
 
+/// Creates a job: it exists when this returns.
+pub(super) async fn create(specs: &SpecChain, entropy: &Entropy) -> Result<RunOwner, ChainError> {
+    let mut owner = specs.begin_job(entropy, spec(), start_manifest()).await?;
+    owner.settle().await?;
+    Ok(owner)
+}
+
 pub(super) fn start_manifest() -> Manifest {
     let positions = BTreeMap::from([("0".to_owned(), json!(0))]);
     Manifest::start(MaxParallelism::DEFAULT, 0, BTreeMap::from([(uid("numbers"), positions)]))
@@ -180,7 +187,7 @@ impl World {
     async fn begin(&self) -> Result<Option<Attempt>> {
         let Some(job) = self.job().await? else {
             let specs = SpecChain::new(self.store.clone(), self.clock, self.entropy.job_id());
-            let owner = specs.create_job(&self.entropy, spec(), start_manifest()).await?;
+            let owner = create(&specs, &self.entropy).await?;
             return self.restore(owner).await.map(Some);
         };
         let newest = match newest(&self.store, job).await {

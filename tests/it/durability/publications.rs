@@ -18,7 +18,7 @@ use weir_protocol::chain::{EntryKind, Next};
 use weir_protocol::id::{CheckpointId, JobId, SubtaskId};
 use weir_protocol::manifest::{Blob, Manifest, Outbox, OutboxPart, Outlet};
 
-use super::counting_job::{spec, start_manifest, uid};
+use super::counting_job::{create, start_manifest, uid};
 use super::shelf::Shelf;
 
 /// A sink that never answers anything but this.
@@ -45,7 +45,7 @@ fn outbox(outlet: Outlet, by: &str, bytes: &[u8]) -> Outbox {
 async fn published_with(store: &Store, shelf: &Arc<Shelf>, other: Fault) -> Publications {
     let (clock, entropy) = (Clock::system(), Entropy::seeded(1));
     let specs = SpecChain::new(store.clone(), clock, JobId(7));
-    let mut owner = specs.create_job(&entropy, spec(), start_manifest()).await.unwrap();
+    let mut owner = create(&specs, &entropy).await.unwrap();
     let letter = DeadLetter {
         uid: uid("count"),
         subtask: 0,

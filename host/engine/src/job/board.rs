@@ -69,6 +69,7 @@ impl Board {
 
     /// Another owner has ended the job with this entry.
     pub(crate) fn ended(&self, last: &RunEntry) {
+        *self.budget.lock().expect("nothing panics while it holds this lock") = None;
         let mut status = self.lock();
         *status = status.clone().ended(&last.kind, last);
         tracing::info!(job = %status.id, name = %status.name, "the job is {}", status.state.as_str());

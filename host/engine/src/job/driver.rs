@@ -7,15 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use weir_protocol::Fault;
 use weir_protocol::chain::{EntryKind, Owner, RunEntry};
 use weir_protocol::id::{EntryNumber, JobId};
 use weir_protocol::job_spec::JobSpec;
 
 use crate::checkpoint::BlobError;
-use crate::checkpoint::chain::{self, ChainError, Newest, RunOwner, SpecChain};
+use crate::checkpoint::chain::{self, ChainError, Newest, RunOwner};
 use crate::checkpoint::restore::{stopped, stopped_at_entry};
-use crate::step::{Place, Step};
 
 use super::attempt::{self, Setting};
 use super::board::Board;
@@ -28,6 +28,9 @@ use super::sinks::publishers;
 use super::status::JobState;
 use super::wish::{Wish, Wishes};
 
+/// The wait before the chain of a job that another owner has is looked at again.
+const LOSS_DELAY: Duration = Duration::from_secs(1);
+
 /// Drives one job.
 pub(crate) struct Driver {
     pub(crate) shared: Shared,
@@ -39,6 +42,8 @@ pub(crate) struct Driver {
     pub(crate) wishes: Wishes,
     pub(crate) restarts: Restarts,
     pub(crate) hold: Hold,
+    /// Told once the job is known to exist.
+    pub(crate) exists: watch::Sender<bool>,
 }
 
 /// The job's place in its chain, as far as this process has it.
@@ -49,13 +54,18 @@ pub(crate) struct Hold {
     /// An attempt has used it up: it is only good for the job's end.
     used: Option<RunOwner>,
     /// Who this process was in the chain last: an entry of anybody else means that the job is another's now.
-    last: Option<Owner>,
+    pub(super) last: Option<Owner>,
 }
 
 impl Hold {
     /// A job that was created just now.
     pub(crate) fn begun(owner: RunOwner) -> Self {
         Self { begun: Some(owner), ..Self::default() }
+    }
+
+    /// Whether the job is known to exist.
+    pub(crate) const fn exists(&self) -> bool {
+        self.begun.is_none()
     }
 }
 
@@ -124,50 +134,16 @@ impl Driver {
         opened.map_err(|error| Failed::new(error.fault, error.message).into())
     }
 
-    /// The owner that is at hand, else one by a takeover.
+    /// The owner that is at hand, else one by a takeover. Its first entry stands.
     async fn own(&mut self, at_hand: Option<RunOwner>) -> Result<RunOwner, Ended> {
-        let owner = match at_hand {
+        let mut owner = match at_hand {
             Some(owner) => owner,
             None => self.take_over().await?,
         };
+        settle(&mut owner, &self.shared, &mut self.wishes).await?;
+        self.exists.send_replace(true);
         self.hold.last = Some(owner.owner());
         Ok(owner)
-    }
-
-    async fn take_over(&mut self) -> Result<RunOwner, Ended> {
-        let Shared { store, clock, entropy, .. } = &self.shared;
-        let newest = self.newest().await?;
-        let found = newest.stored.entry.owner;
-        if self.hold.last.is_some_and(|last| last != found) {
-            let message = format!("another owner made entry {} of job {}", found.number.0, self.job);
-            return Err(Ended::Lost(message));
-        }
-        let specs = SpecChain::new(store.clone(), *clock, self.job);
-        let start = specs.start(entropy, self.spec_number, &self.spec);
-        let leftovers = newest.leftovers.clone();
-        let mut owner = RunOwner::take_over(store.clone(), *clock, newest, &start)?;
-        Step::Takeover.before(Place::of_job(self.job));
-        settle(&mut owner, &self.shared, &mut self.wishes).await.map_err(|ended| self.beaten(ended))?;
-        Step::Takeover.after(Place::of_job(self.job));
-        owner.find_dropped(&leftovers).await;
-        Ok(owner)
-    }
-
-    /// A takeover that lost its number may have met the late write of an owner that is dead: it is tried again. A process
-    /// that had the job already can only have lost it to one that lives.
-    fn beaten(&self, ended: Ended) -> Ended {
-        match ended {
-            Ended::Lost(message) if self.hold.last.is_none() => Failed::new(Fault::Unavailable, message).into(),
-            Ended::Finished | Ended::Wished(_) | Ended::Lost(_) | Ended::Failed(_) => ended,
-        }
-    }
-
-    async fn newest(&self) -> Result<Newest, Ended> {
-        match chain::newest(&self.shared.store, self.job).await {
-            Ok(newest) => Ok(newest),
-            Err(error) if error.fault() == Fault::Corrupt => Err(self.explain_entry(&error).await.into()),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// What follows from the end of an attempt, told to people where it failed.
@@ -175,18 +151,23 @@ impl Driver {
         match ended {
             Ended::Finished => Next::End(EntryKind::Finished),
             Ended::Wished(_) => Next::Again,
-            Ended::Lost(message) => self.after_loss(message).await,
+            Ended::Lost(message) => self.after_loss(message).await.map_or(Next::LetGo, Next::HasEnded),
             Ended::Failed(failed) => self.after_failure(*failed).await,
         }
     }
 
-    /// Another owner has the job; where it has ended the job, that is what people are told.
-    async fn after_loss(&self, message: String) -> Next {
-        match chain::newest(&self.shared.store, self.job).await {
-            Ok(Newest { stored, .. }) if stored.entry.kind.is_terminal() => Next::HasEnded(Box::new(stored.entry)),
-            Ok(_) | Err(_) => {
-                self.tell(&Failed::new(Fault::Unavailable, message));
-                Next::LetGo
+    /// Another owner has the job. Where that one has ended it, its last entry; else this process lets go.
+    async fn after_loss(&mut self, message: String) -> Option<Box<RunEntry>> {
+        loop {
+            match chain::newest(&self.shared.store, self.job).await {
+                Ok(Newest { stored, .. }) if stored.entry.kind.is_terminal() => return Some(Box::new(stored.entry)),
+                Err(error) if error.fault() == Fault::Unavailable && self.wishes.now() != Wish::Stop => {
+                    self.back_off(LOSS_DELAY).await;
+                }
+                Ok(_) | Err(_) => {
+                    self.tell(&Failed::new(Fault::Unavailable, message));
+                    return None;
+                }
             }
         }
     }
@@ -212,7 +193,7 @@ impl Driver {
     }
 
     /// Waits, unless something else is wanted meanwhile.
-    async fn back_off(&mut self, delay: Duration) {
+    pub(super) async fn back_off(&mut self, delay: Duration) {
         let wanted = self.wishes.now();
         tokio::select! {
             biased;
@@ -229,7 +210,7 @@ impl Driver {
         }
     }
 
-    async fn explain_entry(&self, error: &ChainError) -> Failed {
+    pub(super) async fn explain_entry(&self, error: &ChainError) -> Failed {
         let text = match stopped_at_entry(&self.shared.store, self.job, error).await {
             Ok(stopped) => stopped.to_string(),
             Err(_unreadable) => error.to_string(),
@@ -258,11 +239,11 @@ impl Driver {
             Err(Ended::Wished(Wish::Run | Wish::Cancel) | Ended::Finished) => false,
             Err(Ended::Wished(Wish::Stop)) => self.let_go(),
             Err(Ended::Lost(message)) => match self.after_loss(message).await {
-                Next::HasEnded(last) => {
+                Some(last) => {
                     self.board.ended(&last);
                     true
                 }
-                Next::Again | Next::End(_) | Next::LetGo => self.let_go(),
+                None => self.let_go(),
             },
             Err(Ended::Failed(failed)) => {
                 self.tell(&failed);

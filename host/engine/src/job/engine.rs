@@ -36,6 +36,9 @@ use super::{EngineError, JobState, JobStatus, Operators};
 /// How long jobs that are to stop are waited for; longer than it takes to give up on a task that holds its thread.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
+/// How long whoever submits a job waits to hear that it exists.
+const CREATION_WAIT: Duration = Duration::from_secs(5);
+
 /// What an engine needs from outside.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
@@ -76,6 +79,8 @@ struct Inner {
 struct Job {
     board: Board,
     wishes: watch::Sender<Wish>,
+    /// Whether it is known to exist: its first entry stands. The sender lives as long as the job is driven.
+    exists: watch::Receiver<bool>,
 }
 
 /// What became of a submission.
@@ -114,16 +119,20 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Conflict`]; or with [`Fault::Request`], naming the uid and the mend, when the spec does not hold
-    /// together or names what does not exist; or what the store says.
+    /// together or names what does not exist; or what the store says. Where the store does not answer whether the job
+    /// exists, it is kept asking: submitting the same spec again waits for that answer, and never makes a second job.
     pub async fn submit(&self, spec: JobSpec) -> Result<Submitted, EngineError> {
         let accepts = self.inner.accepts.lock().await;
         if !*accepts {
             return Err(EngineError::failed(Fault::Unavailable, "the engine is stopping and takes no jobs"));
         }
-        if let Some(running) = self.inner.running(&spec) {
-            return running;
-        }
-        self.inner.create(spec).await
+        let submitted = match self.inner.running(&spec) {
+            Some(running) => running?,
+            None => self.inner.create(spec).await?,
+        };
+        drop(accepts);
+        self.inner.exists(submitted.id).await?;
+        Ok(submitted)
     }
 
     /// All jobs, ended ones included, the newest first.
@@ -229,11 +238,25 @@ impl Inner {
         }
         let manifest = Manifest::start(plan.graph.spec().max_parallelism, clock.now(), positions);
         let specs = SpecChain::new(store.clone(), *clock, id);
-        let owner = specs.create_job(entropy, spec.clone(), manifest).await?;
+        let owner = specs.begin_job(entropy, spec.clone(), manifest).await?;
         let spec = Arc::new(spec);
         let board = Board::new(JobStatus::new(id, Arc::clone(&spec), clock.now(), JobState::Created));
         self.drive(id, spec, Default::default(), board, Wish::Run, Hold::begun(owner));
         Ok(Submitted { id, created: true })
+    }
+
+    /// Waits, though not for ever, until a job is known to exist.
+    async fn exists(&self, id: JobId) -> Result<(), EngineError> {
+        let exists = self.jobs().get(&id).map(|job| job.exists.clone());
+        let mut exists = exists.ok_or(EngineError::UnknownJob(id))?;
+        tokio::select! {
+            biased;
+            Ok(_) = exists.wait_for(|exists| *exists) => Ok(()),
+            () = self.shared.clock.sleep(CREATION_WAIT) => {
+                let message = "the store does not answer whether the job was created; submit it again to wait for that";
+                Err(EngineError::failed(Fault::Unavailable, message))
+            }
+        }
     }
 
     /// Takes a job up as the store has it: drives it, or shows how it ended.
@@ -261,7 +284,7 @@ impl Inner {
             Recovery::NeverBegan => return Ok(()),
             Recovery::Ended(kind) => {
                 let status = status(JobState::Created).ended(kind, &run);
-                self.add(id, Board::new(status), watch::Sender::new(Wish::Run));
+                self.add(id, Board::new(status), watch::Sender::new(Wish::Run), watch::channel(true).1);
                 return Ok(());
             }
             Recovery::Run(_) => (wanted.entry.number, Wish::Run),
@@ -283,7 +306,7 @@ impl Inner {
         let now = self.shared.clock.now();
         let board = Board::new(JobStatus::new(id, Arc::new(spec), now, JobState::Suspended));
         board.failed(now, None, error.fault(), error.to_string());
-        self.add(id, board, watch::Sender::new(Wish::Run));
+        self.add(id, board, watch::Sender::new(Wish::Run), watch::channel(true).1);
     }
 
     fn drive(
@@ -296,6 +319,7 @@ impl Inner {
         hold: Hold,
     ) {
         let (sender, wishes) = watch::channel(wish);
+        let (exists, knows) = watch::channel(hold.exists());
         let restarts = Restarts::new(spec.restart.clone());
         let name = format!("job {}", spec.name);
         let driver = Driver {
@@ -307,15 +331,16 @@ impl Inner {
             wishes: Wishes::new(wishes),
             restarts,
             hold,
+            exists,
         };
-        self.add(id, board, sender);
+        self.add(id, board, sender, knows);
         let mut drivers = self.drivers();
         while drivers.next().now_or_never().flatten().is_some() {}
         drivers.spawn(name, driver.run());
     }
 
-    fn add(&self, id: JobId, board: Board, wishes: watch::Sender<Wish>) {
-        self.jobs().insert(id, Job { board, wishes });
+    fn add(&self, id: JobId, board: Board, wishes: watch::Sender<Wish>, exists: watch::Receiver<bool>) {
+        self.jobs().insert(id, Job { board, wishes, exists });
     }
 
     fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, Job>> {

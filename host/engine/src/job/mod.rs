@@ -21,6 +21,7 @@ mod restart;
 mod shared;
 mod sinks;
 mod status;
+mod takeover;
 mod wiring;
 mod wish;
 

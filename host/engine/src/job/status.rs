@@ -77,7 +77,8 @@ impl JobStatus {
             EntryKind::Cancelled { .. } | EntryKind::ClaimedBy { .. } => JobState::Canceled,
             EntryKind::Failed { reason } => {
                 let (at, message) = (last.at, reason.clone());
-                self.failures.push(Failure { at, subtask: None, fault: Fault::Guest, message });
+                self.failures.insert(0, Failure { at, subtask: None, fault: Fault::Guest, message });
+                self.failures.truncate(FAILURES_MAX);
                 JobState::Failed
             }
             EntryKind::Start | EntryKind::Takeover | EntryKind::Checkpoint | EntryKind::RestoredFrom { .. } => {

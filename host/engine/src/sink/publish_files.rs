@@ -62,12 +62,13 @@ impl FilePublisher {
     async fn publish_outbox(&self, outbox: &OpenOutbox) -> Result<(), SinkError> {
         let list = list_bytes(outbox);
         let name = list_name(outbox.checkpoint);
+        // In this order: what a former owner's late write adds after the listing is then found by its name.
+        let newest = self.known_newest().await?;
         match self.folder.read(&name).await? {
-            // A former owner's write that arrived since this publisher listed the folder.
             Some(found) if found == list => {}
             Some(_) => return Err(self.is_different(&name)),
             None => {
-                self.check_predecessor(outbox).await?;
+                self.check_predecessor(newest, outbox).await?;
                 for part in &outbox.parts {
                     self.create(&part_name(outbox.checkpoint, part.subtask), part.part.bytes.clone()).await?;
                 }
@@ -81,10 +82,13 @@ impl FilePublisher {
         Ok(())
     }
 
-    /// The marker moves only from predecessor to successor.
-    async fn check_predecessor(&self, outbox: &OpenOutbox) -> Result<(), SinkError> {
+    async fn known_newest(&self) -> Result<Option<CheckpointId>, SinkError> {
         let known = *self.newest.lock().expect("nothing panics while it holds this lock");
-        let newest = if known.is_some() { known } else { self.newest().await? };
+        if known.is_some() { Ok(known) } else { self.newest().await }
+    }
+
+    /// The marker moves only from predecessor to successor.
+    async fn check_predecessor(&self, newest: Option<CheckpointId>, outbox: &OpenOutbox) -> Result<(), SinkError> {
         if newest != outbox.predecessor {
             let show = |id: Option<CheckpointId>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
             let (newest, wanted) = (show(newest), show(outbox.predecessor));

@@ -12,6 +12,7 @@ use super::folder::{Folder, list_name, part_name};
 use super::publish_files::FilePublisher;
 use super::*;
 use crate::store::Folders;
+use crate::store::troubled::{Moment, Troubled};
 
 fn batch(values: &[Option<&str>]) -> Batch {
     let mut batch = Batch { rows: u32::try_from(values.len()).unwrap(), ..Batch::default() };
@@ -239,6 +240,19 @@ async fn what_a_former_owner_publishes_late_is_gone_on_from() {
     publisher.publish(&second).await.unwrap();
     publisher.publish(&third).await.unwrap();
     assert_eq!(trial.publisher().marker().await, Ok(Some(CheckpointId(3))));
+}
+
+#[tokio::test]
+async fn a_former_owner_that_publishes_during_the_listing_is_gone_on_from() {
+    let trial = Trial::new();
+    let (former, objects) = (trial.publisher(), Troubled::new(Arc::clone(&trial.objects) as _));
+    let publisher = FilePublisher::over(Folder::over(Arc::new(objects.clone()), "trial".to_owned()));
+    assert_eq!(publisher.marker().await, Ok(None));
+    objects.intrude(Moment::Listing, async move {
+        former.publish(&outbox(1, None, &[(0, "a\n")])).await.unwrap();
+    });
+    publisher.publish(&outbox(1, None, &[(0, "a\n")])).await.unwrap();
+    publisher.publish(&outbox(2, Some(1), &[(0, "b\n")])).await.unwrap();
 }
 
 #[tokio::test]

@@ -202,3 +202,5 @@ impl From<ObjectMeta> for Found {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod troubled;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
+use rustix::io::Errno;
 
 use super::StoreError;
 use crate::clock::Clock;
@@ -47,16 +48,18 @@ pub fn open(location: &str, clock: &Clock) -> Result<Arc<dyn ObjectStore>, Store
 
 /// Whether somebody must change something. A disk that is full or fails may be well again without that.
 fn is_for_people(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        NotFound
-            | PermissionDenied
-            | NotADirectory
-            | AlreadyExists
-            | InvalidInput
-            | InvalidFilename
-            | ReadOnlyFilesystem
-    )
+    let is_a_loop = error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
+    is_a_loop
+        || matches!(
+            error.kind(),
+            NotFound
+                | PermissionDenied
+                | NotADirectory
+                | AlreadyExists
+                | InvalidInput
+                | InvalidFilename
+                | ReadOnlyFilesystem
+        )
 }
 
 /// Opens places outside the engine's own store: those that sinks write to.
@@ -81,7 +84,7 @@ impl Places for Folders {
 fn open_folder(folder: &Path, clock: &Clock) -> io::Result<Arc<dyn ObjectStore>> {
     fs::create_dir_all(folder)?;
     sweep(folder, clock)?;
-    let objects = LocalFileSystem::new_with_prefix(folder).map_err(io::Error::other)?;
+    let objects = LocalFileSystem::new_with_prefix(fs::canonicalize(folder)?).map_err(io::Error::other)?;
     // Without cleanup each attempt of each job would leave its empty folders behind for ever. A folder that is removed
     // while a writer is about to use it is made again by that writer.
     Ok(Arc::new(objects.with_fsync(true).with_automatic_cleanup(true)))

@@ -1,6 +1,8 @@
 //! One attempt's ownership of a job's `run/` chain.
 
-use weir_protocol::chain::{Confirmed, LookOutcome, Next, Owner, Ownership, RunEntry, Start, Step, Stored};
+use weir_protocol::chain::{
+    Confirmed, CreateOutcome, LookOutcome, Next, Owner, Ownership, RunEntry, Start, Step, Stored,
+};
 use weir_protocol::id::{EntryNumber, JobId};
 use weir_protocol::manifest::Manifest;
 
@@ -70,7 +72,9 @@ impl RunOwner {
                 Step::Create { number, bytes } => {
                     step::Step::Entry.before(Place::of_job(self.job));
                     let outcome = create(&self.store, &chain, number, bytes).await;
-                    step::Step::Entry.after(Place::of_job(self.job));
+                    if outcome == CreateOutcome::Created {
+                        step::Step::Entry.after(Place::of_job(self.job));
+                    }
                     self.ownership.on_create(outcome);
                 }
                 Step::Look { number } => match self.look(&chain, number).await {

@@ -24,12 +24,13 @@ impl SpecChain {
         Self { store, clock, job }
     }
 
-    /// Creates a job: `spec/` 0, then `run/` 0 with its start positions. The job exists once this returns; after an
-    /// error it may, which reading `run/` shows. Its creator owns it, and may begin its first attempt.
+    /// Begins a job: `spec/` 0 exists when this returns. The job itself exists once its creator, who owns it, has
+    /// [settled](RunOwner::settle) `run/` 0, which holds its start positions. After an error there is no job, and never
+    /// will be.
     ///
     /// # Errors
     /// [`ChainError`].
-    pub async fn create_job(
+    pub async fn begin_job(
         &self,
         entropy: &Entropy,
         spec: JobSpec,
@@ -40,9 +41,7 @@ impl SpecChain {
         if !self.append(&first).await? {
             return Err(ChainError::Lost { job: self.job, to: EntryNumber(0) });
         }
-        let mut owner = RunOwner::start(self.store.clone(), self.clock, self.job, &start, manifest)?;
-        owner.settle().await?;
-        Ok(owner)
+        RunOwner::start(self.store.clone(), self.clock, self.job, &start, manifest)
     }
 
     /// How an attempt at `spec`, which stands in entry `number`, begins.

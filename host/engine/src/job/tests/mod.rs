@@ -4,20 +4,30 @@
 mod operators;
 mod rig;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use weir_protocol::id::EntryNumber;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::runtime::Handle;
+use weir_protocol::Fault;
+use weir_protocol::chain::{EntryKind, Next, Start};
+use weir_protocol::id::{EntryNumber, JobId, Nonce};
 use weir_protocol::job_spec::{
     CheckpointSpec, ErrorPolicy, FileFormat, FileSourceSpec, RestartSpec, SourceConnector, StartPosition,
 };
 
-use super::{EngineError, Guarantee, JobState};
+use super::{Engine, EngineError, Guarantee, JobState};
+use crate::checkpoint::chain::{self, RunOwner};
 use crate::clock::{Clock, Entropy};
 use crate::dead_letter::Payload;
+use crate::store::troubled::{Moment, Troubled};
 use crate::store::{ChainName, ObjectName, Store};
 use operators::Faults;
-use rig::{Rig, check_counts, endless, generator, generator_job, keyed, operator, uid, wait_for, wait_until};
+use rig::{
+    Rig, check_counts, endless, generator, generator_job, keyed, operator, start_engine, uid, wait_for, wait_until,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_bounded_job_counts_every_record_and_finishes_with_everything_published() {
@@ -60,6 +70,90 @@ async fn of_two_owners_at_once_one_stops_and_nothing_is_doubled() {
     wait_for(&first, job, JobState::Suspended).await;
     wait_for(&second, job, JobState::Finished).await;
     check_counts(&rig.published(job), 10_000, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_creation_has_no_answer_is_one_job_however_often_it_is_submitted() {
+    let rig = Rig::new();
+    let store = Troubled::new(rig.store());
+    let engine = rig.start_over(Arc::new(store.clone()), &Faults::default(), Handle::current()).await;
+    store.set_silent(true);
+    let spec = generator_job(&rig, "count", 100, 5);
+    for _ in 0..3 {
+        let error = engine.submit(spec.clone()).await.unwrap_err();
+        assert_eq!(error.fault(), Fault::Unavailable, "{error}");
+    }
+    store.set_silent(false);
+    let submitted = engine.submit(spec).await.unwrap();
+    assert!(!submitted.created);
+    wait_for(&engine, submitted.id, JobState::Finished).await;
+    drop(engine);
+    let engine = rig.start(&Faults::default()).await;
+    assert_eq!(engine.jobs().len(), 1);
+    check_counts(&rig.published(submitted.id), 100, 5);
+}
+
+/// An engine that takes a job over after its first checkpoint, while what is given happens just before its takeover.
+async fn taken_over_late(rig: &Rig, deed: impl FnOnce(RunOwner, Store) -> BoxFuture<'static, ()>) -> (Engine, JobId) {
+    let first = rig.start(&Faults::default()).await;
+    let job = first.submit(generator_job(rig, "count", 100_000, 5)).await.unwrap().id;
+    wait_until(&first, job, |status| status.checkpoints.completed >= 1).await;
+    drop(first);
+    rig.clock.sleep(Duration::from_millis(1)).await;
+    let (objects, store) = (Troubled::new(rig.store()), Store::new(rig.store(), rig.clock));
+    let start = Start { nonce: Nonce(1), at: 0, spec: EntryNumber(0), checkpoints_retained: 3 };
+    let newest = chain::newest(&store, job).await.unwrap();
+    let other = RunOwner::take_over(store.clone(), rig.clock, newest, &start).unwrap();
+    objects.intrude(Moment::Entry, deed(other, store));
+    (rig.start_over(Arc::new(objects), &Faults::default(), Handle::current()).await, job)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_takeover_that_meets_the_late_one_of_a_dead_process_is_tried_again() {
+    let rig = Rig::new();
+    let dead = |mut other: RunOwner, _| async move { assert!(other.settle().await.is_ok()) }.boxed();
+    let (engine, job) = taken_over_late(&rig, dead).await;
+    wait_for(&engine, job, JobState::Finished).await;
+    check_counts(&rig.published(job), 100_000, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_takeover_that_meets_a_living_owner_leaves_it_the_job() {
+    let rig = Rig::new();
+    let second = Arc::new(std::sync::OnceLock::new());
+    let lives = {
+        let (second, store, clock) = (Arc::clone(&second), rig.store(), rig.clock);
+        move |other: RunOwner, _| {
+            drop(other);
+            async move {
+                let engine = start_engine(store, clock).await;
+                clock.sleep(Duration::from_millis(20)).await;
+                second.set(engine).unwrap();
+            }
+            .boxed()
+        }
+    };
+    let (engine, job) = taken_over_late(&rig, lives).await;
+    wait_for(&engine, job, JobState::Suspended).await;
+    wait_for(second.get().unwrap(), job, JobState::Finished).await;
+    check_counts(&rig.published(job), 100_000, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_the_late_write_of_a_dead_process_ends_is_shown_as_it_ended() {
+    let rig = Rig::new();
+    let ends = |mut other: RunOwner, _| {
+        async move {
+            other.settle().await.unwrap();
+            let newest = other.newest().unwrap().entry.clone();
+            let kind = EntryKind::Failed { reason: "elsewhere".to_owned() };
+            let (manifest, published) = (newest.manifest, newest.published);
+            other.append(Next { nonce: Nonce(2), at: 0, kind, manifest, published }).await.unwrap();
+        }
+        .boxed()
+    };
+    let (engine, job) = taken_over_late(&rig, ends).await;
+    wait_for(&engine, job, JobState::Failed).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -277,7 +371,7 @@ async fn a_job_that_does_not_hold_together_is_refused_by_uid_and_leaves_nothing(
     let mut spec = endless(&rig);
     spec.operators[0].operator = "unheard-of".to_owned();
     let error = engine.submit(spec).await.unwrap_err();
-    assert_eq!(error.fault(), weir_protocol::Fault::Request);
+    assert_eq!(error.fault(), Fault::Request);
     assert!(error.to_string().contains("`count`"), "{error}");
     assert!(engine.jobs().is_empty());
 }

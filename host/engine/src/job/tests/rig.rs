@@ -45,16 +45,12 @@ impl Rig {
 
     /// The same with threads of their own for records.
     pub(super) async fn start_with_data(&self, faults: &Faults, data: Handle) -> Engine {
-        let config = EngineConfig {
-            store: self.store(),
-            clock: self.clock,
-            entropy: Entropy::system(),
-            control: Handle::current().into(),
-            data,
-            operators: Arc::new(NativeOperators::new(faults)),
-            places: Arc::new(Folders),
-        };
-        Engine::start(config).await.unwrap()
+        self.start_over(self.store(), faults, data).await
+    }
+
+    /// The same over another store.
+    pub(super) async fn start_over(&self, store: Arc<dyn ObjectStore>, faults: &Faults, data: Handle) -> Engine {
+        start(store, self.clock, faults, data).await
     }
 
     pub(super) fn store(&self) -> Arc<dyn ObjectStore> {
@@ -63,16 +59,8 @@ impl Rig {
 
     /// An engine on a folder instead, which a test can take away.
     pub(super) async fn start_on(&self, folder: &std::path::Path) -> Engine {
-        let config = EngineConfig {
-            store: Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap()),
-            clock: self.clock,
-            entropy: Entropy::system(),
-            control: Handle::current().into(),
-            data: Handle::current(),
-            operators: Arc::new(NativeOperators::new(&Faults::default())),
-            places: Arc::new(Folders),
-        };
-        Engine::start(config).await.unwrap()
+        let store = Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap());
+        self.start_over(store, &Faults::default(), Handle::current()).await
     }
 
     /// The entries of a job's `run/` chain that are there.
@@ -95,6 +83,24 @@ impl Rig {
         files.sort();
         files.iter().flat_map(|path| lines(&std::fs::read_to_string(path).unwrap())).collect()
     }
+}
+
+/// An engine without faults.
+pub(super) async fn start_engine(store: Arc<dyn ObjectStore>, clock: Clock) -> Engine {
+    start(store, clock, &Faults::default(), Handle::current()).await
+}
+
+async fn start(store: Arc<dyn ObjectStore>, clock: Clock, faults: &Faults, data: Handle) -> Engine {
+    let config = EngineConfig {
+        store,
+        clock,
+        entropy: Entropy::system(),
+        control: Handle::current().into(),
+        data,
+        operators: Arc::new(NativeOperators::new(faults)),
+        places: Arc::new(Folders),
+    };
+    Engine::start(config).await.unwrap()
 }
 
 fn lines(text: &str) -> Vec<String> {
