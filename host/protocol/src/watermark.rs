@@ -1,8 +1,9 @@
 //! The watermark of a task with several inputs.
 //!
 //! Receives each input's watermarks, idleness and end. Guarantees a merged watermark that is the least of the inputs
-//! that are active, and never goes back; inputs that are idle or have ended hold nothing up. Does not own timers: what
-//! fires, and that a watermark is sent on after the outputs of the timers it fired, is the task's.
+//! that are active, and never goes back; inputs that have ended hold nothing up, and inputs that are idle only the end of
+//! time, since they may yet send. Does not own timers: what fires, and that a watermark is sent on after the outputs of
+//! the timers it fired, is the task's.
 
 use crate::time::{END_OF_TIME, NO_TIME, Timestamp};
 
