@@ -61,8 +61,8 @@ impl fmt::Display for Record {
 /// What an operator emits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Outcome {
-    /// It has seen a record.
-    Seen { record: Record, value: Value, session: u32 },
+    /// It has seen a record; `missed`: after that record's window had fired.
+    Seen { record: Record, value: Value, session: u32, missed: bool },
     /// A key's window is over; `late`: it was before the first record of it came.
     Fired { key: u8, window: u16, records: u32, late: bool },
     /// Everything has come.

@@ -265,22 +265,22 @@ impl Operator {
         let records = self.states.get(&session).map_or(0, |session| session.count) + 1;
         let kept = (!ends_session(value.count)).then_some(Value { count: records, hash: 0 });
         self.set(session, kept);
-        self.unsent.push_back(Element::Outcome(Outcome::Seen { record, value, session: records }));
-        if side < SIDES - 1 {
-            self.await_window(key, window(record.time));
-        }
+        let missed = side < SIDES - 1 && !self.await_window(key, window(record.time));
+        self.unsent.push_back(Element::Outcome(Outcome::Seen { record, value, session: records, missed }));
     }
 
-    /// Counts the record in its window; the hash of a timer says whether its time was over when it was set.
-    fn await_window(&mut self, key: u8, window: u16) {
+    /// Counts the record in its window, unless that has fired; the hash of a timer says whether its time was over when it
+    /// was set.
+    fn await_window(&mut self, key: u8, window: u16) -> bool {
         if self.states.contains_key(&StateKey { key, slot: Slot::Fired(window) }) {
-            return;
+            return false;
         }
         let late = u64::from(window_end(window) <= self.merge.current());
         let timer = StateKey { key, slot: Slot::Timer(window) };
         let awaited = self.states.get(&timer).copied().unwrap_or(Value { count: 0, hash: late });
         self.set(timer, Some(Value { count: awaited.count + 1, ..awaited }));
         self.timers.insert((window_end(window), timer));
+        true
     }
 
     fn fire(&mut self) {

@@ -39,7 +39,9 @@ pub(crate) struct Truth {
     pinned: BTreeMap<ActorId, BTreeSet<String>>,
     /// By side and key: how many results are published.
     seen: Vec<Vec<usize>>,
-    fired: BTreeSet<(u8, u16)>,
+    /// By key and window: with how many records it fired, and how many came after that.
+    fired: BTreeMap<(u8, u16), u32>,
+    missed: BTreeMap<(u8, u16), u32>,
     finals: BTreeSet<u8>,
     /// How many slots there have been, and the one that closed the log.
     slots: u64,
@@ -68,7 +70,8 @@ impl Default for Truth {
             needed: BTreeSet::new(),
             pinned: BTreeMap::new(),
             seen: vec![vec![0; keys]; usize::from(SIDES)],
-            fired: BTreeSet::new(),
+            fired: BTreeMap::new(),
+            missed: BTreeMap::new(),
             finals: BTreeSet::new(),
             slots: 0,
             closed: None,

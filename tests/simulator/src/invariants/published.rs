@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use weir_protocol::id::{CheckpointId, SubtaskId};
 
 use super::Truth;
-use crate::data::{Content, INGEST, KEYS, Outcome, SIDES};
+use crate::data::{Content, INGEST, KEYS, Outcome, SIDES, window};
 use crate::world::World;
 
 impl World {
@@ -51,7 +51,7 @@ impl World {
 impl Truth {
     fn published(&mut self, outcome: &Outcome, idle: bool) -> Result<(), String> {
         match *outcome {
-            Outcome::Seen { record, value, session } => {
+            Outcome::Seen { record, value, session, missed } => {
                 let (side, key) = (usize::from(record.side), usize::from(record.key));
                 let at = self.seen[side][key];
                 self.seen[side][key] += 1;
@@ -65,14 +65,18 @@ impl Truth {
                 if (expected.value, expected.session) != (value, session) {
                     return Err(format!("{what} is published with another value than without failures"));
                 }
+                if missed {
+                    *self.missed.entry((record.key, window(record.time))).or_default() += 1;
+                }
                 Ok(())
             }
             Outcome::Fired { key, window, records, late: _ } => {
                 let expected = self.windows.get(&(key, window)).copied();
-                if expected.is_none() || !self.fired.insert((key, window)) {
+                if expected.is_none() || self.fired.insert((key, window), records).is_some() {
                     return Err(format!("window {window} of key {key} is published again"));
                 }
-                if !idle && expected != Some(records) {
+                // What comes from a source that was idle may come after its window.
+                if expected < Some(records) || (!idle && expected != Some(records)) {
                     return Err(format!("window {window} of key {key} has {records} records, not {expected:?}"));
                 }
                 Ok(())
@@ -102,8 +106,16 @@ impl Truth {
                 }
             }
         }
-        if let Some((key, window)) = self.windows.keys().find(|window| !self.fired.contains(window)) {
-            return Err(format!("window {window} of key {key} never fired"));
+        for (place, expected) in &self.windows {
+            let (key, window) = place;
+            let Some(fired) = self.fired.get(place) else {
+                return Err(format!("window {window} of key {key} never fired"));
+            };
+            let missed = self.missed.get(place).copied().unwrap_or(0);
+            if fired + missed != *expected {
+                let what = format!("{fired} records, {missed} came later, and {expected} there are");
+                return Err(format!("window {window} of key {key} fired with {what}"));
+            }
         }
         let has_come =
             |key: &u8| (0..usize::from(SIDES)).any(|side| !self.expected[side][usize::from(*key)].is_empty());
