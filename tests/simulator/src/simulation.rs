@@ -187,7 +187,7 @@ impl Simulation {
             return;
         }
         let id = self.actors.len();
-        let mut attempt = Box::new(Attempt::new(id, node));
+        let mut attempt = Box::new(Attempt::new(id, node, self.world.now));
         self.world.nodes[node].attempt = Some(id);
         attempt.begin(&mut self.world);
         self.actors.push(Some(Actor::Attempt(attempt)));

@@ -23,6 +23,8 @@ pub(crate) struct Store {
     pub(crate) pins: BTreeSet<usize>,
     /// Slots of the ingest log; without a request, the log is closed with it.
     pub(crate) slots: BTreeMap<u64, Option<u32>>,
+    /// When a person last restored what was damaged.
+    repaired_at: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -42,9 +44,15 @@ impl Store {
             objects: BTreeMap::new(),
             pins: BTreeSet::new(),
             slots: BTreeMap::new(),
+            repaired_at: None,
         };
         store.want(Wanted::Deploy(Box::new(job(plan.operators))));
         store
+    }
+
+    /// Whether anything is damaged, or was after that time.
+    pub(crate) fn was_damaged_since(&self, at: u64) -> bool {
+        self.repaired_at >= Some(at) || self.objects.values().any(|object| object.is_damaged)
     }
 
     /// Appends to `spec/`.
@@ -195,6 +203,7 @@ impl World {
     /// A person has restored what was damaged from a copy.
     pub(crate) fn repair(&mut self) {
         self.store.objects.values_mut().for_each(|object| object.is_damaged = false);
+        self.store.repaired_at = Some(self.now);
     }
 
     fn delete_slot(&mut self, slot: u64) -> Answer {

@@ -15,7 +15,7 @@ use weir_protocol::unaligned::Unaligned;
 use weir_protocol::watermark::WatermarkMerge;
 
 use super::own::uid;
-use super::{Attempt, Ended, Goal};
+use super::{Attempt, Goal};
 use crate::call::{Answer, Op, Tag};
 use crate::data::{Channel, Content, INGEST, max_parallelism};
 use crate::operator::{Gate, Operator, States};
@@ -119,13 +119,13 @@ impl Attempt {
 
     /// An object of the newest entry is missing or damaged: the job stops, and a person decides.
     fn does_not_verify(&mut self, world: &mut World) {
-        note!(world, self.actor(), "an object does not verify");
         if world.lacks(Mutant::OlderEntry) {
+            note!(world, self.actor(), "an object does not verify");
             self.goal = Goal::RollBack { any: true };
             self.stop_tasks();
             return self.fence(world);
         }
-        self.end(Ended::LetGo);
+        self.stop_as_damaged("an object does not verify", world);
     }
 
     fn run(&mut self, world: &mut World) {

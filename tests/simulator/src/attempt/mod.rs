@@ -38,6 +38,7 @@ pub(crate) struct Attempt {
     pub(crate) id: ActorId,
     pub(crate) node: usize,
     goal: Goal,
+    began_at: u64,
     /// The operator's parallelism: what is wanted, and what it is.
     wanted: u32,
     parallelism: u32,
@@ -104,11 +105,12 @@ pub(crate) enum Ended {
 }
 
 impl Attempt {
-    pub(crate) fn new(id: ActorId, node: usize) -> Self {
+    pub(crate) fn new(id: ActorId, node: usize, began_at: u64) -> Self {
         Self {
             id,
             node,
             goal: Goal::Run,
+            began_at,
             wanted: 1,
             parallelism: 1,
             found: None,
@@ -166,6 +168,17 @@ impl Attempt {
     }
 
     fn owned(&self) -> &Ownership {
+    /// Stops, as the owner does that finds something missing or damaged, until a person helps: whose job it is, and
+    /// where nothing was damaged, may never do so.
+    fn stop_as_damaged(&mut self, what: &str, world: &mut World) {
+        note!(world, self.actor(), "{what}");
+        let newest = world.truth.history.last().map(|newest| newest.entry.owner);
+        if newest == Some(self.owned().owner()) && !world.store.was_damaged_since(self.began_at) {
+            world.broken("stays-driven", format!("the job's owner stops, and nothing was damaged: {what}"));
+        }
+        self.end(Ended::LetGo);
+    }
+
         self.ownership.as_ref().expect("the attempt has begun to own")
     }
 

@@ -11,7 +11,7 @@ use super::{Appending, Attempt, Ended, Goal};
 use crate::call::{Answer, Op, Publish, Tag};
 use crate::data::{Content, Outcome};
 use crate::rules::Mutant;
-use crate::world::{World, note};
+use crate::world::World;
 
 /// How the outlet stands.
 #[derive(Debug, Default)]
@@ -53,8 +53,7 @@ impl Attempt {
         let (Some(begun), Some(publication)) = (&mut self.begun, &mut self.publication) else { return };
         let fits = begun.on_marker(&sink(), marker).and_then(|()| publication.on_marker(&sink(), marker));
         if let Err(error) = fits {
-            note!(world, self.actor(), "{error}");
-            return self.end(Ended::LetGo);
+            return self.stop_as_damaged(&error.to_string(), world);
         }
         self.outlet.knows_marker = true;
         self.publish(world);
@@ -121,12 +120,11 @@ impl Attempt {
 
     /// A part is gone, or is not what was written: the owner of the job, if this still is it, stops.
     fn cannot_read(&mut self, world: &mut World) {
-        note!(world, self.actor(), "cannot read an outbox");
-        self.end(Ended::LetGo);
+        self.stop_as_damaged("cannot read an outbox", world);
     }
 
     pub(super) fn on_publish(&mut self, answer: Answer, world: &mut World) {
-        let (actor, turn) = (self.actor(), self.outlet.turn);
+        let turn = self.outlet.turn;
         let Some((outbox, calls)) = &mut self.outlet.publishing else { return };
         if answer.is_failed() {
             return self.again(Tag::Publish(turn), world);
@@ -136,8 +134,8 @@ impl Attempt {
         if found.is_some_and(|marker| marker >= Some(outbox.checkpoint)) {
             calls.clear();
         } else if is_refused || found.is_some_and(|marker| marker != outbox.predecessor) {
-            note!(world, actor, "outbox {} does not follow the marker", outbox.checkpoint);
-            return self.end(Ended::LetGo);
+            let what = format!("outbox {} does not follow the marker", outbox.checkpoint);
+            return self.stop_as_damaged(&what, world);
         } else {
             calls.remove(0);
         }
