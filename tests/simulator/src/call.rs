@@ -113,6 +113,8 @@ pub(crate) enum Tag {
     Create,
     Look,
     List,
+    /// The entry that beat a takeover is read.
+    Winner,
     Leftovers,
     Restore(usize),
     Watch,

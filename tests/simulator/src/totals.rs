@@ -48,6 +48,8 @@ totals! {
     takeovers,
     /// Owners that learned that they had lost.
     losses,
+    /// Takeovers that were beaten by the owner whose entry they had read, and tried again.
+    beaten_by_late_writes,
     /// Nodes that crashed.
     crashes,
     /// Nodes that were paused.

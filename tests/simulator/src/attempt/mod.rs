@@ -241,6 +241,7 @@ impl Attempt {
             Tag::List => self.on_list(answer, world),
             Tag::Leftovers => self.on_leftovers(answer, world),
             Tag::Restore(index) => self.on_restore(index, answer, world),
+            Tag::Winner => self.on_winner(answer, world),
             Tag::Watch => self.on_watch(answer, world),
             Tag::Put(task) | Tag::Base(task) | Tag::Merge(task) | Tag::Slots(task) => {
                 self.on_task(tag, task, answer, world);
@@ -272,6 +273,7 @@ impl Attempt {
             | Tag::Retained
             | Tag::Put(_)
             | Tag::Base(_)
+            | Tag::Winner
             | Tag::Merge(_)
             | Tag::Slots(_)
             | Tag::Pins

@@ -90,7 +90,6 @@ impl Attempt {
     }
 
     fn own(&mut self, ownership: Ownership, world: &mut World) {
-        world.nodes[self.node].last = Some(ownership.owner());
         self.ownership = Some(ownership);
         self.appending = Some(Appending::Beginning);
         self.settle(world);
@@ -111,9 +110,23 @@ impl Attempt {
                 note!(world, self.actor(), "lost to entry {}", to.0);
                 world.totals.losses += 1;
                 self.append_all_the_same(world);
+                if self.appending == Some(Appending::Beginning) && self.found.is_some() {
+                    return self.call(Tag::Winner, Op::Entries(vec![to]), world);
+                }
                 self.end(Ended::LetGo);
             }
         }
+    }
+
+    /// A takeover was beaten. By the owner whose entry it had read: that may be a late write of one that is dead, and it
+    /// is tried again. By another: the job is in other hands.
+    pub(super) fn on_winner(&mut self, answer: Answer, world: &mut World) {
+        let Answer::Entries(entries) = answer else { return self.end(Ended::Again) };
+        let read = self.found.as_ref().map(|found| found.entry.owner);
+        let winner = entries.into_iter().next().flatten().map(|winner| winner.entry.owner);
+        note!(world, self.actor(), "beaten by {winner:?}");
+        world.totals.beaten_by_late_writes += u64::from(winner == read);
+        self.end(if winner == read { Ended::Again } else { Ended::LetGo });
     }
 
     /// Without the rule: what was to be appended goes behind whatever is the newest by now.
@@ -173,6 +186,7 @@ impl Attempt {
         self.slots.insert(number, slot);
         match self.appending.take().expect("something was appended") {
             Appending::Beginning => {
+                world.nodes[self.node].last = Some(self.owned().owner());
                 world.totals.takeovers += 1;
                 self.find_dropped(world);
             }
