@@ -149,6 +149,8 @@ mutants! {
     SlotsBelowNewest = "slots-below-newest", "with HTTP ingest";
     /// The job ends without closing its ingest log.
     EndWithoutClosing = "end-without-closing", "with HTTP ingest";
+    /// What an entry drops is not deleted.
+    NeverCollect = "never-collect", "PROTOCOL 5.1";
     /// Everything goes that the newest entry does not name.
     CollectByListing = "collect-by-listing", "PROTOCOL 5.1";
     /// What an entry would drop is deleted before that entry exists.

@@ -78,6 +78,8 @@ totals! {
     disk_starts,
     /// Objects deleted because nothing named them any more.
     deleted,
+    /// Runs at whose end all that was dropped was gone.
+    collected,
     /// Orphans deleted.
     orphans,
     /// Sources that were idle for a time.

@@ -20,6 +20,12 @@ pub(super) struct Collector {
     /// What earlier owners made, when it was listed.
     listed: Vec<Listed>,
     list_again_at: Timestamp,
+    /// There was an entry while a collection was on its way.
+    is_due: bool,
+    /// Everything that this collection was to delete is gone.
+    deletes_all: bool,
+    /// What earlier owners dropped is known.
+    pub(super) knows_dropped: bool,
     /// Without the rule: whether there were pins before the entry that drops.
     pub(super) saw_pins: bool,
 }
@@ -44,8 +50,10 @@ impl Attempt {
     /// Begins a collection now that the newest entry stands, unless one is on its way.
     pub(super) fn collect(&mut self, world: &mut World) {
         if !self.collector.is_idle() {
+            self.collector.is_due = true;
             return;
         }
+        (self.collector.is_due, self.collector.deletes_all) = (false, false);
         self.collector.calls = self.garbage(world);
         if world.lacks(Mutant::PinsBeforeDropping) {
             let pins = self.collector.saw_pins;
@@ -56,6 +64,9 @@ impl Attempt {
     }
 
     fn garbage(&mut self, world: &mut World) -> VecDeque<Op> {
+        if world.lacks(Mutant::NeverCollect) {
+            return VecDeque::new();
+        }
         let confirmed = self.confirmed.expect("an entry stands");
         let deletion = garbage::dropped(self.owned(), confirmed);
         let orphans = self.orphans(confirmed, world);
@@ -105,6 +116,7 @@ impl Attempt {
         if let Some(op) = self.collector.calls.front().cloned() {
             return self.call(Tag::Delete, op, world);
         }
+        self.collector.deletes_all = self.collector.knows_dropped;
         let everything = world.lacks(Mutant::CollectByListing);
         if world.time() >= self.collector.list_again_at || everything {
             self.collector.stage = Stage::Listing;
@@ -163,10 +175,15 @@ impl Attempt {
         self.collected(world);
     }
 
-    fn collected(&mut self, _world: &mut World) {
+    fn collected(&mut self, world: &mut World) {
         self.collector.stage = Stage::Idle;
         self.collector.calls.clear();
-        if self.owned().newest().is_some_and(|newest| newest.entry.kind.is_terminal()) && self.appending.is_none() {
+        let has_ended = self.newest().kind.is_terminal() && self.appending.is_none();
+        if has_ended && self.collector.is_due {
+            return self.collect(world);
+        }
+        if has_ended {
+            world.truth.is_collected = self.collector.deletes_all;
             self.end(Ended::Done);
         }
     }

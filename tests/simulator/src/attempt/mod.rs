@@ -4,6 +4,7 @@
 //! restores the tasks, lets the coordinator take checkpoints, records them, publishes, collects; and ends the job.
 //! Everything that it learns comes as a [`Message`].
 
+mod bounds;
 mod collect;
 mod deploy;
 mod own;
@@ -37,8 +38,8 @@ const RETRY_DELAY: u64 = 6;
 pub(crate) struct Attempt {
     pub(crate) id: ActorId,
     pub(crate) node: usize,
-    goal: Goal,
     began_at: u64,
+    goal: Goal,
     /// The operator's parallelism: what is wanted, and what it is.
     wanted: u32,
     parallelism: u32,
@@ -109,8 +110,8 @@ impl Attempt {
         Self {
             id,
             node,
-            goal: Goal::Run,
             began_at,
+            goal: Goal::Run,
             wanted: 1,
             parallelism: 1,
             found: None,
@@ -167,7 +168,6 @@ impl Attempt {
         self.ended.get_or_insert(ended);
     }
 
-    fn owned(&self) -> &Ownership {
     /// Stops, as the owner does that finds something missing or damaged, until a person helps: whose job it is, and
     /// where nothing was damaged, may never do so.
     fn stop_as_damaged(&mut self, what: &str, world: &mut World) {
@@ -179,6 +179,7 @@ impl Attempt {
         self.end(Ended::LetGo);
     }
 
+    fn owned(&self) -> &Ownership {
         self.ownership.as_ref().expect("the attempt has begun to own")
     }
 
@@ -223,6 +224,7 @@ impl Attempt {
                 self.coordinate(world);
             }
         }
+        self.check_bounded(world);
         if let Some(plane) = &self.plane
             && plane.tasks.iter().any(|task| task.reporter.has_failed())
         {
@@ -239,9 +241,9 @@ impl Attempt {
             Tag::Create => self.on_create(&answer, world),
             Tag::Look => self.on_look(answer, world),
             Tag::List => self.on_list(answer, world),
+            Tag::Winner => self.on_winner(answer, world),
             Tag::Leftovers => self.on_leftovers(answer, world),
             Tag::Restore(index) => self.on_restore(index, answer, world),
-            Tag::Winner => self.on_winner(answer, world),
             Tag::Watch => self.on_watch(answer, world),
             Tag::Put(task) | Tag::Base(task) | Tag::Merge(task) | Tag::Slots(task) => {
                 self.on_task(tag, task, answer, world);
@@ -271,9 +273,9 @@ impl Attempt {
             | Tag::Newest
             | Tag::Spec
             | Tag::Retained
+            | Tag::Winner
             | Tag::Put(_)
             | Tag::Base(_)
-            | Tag::Winner
             | Tag::Merge(_)
             | Tag::Slots(_)
             | Tag::Pins

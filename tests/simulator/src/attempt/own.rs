@@ -205,6 +205,7 @@ impl Attempt {
     pub(super) fn on_leftovers(&mut self, answer: Answer, world: &mut World) {
         // What cannot be read stays for now.
         if let Answer::Entries(entries) = answer {
+            self.collector.knows_dropped = true;
             for found in entries.into_iter().flatten() {
                 self.owned_mut().found_dropped(&found.entry);
             }

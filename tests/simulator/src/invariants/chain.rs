@@ -16,7 +16,9 @@ impl World {
         let entry = &stored.entry;
         let last = self.truth.history.last().cloned();
         if last.as_ref().is_some_and(|last| entry.number < last.entry.number) {
-            // An owner that was paused has won a number that was deleted: it will learn that it lost.
+            // An owner that was paused has won a number that was deleted: it will learn that it lost. Or a late write has
+            // brought back what was deleted.
+            self.truth.returned.insert(entry.number);
             return;
         }
         self.check_succession(last.as_ref(), stored);

@@ -4,14 +4,14 @@
 //! run without failures would have made of the sources.
 
 mod chain;
-mod growth;
 mod needed;
 mod published;
+mod settled;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_protocol::id::CheckpointId;
+use weir_protocol::id::{CheckpointId, EntryNumber};
 use weir_protocol::manifest::Outbox;
 use weir_protocol::time::{NO_TIME, Timestamp};
 
@@ -46,6 +46,10 @@ pub(crate) struct Truth {
     /// How many slots there have been, and the one that closed the log.
     slots: u64,
     closed: Option<u64>,
+    /// The job has ended, and whoever ended it has deleted all that its entries dropped.
+    pub(crate) is_collected: bool,
+    /// Entries created where there was a newer one: of owners that had lost, and late.
+    returned: BTreeSet<EntryNumber>,
     highest: CheckpointId,
     watermark: Timestamp,
 }
@@ -75,6 +79,8 @@ impl Default for Truth {
             finals: BTreeSet::new(),
             slots: 0,
             closed: None,
+            is_collected: false,
+            returned: BTreeSet::new(),
             highest: CheckpointId(0),
             watermark: NO_TIME,
         }

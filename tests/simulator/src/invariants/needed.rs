@@ -11,7 +11,7 @@ use crate::world::World;
 
 impl World {
     /// The newest entry and those that it retains.
-    fn restorable(&self) -> Vec<Entry> {
+    pub(super) fn restorable(&self) -> Vec<Entry> {
         let history = &self.truth.history;
         let Some(newest) = history.last() else { return Vec::new() };
         let kept = newest.entry.retained.iter().filter_map(|kept| {

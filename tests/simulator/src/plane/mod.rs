@@ -270,6 +270,14 @@ impl Plane {
         shown.collect::<Vec<_>>().join(", ")
     }
 
+    pub(crate) fn longest_queue(&self) -> usize {
+        self.tasks.iter().flat_map(|task| &task.inputs).map(|input| input.queue.len()).max().unwrap_or(0)
+    }
+
+    pub(crate) fn longest_background(&self) -> usize {
+        self.tasks.iter().map(|task| task.reporter.waiting()).max().unwrap_or(0)
+    }
+
     /// Bytes closed and not in the store.
     pub(crate) fn unsaved(&self) -> u64 {
         self.tasks.iter().map(|task| task.reporter.unsaved_weight()).sum()

@@ -108,6 +108,11 @@ impl Reporter {
         self.attempt_failed
     }
 
+    /// What was sealed and not reported, and what is not in the store.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len() + self.unsaved.len()
+    }
+
     pub(crate) fn unsaved_weight(&self) -> u64 {
         let queued = self.queue.iter().map(|handed| match &handed.work {
             HandedWork::Operator(sealed) => {
