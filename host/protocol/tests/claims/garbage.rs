@@ -1,4 +1,4 @@
-//! What may be deleted, by example; [`crate::zombies`] checks the claims among several owners.
+//! What may be deleted, by example.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
-//! The claims of the protocol, each a test named after it.
+//! The claims of the protocol, each a test named after it, by example; what must hold among several owners, with crashes
+//! anywhere, the protocol simulator checks.
 
 mod support;
 
@@ -21,5 +22,3 @@ mod retention;
 mod garbage;
 mod publication;
 mod recovery;
-
-mod zombies;

@@ -1,4 +1,4 @@
-//! What an owner of a chain may append, by example; [`crate::zombies`] drives several owners at once.
+//! What an owner of a chain may append, by example.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is published, in which order; [`crate::zombies`] adds crashes and other owners.
+//! What is published, in which order.
 
 use std::collections::BTreeMap;
 

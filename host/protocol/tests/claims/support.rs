@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_protocol::chain::{
-    Confirmed, CreateOutcome, EntryKind, LookOutcome, Next, Ownership, RunEntry, Start, Step, Stored,
-};
+use weir_protocol::chain::{Confirmed, CreateOutcome, EntryKind, Next, Ownership, RunEntry, Start, Step, Stored};
 use weir_protocol::id::{CheckpointId, EntryNumber, Nonce, SubtaskId, Uid};
 use weir_protocol::key_group::MaxParallelism;
 use weir_protocol::manifest::{
@@ -108,12 +106,4 @@ pub(crate) fn record(ownership: &mut Ownership, manifest: Manifest) -> Confirmed
 /// The newest entry of an owner.
 pub(crate) fn newest(ownership: &Ownership) -> &Stored<RunEntry> {
     ownership.newest().expect("entry 0 was won")
-}
-
-/// What a look at stored bytes shows.
-pub(crate) fn look(stored: Option<&Vec<u8>>, number: EntryNumber) -> LookOutcome {
-    match stored {
-        None => LookOutcome::Absent,
-        Some(bytes) => LookOutcome::Found(RunEntry::decode(number, bytes).expect("entries are whole").entry.nonce),
-    }
 }
