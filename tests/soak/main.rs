@@ -37,6 +37,9 @@ struct Wanted {
     /// A goal instead of each topic's own.
     #[arg(long)]
     enough: Option<u64>,
+    /// Try this seed alone, and show what led to it if a promise breaks.
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 /// `$WEIR_CACHE/soak`.
@@ -62,8 +65,18 @@ fn main() -> ExitCode {
         say(&format!("progress cannot be kept in {}: {error}", wanted.folder.display()));
         return ExitCode::from(2);
     }
+    if let Some(seed) = wanted.seed {
+        return show(&topics, seed);
+    }
     let soaked = topics.into_iter().map(|topic| soak(topic, &wanted));
     summed_up(&soaked.collect::<Vec<_>>())
+}
+
+/// Tries one seed of each topic.
+fn show(topics: &[&dyn Topic], seed: u64) -> ExitCode {
+    let broken: Vec<_> = topics.iter().filter_map(|topic| run::play(*topic, seed).err()).collect();
+    broken.iter().for_each(|failure| say(&format!("{failure}\n{}", failure.trace)));
+    ExitCode::from(u8::from(!broken.is_empty()))
 }
 
 /// Soaks one topic until its goal, or its time is up.

@@ -84,8 +84,11 @@ fn turn(topic: &dyn Topic, progress: &mut Progress) {
     failures.iter().for_each(|failure| progress.violated(failure));
 }
 
-/// A panic is a promise broken, too.
-fn play(topic: &dyn Topic, seed: u64) -> Result<Counts, Box<Failure>> {
+/// Tries one seed. A panic is a promise broken, too.
+///
+/// # Errors
+/// The promise that was broken.
+pub(crate) fn play(topic: &dyn Topic, seed: u64) -> Result<Counts, Box<Failure>> {
     catch_unwind(AssertUnwindSafe(|| topic.play(seed))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
@@ -95,7 +98,7 @@ fn play(topic: &dyn Topic, seed: u64) -> Result<Counts, Box<Failure>> {
             step: 0,
             invariant: "nothing-panics",
             detail: format!("{}: {text}", topic.name()),
-            reproduce: format!("soak {} (this seed)", topic.name()),
+            reproduce: format!("cargo run --bin soak -- {} --seed {seed}", topic.name()),
             trace: Trace::default(),
         }))
     })
