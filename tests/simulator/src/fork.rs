@@ -1,7 +1,8 @@
 //! A fork: a new job from a retained entry of this one. It pins, reads the newest entry, copies what it needs, then lets
-//! the pin go (PROTOCOL 5.2).
+//! the pin go.
 //!
-//! Only the copying is here: the new job has its own objects from then on, and would run like any other.
+//! The engine has no forks yet: the mutants of this part prove the model, not the product. Only the copying
+//! is here: the new job has its own objects from then on, and would run like any other.
 
 use std::collections::VecDeque;
 use std::rc::Rc;

@@ -1,8 +1,8 @@
 //! A front end of the ingest log: it writes what it is sent to the next slot, and acknowledges once a look at the chain
 //! shows that the slot will be read.
 //!
-//! The product has no ingest log yet; this is the rule alone. A request that is not acknowledged is sent again, to
-//! another slot.
+//! The engine has no ingest log yet: the mutants of this part prove the model, not the product. A request that
+//! is not acknowledged is sent again, to another slot.
 
 use std::collections::VecDeque;
 

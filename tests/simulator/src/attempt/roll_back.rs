@@ -1,8 +1,8 @@
 //! A person goes back to an earlier entry.
 //!
-//! The engine cannot do this yet, so how it is done is only here: take the job over, have the sink refuse earlier
-//! owners, read its marker, append `restored-from`; the next attempt takes over from that. Without a flag only an entry
-//! will do beyond whose results nothing is published (PROTOCOL 3.1). The entry is put together by hand, since
+//! The engine cannot do this yet, so how it is done is only here, and the mutants of this part prove the model, not the
+//! product: take the job over, have the sink refuse earlier owners, read its marker, append `restored-from`; the next
+//! attempt takes over from that. Without a flag only an entry will do beyond whose results nothing is published (PROTOCOL 3.1). The entry is put together by hand, since
 //! `Ownership` has no step for it; whether its create was performed need not be known, as nothing is done on its
 //! strength before the next takeover.
 

@@ -82,7 +82,7 @@ impl Reporter {
             return;
         };
         if let Some(merging) = &mut files.merging {
-            let states = fold(merging.files.iter().zip(&contents), None);
+            let states = fold(merging.files.iter().zip(&contents));
             let changes = states.into_iter().map(|(key, value)| (key, Some(value))).collect();
             merging.merged = Some(Rc::new(Content::State(Segment { changes, channel: None })));
         }
@@ -117,12 +117,9 @@ impl Reporter {
 }
 
 /// The state that files hold, oldest first, each clipped to its key groups; all of it, or only `range`.
-pub(crate) fn fold<'a>(
-    files: impl Iterator<Item = (&'a StateFile, &'a Rc<Content>)>,
-    range: Option<KeyGroupRange>,
-) -> States {
+pub(crate) fn fold<'a>(files: impl Iterator<Item = (&'a StateFile, &'a Rc<Content>)>) -> States {
     let mut states = BTreeMap::new();
-    fold_onto(&mut states, files, range);
+    fold_onto(&mut states, files, None);
     states
 }
 
