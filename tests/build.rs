@@ -42,6 +42,8 @@ fn main() {
 }
 
 /// The library that nodes are started with to have a disk that is full or slow; its path is `WEIR_DISK` at compile time.
+/// It stands before functions of glibc (`open64`, `openat64`) and finds paths in `/proc`: it is for Linux with glibc, as
+/// the crash tests are.
 fn build_disk(out: &Path) {
     const SOURCE: &str = "src/crash/disk.c";
     println!("cargo::rerun-if-changed={SOURCE}");

@@ -90,7 +90,9 @@ static int is_torn(int fd, size_t length) {
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 static mode_t mode_of(int flags, va_list rest) {
-    return (flags & (O_CREAT | O_TMPFILE)) ? va_arg(rest, mode_t) : 0;
+    /* O_TMPFILE is several bits, and one of them alone is O_DIRECTORY, which comes without a mode. */
+    int has_mode = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
+    return has_mode ? va_arg(rest, mode_t) : 0;
 }
 
 #define OPENS(name)                                                       \
