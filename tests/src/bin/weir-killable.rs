@@ -40,8 +40,20 @@ impl<S: Subscriber> Layer<S> for Killer {
         event.record(&mut told);
         if told.step && told.when && self.seen.fetch_add(1, Ordering::Relaxed) + 1 == self.at.nth {
             kill_process(getpid(), self.signal).expect("a process may kill itself");
+            while is_pending(self.signal) {
+                std::thread::yield_now();
+            }
         }
     }
+}
+
+/// Whether no thread has taken a signal yet that was sent to the process. Any of them may take it, and it stops all at
+/// once: the one that asks goes no further than to the answer.
+fn is_pending(signal: Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells each process of itself");
+    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).expect("signals are in it");
+    let pending = u64::from_str_radix(pending.trim(), 16).expect("signals are bits, written as hexadecimal digits");
+    pending & (1 << (signal.as_raw() - 1)) != 0
 }
 
 /// Whether an event tells of the step, and of this side of it.
