@@ -43,7 +43,6 @@ pub fn lines(folder: &Path) -> Result<Vec<String>> {
 pub fn lines_in(files: &BTreeMap<String, Bytes>) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     let mut before = None;
-    let is_list = |name: &str| name.starts_with("list-") && name.ends_with(".json");
     for (path, bytes) in files.iter().filter(|(name, _)| is_list(name)) {
         let list: List = serde_json::from_slice(bytes)?;
         ensure!(list.predecessor == before, "{path} follows {:?}, not {before:?}", list.predecessor);
@@ -58,6 +57,20 @@ pub fn lines_in(files: &BTreeMap<String, Bytes>) -> Result<Vec<String>> {
         }
     }
     Ok(lines)
+}
+
+/// The checkpoint of the newest list.
+///
+/// # Errors
+/// When that is no list.
+pub fn newest_list_in(files: &BTreeMap<String, Bytes>) -> Result<Option<u64>> {
+    let Some((_, bytes)) = files.iter().rfind(|(name, _)| is_list(name)) else { return Ok(None) };
+    let list: List = serde_json::from_slice(bytes)?;
+    Ok(Some(list.checkpoint))
+}
+
+fn is_list(name: &str) -> bool {
+    name.starts_with("list-") && name.ends_with(".json")
 }
 
 /// Lines of the form `KEY<TAB>VALUE`, by key, in order.

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use weir_engine::job::JobState;
-use weir_protocol::chain::RunEntry;
-use weir_protocol::id::EntryNumber;
+use weir_protocol::chain::{Owner, RunEntry};
+use weir_protocol::id::{EntryNumber, JobId};
+use weir_protocol::manifest::Outlet;
 
 use super::life::Lived;
 use super::operators::is_poison;
@@ -29,6 +30,7 @@ pub(super) async fn check(world: &World, plan: &Plan, process: &Process, lived: 
         world.log.broken("one-job-a-name", format!("{} jobs", process.jobs().len()));
     }
     results(world, &plan.job, lived, is_whole);
+    published_before_the_end(world, status.id);
     dead_letters(world, &plan.job, process, is_whole).await;
     leftovers(world, lived.ends_undisturbed);
 }
@@ -45,6 +47,26 @@ fn results(world: &World, job: &Job, lived: &Lived, is_whole: bool) {
     };
     if let Err(error) = oracle::results_are_exact(&found, &expected(job), is_whole) {
         world.log.broken("results-are-exact", error.to_string());
+    }
+}
+
+/// A job that finished or was cancelled has published everything that its entries name, and its last entry says so.
+fn published_before_the_end(world: &World, job: JobId) {
+    let Some(last) = newest(world) else { return };
+    let open: Vec<_> = last.manifest.outboxes.iter().map(|outbox| outbox.checkpoint).collect();
+    if !open.is_empty() {
+        world.log.broken("publishes-before-the-end", format!("{open:?} are named, and not published"));
+    }
+    let confirmed = last.published.iter().find(|(outlet, _)| matches!(outlet, Outlet::Sink(_)));
+    let confirmed = confirmed.map(|(_, checkpoint)| checkpoint.0);
+    let lists = below(&world.outside.contents(), &format!("out/{job}/out/"));
+    match published::newest_list_in(&lists) {
+        Ok(listed) if listed == confirmed => {}
+        Ok(listed) => {
+            let detail = format!("the last entry confirms {confirmed:?}, the newest list is of {listed:?}");
+            world.log.broken("publishes-before-the-end", detail);
+        }
+        Err(error) => world.log.broken("lists-and-parts-agree", error.to_string()),
     }
 }
 
@@ -140,9 +162,17 @@ fn leftovers(world: &World, is_undisturbed: bool) {
 
 /// Whether the newest entry ends the job.
 pub(super) fn has_ended(world: &World) -> bool {
+    newest(world).is_some_and(|newest| newest.kind.is_terminal())
+}
+
+/// Who made the newest entry.
+pub(super) fn owner(world: &World) -> Option<Owner> {
+    newest(world).map(|newest| newest.owner)
+}
+
+fn newest(world: &World) -> Option<RunEntry> {
     let contents = world.store.contents();
-    let entries = contents.iter().filter_map(|(name, bytes)| entry(name, bytes));
-    entries.max_by_key(|entry| entry.number).is_some_and(|newest| newest.kind.is_terminal())
+    contents.iter().filter_map(|(name, bytes)| entry(name, bytes)).max_by_key(|entry| entry.number)
 }
 
 fn entry(name: &str, bytes: &Bytes) -> Option<RunEntry> {

@@ -22,6 +22,9 @@ pub enum Dishonesty {
     Drops,
 }
 
+/// What an operator says that takes its task with it.
+pub(super) const PANIC: &str = "an injected panic";
+
 const FAILS: u32 = 1;
 const TRAPS: u32 = 2;
 
@@ -66,7 +69,7 @@ impl Hazards {
         if self.panics.swap(0, Ordering::Relaxed) > 0 {
             self.log.note("operator", "panics");
             // Unlike `panic!` this writes nothing to the terminal.
-            std::panic::resume_unwind(Box::new("an injected panic"));
+            std::panic::resume_unwind(Box::new(PANIC));
         }
         match self.trouble.swap(0, Ordering::Relaxed) {
             FAILS => {

@@ -1,14 +1,15 @@
-//! What happens to the processes of a run, until the job has ended.
+//! What happens to the processes of a run, until the job has ended; and that one of them drives it all the time.
 
 use std::time::Duration;
 
-use axum::http::{Method, StatusCode};
-use weir_engine::job::{CheckpointState, JobState, JobStatus};
+use axum::http::Method;
+use weir_engine::job::{JobState, JobStatus};
+use weir_protocol::chain::Owner;
 use weir_protocol::id::JobId;
 
-use super::checks;
 use super::plan::{Event, Plan};
 use super::process::{Process, World};
+use super::{checks, client, status};
 
 /// Simulated time in which a job must end once nothing goes wrong any more.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -31,14 +32,23 @@ pub(super) struct Lived {
     ended: Option<(JobState, u64)>,
     /// The job's last status.
     pub(super) last: Option<JobStatus>,
-    /// Somebody asked for the job's end, and was told that it will come.
-    pub(super) is_cancelled: bool,
-    /// Somebody asked, whatever the answer.
+    /// Submissions that had no answer.
+    pub(super) refusals: u64,
+    /// Somebody asked for the job's end, whatever the answer.
     pub(super) was_asked_to_cancel: bool,
     /// The job ended once nothing went wrong any more.
     pub(super) ends_undisturbed: bool,
-    /// The process has had the store to itself since it started.
-    is_alone: bool,
+    /// Whom the process has met on the store since it started, if anybody.
+    rivalry: Option<Rivalry>,
+}
+
+/// Two processes on one store: one of them must drive the job.
+#[derive(Debug, Clone, Copy)]
+struct Rivalry {
+    /// Who made the newest entry when they met.
+    before: Option<Owner>,
+    /// The one that died had let go of the job before.
+    is_settled: bool,
 }
 
 /// Lives a plan to its end; the process that stands then.
@@ -48,8 +58,7 @@ pub(super) async fn live(world: &World, plan: &Plan) -> (Process, Lived) {
         world.weather.calm_down();
     }
     let mut process = lived.start(world).await;
-    lived.is_alone = true;
-    process = submit(world, plan, process, &mut lived).await;
+    process = client::submit(world, plan, process, &mut lived).await;
     world.weather.rise();
     for (wait, event) in &plan.events {
         world.clock.sleep(*wait).await;
@@ -58,78 +67,31 @@ pub(super) async fn live(world: &World, plan: &Plan) -> (Process, Lived) {
     }
     world.weather.calm_down();
     world.hazards.cease();
-    if !lived.is_alone {
-        process.crash();
-        process = lived.start(world).await;
+    if lived.has_rivalled() && !plan.keeps_survivors {
+        process = lived.replace(world, process).await;
     }
     lived.ends_undisturbed = !checks::has_ended(world);
-    finish(world, &process, &mut lived).await;
+    process = finish(world, process, &mut lived).await;
     world.clock.sleep(AFTERMATH).await;
     lived.look(world, &process);
     (process, lived)
 }
 
-/// A client that insists: after an error it looks whether the job is there, and asks again.
-async fn submit(world: &World, plan: &Plan, process: Process, lived: &mut Lived) -> Process {
-    let mut process = process;
-    for round in 0.. {
-        let upload = ("application/wasm", "native".to_owned());
-        let uploaded = process.ask(Method::POST, "/api/v1/components?name=native", upload).await;
-        if !uploaded.status.is_success() {
-            world.clock.sleep(Duration::from_millis(200)).await;
-            continue;
-        }
-        let job = ("application/toml", plan.job.to_toml());
-        let submitted = process.ask(Method::POST, "/api/v1/jobs", job).await;
-        if let Some(id) = submitted.json["id"].as_str().filter(|_| submitted.status.is_success()) {
-            lived.job = id.parse().ok();
-            return process;
-        }
-        if submitted.status.is_client_error() {
-            world.log.broken("accepts-the-job", format!("{}: {}", submitted.status, submitted.json));
-        }
-        if round == 40 {
-            world.weather.calm_down();
-        }
-        if round % 4 == 3 {
-            process.crash();
-            process = lived.start(world).await;
-            lived.crashes += 1;
-            if let Some(job) = process.jobs().first() {
-                lived.job = Some(job.id);
-                return process;
-            }
-        }
-        world.clock.sleep(Duration::from_millis(200)).await;
-    }
-    process
-}
-
 async fn happen(world: &World, event: Event, process: Process, lived: &mut Lived) -> Process {
     match event {
         Event::Crash(pause) => {
-            process.crash();
-            lived.crashes += 1;
+            lived.crash(process);
             world.clock.sleep(Duration::from_millis(pause)).await;
-            lived.is_alone = true;
             lived.start(world).await
         }
-        Event::Rival(together) => {
-            let rival = lived.start(world).await;
-            world.clock.sleep(Duration::from_millis(together)).await;
-            lived.look(world, &process);
-            process.crash();
-            lived.crashes += 1;
-            lived.is_alone = false;
-            rival
-        }
+        Event::Rival(together) => rival(world, together, process, lived).await,
         Event::Stop => {
             let before = world.clock.elapsed();
             process.stop().await;
             if world.clock.elapsed() - before > Duration::from_secs(11) {
                 world.log.broken("stops-in-time", "it took longer than it says");
             }
-            lived.is_alone = true;
+            lived.rivalry = None;
             lived.start(world).await
         }
         Event::Panic => {
@@ -146,32 +108,46 @@ async fn happen(world: &World, event: Event, process: Process, lived: &mut Lived
         }
         Event::Cancel => {
             lived.was_asked_to_cancel = true;
-            let answer = process.ask(Method::POST, "/api/v1/jobs/job/cancel", ("", String::new())).await;
-            lived.is_cancelled = answer.status == StatusCode::ACCEPTED;
+            process.ask(Method::POST, "/api/v1/jobs/job/cancel", ("", String::new())).await;
             process
         }
     }
 }
 
+/// A second process starts on the same store; after a while the first one dies.
+async fn rival(world: &World, together: u64, process: Process, lived: &mut Lived) -> Process {
+    let rivalry = Rivalry { before: checks::owner(world), is_settled: false };
+    if !lived.is_suspended() {
+        lived.rivalry = Some(rivalry);
+    }
+    let rival = lived.start(world).await;
+    world.clock.sleep(Duration::from_millis(together)).await;
+    lived.look(world, &process);
+    let is_settled = lived.is_suspended();
+    lived.crash(process);
+    lived.rivalry = Some(Rivalry { is_settled, ..rivalry });
+    lived.look(world, &rival);
+    rival
+}
+
 /// Nothing goes wrong any more: the job ends by itself.
-async fn finish(world: &World, process: &Process, lived: &mut Lived) {
+async fn finish(world: &World, process: Process, lived: &mut Lived) -> Process {
+    let mut process = process;
     let start = world.clock.elapsed();
     loop {
-        lived.look(world, process);
-        if lived.last.as_ref().is_some_and(|job| job.state.is_terminal()) {
-            return;
+        lived.look(world, &process);
+        let is_over = lived.last.as_ref().is_some_and(|job| job.state.is_terminal());
+        if is_over || world.log.first_broken().is_some() {
+            return process;
         }
-        if lived.last.as_ref().is_some_and(|job| job.state == JobState::Suspended) {
-            world.log.broken("stays-driven", format!("{:?}", lived.last.as_ref().map(|job| &job.failures)));
-            return;
+        // It let go of the job because of another process, which has died: people start it again.
+        if lived.is_suspended() {
+            process = lived.replace(world, process).await;
         }
         if world.clock.elapsed() - start > PATIENCE {
             let shown = lived.last.as_ref().map(|job| (job.state, &job.failures, &job.checkpoints));
             world.log.broken("comes-to-an-end", format!("{shown:?}"));
-            return;
-        }
-        if world.log.first_broken().is_some() {
-            return;
+            return process;
         }
         world.clock.sleep(LOOK_EVERY).await;
     }
@@ -185,6 +161,35 @@ impl Lived {
             self.checkpoints += last.checkpoints.completed;
         }
         Process::start(world, self.starts).await
+    }
+
+    /// The process dies where it stands.
+    fn crash(&mut self, process: Process) {
+        process.crash();
+        self.crashes += 1;
+        self.rivalry = None;
+    }
+
+    /// The process dies, and another one starts at once.
+    pub(super) async fn replace(&mut self, world: &World, process: Process) -> Process {
+        self.look(world, &process);
+        self.crash(process);
+        self.start(world).await
+    }
+
+    /// The process has met another one.
+    pub(super) const fn has_rivalled(&self) -> bool {
+        self.rivalry.is_some()
+    }
+
+    /// The process has let go of the job.
+    fn is_suspended(&self) -> bool {
+        self.last.as_ref().is_some_and(|job| job.state == JobState::Suspended)
+    }
+
+    /// A process may leave the job alone only where another one that had not left it alone itself took it over meanwhile.
+    fn may_let_go(&self, world: &World) -> bool {
+        self.rivalry.is_some_and(|rivalry| !rivalry.is_settled && checks::owner(world) != rivalry.before)
     }
 
     /// Looks at the job; what was seen before bounds what may be seen now.
@@ -201,19 +206,9 @@ impl Lived {
             Some(_) => {}
             None => self.ended = status.state.is_terminal().then_some((status.state, self.starts)),
         }
-        // An attempt that failed may have used an id that no entry records; the next one uses it again.
-        let history = &status.checkpoints.history;
-        let mut shown: Vec<_> = history.iter().map(|checkpoint| (checkpoint.id, checkpoint.triggered_at)).collect();
-        shown.sort_unstable();
-        if shown.windows(2).any(|pair| pair[0] == pair[1]) {
-            world.log.broken("statuses-are-sane", format!("a checkpoint stands twice in {shown:?}"));
-        }
-        let open = status.checkpoints.history.iter().filter(|one| one.state == CheckpointState::InProgress).count();
-        if open as u64 != status.checkpoints.in_progress {
-            let counted = status.checkpoints.in_progress;
-            world
-                .log
-                .broken("statuses-are-sane", format!("{open} checkpoints are on their way, and {counted} counted"));
+        status::check(world, &status);
+        if status.state == JobState::Suspended && !self.may_let_go(world) {
+            world.log.broken("stays-driven", format!("{} lets go: {:?}", process.number, status.failures));
         }
         let changed = self.last.as_ref().is_none_or(|last| last.state != status.state);
         if changed {

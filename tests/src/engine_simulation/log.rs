@@ -86,7 +86,11 @@ impl<S: Subscriber> Layer<S> for Log {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let actor = fields.actor.as_deref().unwrap_or("engine");
-        self.note(actor, format!("{}{}", fields.message, fields.others));
+        let text = format!("{}{}", fields.message, fields.others);
+        if *metadata.level() == Level::ERROR {
+            self.broken("no-bugs", &text);
+        }
+        self.note(actor, text);
     }
 }
 

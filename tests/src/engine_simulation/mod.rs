@@ -6,12 +6,15 @@
 //! Not simulated: components (their fuel and epochs are real time), sources that read files, and threads.
 
 mod checks;
+mod client;
 mod hazards;
 mod life;
 mod log;
 mod operators;
+mod panics;
 mod plan;
 mod process;
+mod status;
 mod store;
 mod weather;
 
@@ -47,6 +50,10 @@ pub struct Run {
     pub crashes: u64,
     /// Processes that were started.
     pub starts: u64,
+    /// Submissions that had no answer.
+    pub refusals: u64,
+    /// The process that saw the job's end had the store to itself only after another one had died.
+    pub has_survivor: bool,
     /// How often the job's tasks were started.
     pub attempts: u64,
     /// Checkpoints that completed.
@@ -80,6 +87,7 @@ pub fn run_plan(seed: u64, plan: &Plan) -> Result<Run, Box<Failure>> {
 }
 
 async fn simulate(seed: u64, plan: &Plan) -> Result<Run, Box<Failure>> {
+    panics::watch();
     let clock = Clock::starting_at(BEGINNING);
     let log = Log::new(clock);
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.clone()));
@@ -97,6 +105,7 @@ async fn simulate(seed: u64, plan: &Plan) -> Result<Run, Box<Failure>> {
     if log.first_broken().is_none() {
         checks::check(&world, plan, &process, &lived).await;
     }
+    status::no_panics(&world);
     if let Some(broken) = log.first_broken() {
         return Err(Box::new(Failure {
             topic: "engine",
@@ -114,6 +123,8 @@ async fn simulate(seed: u64, plan: &Plan) -> Result<Run, Box<Failure>> {
         ended: last.state,
         crashes: lived.crashes,
         starts: lived.starts,
+        refusals: lived.refusals,
+        has_survivor: lived.has_rivalled(),
         attempts: lived.attempts + last.attempts,
         checkpoints: lived.checkpoints + last.checkpoints.completed,
         weathered: weather.so_far(),

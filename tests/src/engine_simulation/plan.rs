@@ -19,6 +19,10 @@ pub struct Plan {
     pub climate: Climate,
     /// Whether things go wrong already while the job is submitted.
     pub submits_in_bad_weather: bool,
+    /// Whether whoever submits has the process started anew after a few refusals; else it only asks again.
+    pub restarts_to_submit: bool,
+    /// Whether the process that is left of two on one store ends the job; else another one takes its place.
+    pub keeps_survivors: bool,
     /// What happens to processes and operators, one after the other.
     pub events: Vec<(Duration, Event)>,
     /// A store that must not be trusted.
@@ -103,8 +107,29 @@ impl Plan {
             events.push((Duration::from_millis(random.random_range(0..=span)), Event::Cancel));
         }
         let submits_in_bad_weather = random.random_range(0..4) == 0;
+        let (restarts_to_submit, keeps_survivors) = (random.random(), random.random());
         let (flaw, dishonesty) = (Flaw::None, Dishonesty::None);
-        Self { job, climate, submits_in_bad_weather, events, flaw, dishonesty }
+        let plan = Self {
+            job,
+            climate,
+            submits_in_bad_weather,
+            restarts_to_submit,
+            keeps_survivors,
+            events,
+            flaw,
+            dishonesty,
+        };
+        if submits_in_bad_weather && !restarts_to_submit { plan.with_an_outage(&mut random) } else { plan }
+    }
+
+    /// The store goes away while the job is submitted, for longer than a call is tried; and the job is long enough not to
+    /// have ended when it is submitted again.
+    fn with_an_outage(mut self, random: &mut StdRng) -> Self {
+        let start = random.random_range(0..400);
+        self.climate.outages.push(start..start + random.random_range(2_500..8_000));
+        self.job.rate = 300;
+        self.job.records.iter_mut().for_each(|records| *records = 600);
+        self
     }
 
     /// The same job in a world where nothing goes wrong.
