@@ -20,8 +20,12 @@ const ROUNDS_OF_A_PROCESS: u64 = 4;
 /// Submits the job, however often that takes; the process that has it then.
 pub(super) async fn submit(world: &World, plan: &Plan, process: Process, lived: &mut Lived) -> Process {
     let mut process = process;
+    let mut outage = plan.outage_at_submission;
     for round in 1.. {
         if uploads(&process).await {
+            if let Some((start, length)) = outage.take() {
+                world.weather.go_away(start, length);
+            }
             if submits(world, plan, &process, lived).await {
                 return process;
             }

@@ -19,6 +19,8 @@ pub struct Plan {
     pub climate: Climate,
     /// Whether things go wrong already while the job is submitted.
     pub submits_in_bad_weather: bool,
+    /// From when on the store is away, and how long, once the job's component is there; in milliseconds.
+    pub outage_at_submission: Option<(u64, u64)>,
     /// Whether whoever submits has the process started anew after a few refusals; else it only asks again.
     pub restarts_to_submit: bool,
     /// Whether the process that is left of two on one store ends the job; else another one takes its place.
@@ -113,6 +115,7 @@ impl Plan {
             job,
             climate,
             submits_in_bad_weather,
+            outage_at_submission: None,
             restarts_to_submit,
             keeps_survivors,
             events,
@@ -122,11 +125,11 @@ impl Plan {
         if submits_in_bad_weather && !restarts_to_submit { plan.with_an_outage(&mut random) } else { plan }
     }
 
-    /// The store goes away while the job is submitted, for longer than a call is tried; and the job is long enough not to
+    /// The store goes away while the job is created, for longer than a call is tried; and the job is long enough not to
     /// have ended when it is submitted again.
     fn with_an_outage(mut self, random: &mut StdRng) -> Self {
-        let start = random.random_range(0..400);
-        self.climate.outages.push(start..start + random.random_range(2_500..8_000));
+        let start = random.random_range(0..=self.climate.latency_ms * 6 + 1);
+        self.outage_at_submission = Some((start, random.random_range(2_500..8_000)));
         self.job.rate = 300;
         self.job.records.iter_mut().for_each(|records| *records = 600);
         self
@@ -136,7 +139,7 @@ impl Plan {
     #[must_use]
     pub fn without_failures(&self) -> Self {
         let climate = Climate { latency_ms: self.climate.latency_ms, ..Climate::default() };
-        Self { climate, events: Vec::new(), submits_in_bad_weather: false, ..self.clone() }
+        Self { climate, events: Vec::new(), submits_in_bad_weather: false, outage_at_submission: None, ..self.clone() }
     }
 }
 

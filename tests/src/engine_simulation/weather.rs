@@ -83,6 +83,12 @@ impl Weather {
         self.lock().is_calm = false;
     }
 
+    /// In `start` milliseconds the store goes away, for `length` of them.
+    pub(super) fn go_away(&self, start: u64, length: u64) {
+        let start = self.log.at() + start;
+        self.lock().climate.outages.push(start..start + length);
+    }
+
     /// What has happened so far.
     pub(super) fn so_far(&self) -> Weathered {
         self.lock().so_far
