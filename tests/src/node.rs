@@ -51,7 +51,7 @@ const REQUEST_MAX: Duration = Duration::from_secs(60);
 /// Lines of a log that are shown.
 const LOG_LINES: usize = 40;
 
-/// Ports that systems give to nobody by themselves.
+/// Ports that Linux gives to nobody by itself, unless it is set up otherwise.
 const PORTS: std::ops::Range<u32> = 15_000..32_000;
 
 /// The binary `weir` that cargo built beside this process's own.
@@ -74,7 +74,7 @@ pub fn built(name: &str) -> Result<PathBuf> {
         .with_context(|| format!("`{name}` is missing; build it with `cargo build --workspace --bins`"))
 }
 
-/// An address that is free, and that no system hands out by itself meanwhile.
+/// An address that is free, and that nobody is likely to take meanwhile.
 fn free_address() -> Result<SocketAddr> {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     for _ in PORTS {
@@ -135,10 +135,12 @@ impl Node {
         if let Some(store) = &launch.store {
             command.arg("--store").arg(store);
         }
+        // A node logs as much as it does by itself, wherever the tests run.
+        command.env_remove("WEIR_LOG");
         command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir(&launch.folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let process = command.spawn()?;
-        let client = reqwest::Client::builder().timeout(REQUEST_MAX).build()?;
+        let client = reqwest::Client::builder().no_proxy().timeout(REQUEST_MAX).build()?;
         let (url, log) = (format!("http://{address}"), launch.log.clone());
         Ok(Self { process, url, log, client, clock: Clock::system() })
     }
@@ -175,14 +177,13 @@ impl Node {
         log_end(&self.log)
     }
 
-    /// Sends SIGKILL and waits until the process is gone.
+    /// Sends SIGKILL and waits until the process is gone; how it ended, of that or before.
     ///
     /// # Errors
     /// When the process cannot be waited for.
-    pub fn kill(mut self) -> Result<()> {
+    pub fn kill(mut self) -> Result<ExitStatus> {
         self.process.kill()?;
-        self.process.wait()?;
-        Ok(())
+        Ok(self.process.wait()?)
     }
 
     /// Holds every thread of the process where it is, as a machine that is paused would be.

@@ -14,7 +14,7 @@ use anyhow::Result;
 
 /// The disk of one node; a cheap handle.
 #[derive(Debug, Clone)]
-pub struct Disk {
+pub(super) struct Disk {
     control: Arc<File>,
     path: PathBuf,
     folder: PathBuf,
@@ -22,13 +22,13 @@ pub struct Disk {
 
 /// What faults have done to the process that has this disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Suffered {
+pub(super) struct Suffered {
     /// Calls that failed for want of room.
-    pub refused: u64,
+    pub(super) refused: u64,
     /// Writes that were cut short for want of room.
-    pub torn: u64,
+    pub(super) torn: u64,
     /// Calls that took long.
-    pub delayed: u64,
+    pub(super) delayed: u64,
 }
 
 /// The words of the control file, in their order.
@@ -44,15 +44,14 @@ impl Disk {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new(folder: &Path, control: &Path) -> Result<Self> {
+    pub(super) fn new(folder: &Path, control: &Path) -> Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(control)?;
         file.set_len(WORDS * 8)?;
         Ok(Self { control: Arc::new(file), path: control.to_owned(), folder: std::fs::canonicalize(folder)? })
     }
 
     /// What a node must find in its environment to have this disk.
-    #[must_use]
-    pub fn environment(&self) -> Vec<(&'static str, OsString)> {
+    pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
         vec![
             ("LD_PRELOAD", env!("WEIR_DISK").into()),
             ("WEIR_DISK_FOLDER", self.folder.clone().into()),
@@ -64,7 +63,7 @@ impl Disk {
     ///
     /// # Errors
     /// When the control file cannot be written.
-    pub fn set_full(&self, is_full: bool) -> Result<()> {
+    pub(super) fn set_full(&self, is_full: bool) -> Result<()> {
         self.write(FULL, u64::from(is_full))
     }
 
@@ -72,7 +71,7 @@ impl Disk {
     ///
     /// # Errors
     /// When the control file cannot be written.
-    pub fn set_slow(&self, by: Duration) -> Result<()> {
+    pub(super) fn set_slow(&self, by: Duration) -> Result<()> {
         self.write(SLOW_MICROS, u64::try_from(by.as_micros())?)
     }
 
@@ -80,7 +79,7 @@ impl Disk {
     ///
     /// # Errors
     /// When the control file cannot be read.
-    pub fn suffered(&self) -> Result<Suffered> {
+    pub(super) fn suffered(&self) -> Result<Suffered> {
         Ok(Suffered { refused: self.read(REFUSED)?, torn: self.read(TORN)?, delayed: self.read(DELAYED)? })
     }
 
@@ -92,14 +91,5 @@ impl Disk {
         let mut bytes = [0; 8];
         self.control.read_exact_at(&mut bytes, word * 8)?;
         Ok(u64::from_ne_bytes(bytes))
-    }
-}
-
-impl Suffered {
-    /// What came since.
-    #[must_use]
-    pub const fn since(self, before: Self) -> Self {
-        let Self { refused, torn, delayed } = before;
-        Self { refused: self.refused - refused, torn: self.torn - torn, delayed: self.delayed - delayed }
     }
 }

@@ -22,9 +22,17 @@ pub struct KillAt {
     pub nth: u32,
 }
 
+impl KillAt {
+    /// The step and its side, whichever time it is: `before:entry`.
+    #[must_use]
+    pub fn place(self) -> String {
+        format!("{}:{}", self.when.name(), self.step.name())
+    }
+}
+
 impl fmt::Display for KillAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.when.name(), self.step.name(), self.nth)
+        write!(f, "{}:{}", self.place(), self.nth)
     }
 }
 

@@ -21,10 +21,10 @@ pub enum Life {
     },
     /// It is killed from outside.
     Killed {
-        /// How long after it was started, or after it answered first.
+        /// How long after it was started, or after the job ran.
         after: Duration,
-        /// Which of the two.
-        answering: bool,
+        /// The latter.
+        running: bool,
         /// Each call to the disk takes so much longer.
         slow: Duration,
     },
@@ -60,7 +60,7 @@ impl Life {
             0..9 => Self::Dies { at: KillAt::draw(random), slow },
             9..16 => {
                 let after = Duration::from_millis(random.random_range(0..700));
-                Self::Killed { after, answering: random.random(), slow }
+                Self::Killed { after, running: random.random(), slow }
             }
             16 | 17 => Self::Full { recovers: random.random() },
             _ => Self::Rivals(Rivalry::draw(random)),
@@ -103,8 +103,8 @@ impl fmt::Display for Life {
                 write!(f, "dies at {at}")?;
                 *slow
             }
-            Self::Killed { after, answering, slow } => {
-                write!(f, "killed {after:?} after it {}", if *answering { "answered" } else { "started" })?;
+            Self::Killed { after, running, slow } => {
+                write!(f, "killed {after:?} after {}", if *running { "its job ran" } else { "it started" })?;
                 *slow
             }
             Self::Full { recovers } => {

@@ -7,7 +7,7 @@
 //! done, not what comes of it; nothing that is checked depends on how long anything takes.
 
 mod broken;
-pub mod disk;
+mod disk;
 pub mod kill_at;
 mod life;
 mod play;

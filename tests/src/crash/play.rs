@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::Duration;
 
+use serde_json::Value;
 use weir_engine::clock::Clock;
 use weir_simulator::failure::Failure;
 use weir_simulator::trace::Trace;
@@ -12,7 +14,7 @@ use super::broken::Broken;
 use super::kill_at::KillAt;
 use super::life::Life;
 use super::scenario::Scenario;
-use super::stage::{LOOKS_FOR_A_STEP, Stage, Waited, completed, is_second};
+use super::stage::{Stage, Waited, check_failures, completed, is_second};
 use super::totals::Totals;
 use crate::node::{Launch, Node, log_end};
 
@@ -83,12 +85,13 @@ impl Play {
             stage.feed()?;
             let waited = match life {
                 Life::Dies { at, slow } => self.dies(stage, at, slow).await,
-                Life::Killed { after, answering, slow } => self.killed(stage, (after, answering), slow).await,
+                Life::Killed { after, running, slow } => self.killed(stage, (after, running), slow).await,
                 Life::Full { recovers } => self.full(stage, recovers).await,
                 Life::Rivals(rivalry) => self.rivals(stage, rivalry).await,
             }?;
             heal(stage)?;
-            stage.look(false)?;
+            stage.check_log()?;
+            stage.look(false).await?;
             if waited == Waited::Finished {
                 break;
             }
@@ -126,12 +129,8 @@ impl Play {
         stage.disk.set_slow(slow)?;
         let launch = if slow.is_zero() { stage.first(Some(at)) } else { stage.first_on_disk(Some(at)) };
         let mut node = self.spawn(&launch)?;
-        let mut looks = 0;
-        let is_enough = |_: &_| {
-            looks += 1;
-            looks > LOOKS_FOR_A_STEP
-        };
-        let waited = stage.until(&mut node, &at.to_string(), is_enough).await?;
+        let mut is_long = stage.is_long();
+        let waited = stage.until(&mut node, &at.to_string(), |_| is_long()).await?;
         match waited {
             Waited::Died => self.mourn(stage, node, at).await?,
             Waited::Finished => self.kill(node, "all work done")?,
@@ -140,23 +139,35 @@ impl Play {
         Ok(waited)
     }
 
-    /// A node that is killed whatever it is doing.
+    /// A node that is killed whatever it is doing. Only where the job runs in it is that a kill that counts.
     async fn killed(
         &mut self,
         stage: &mut Stage,
-        (after, answering): (Duration, bool),
+        (after, running): (Duration, bool),
         slow: Duration,
     ) -> Result<Waited, Broken> {
         stage.disk.set_slow(slow)?;
         let launch = if slow.is_zero() { stage.first(None) } else { stage.first_on_disk(None) };
         let mut node = self.spawn(&launch)?;
-        if answering {
-            node.answers().await?;
+        if running {
+            let waited = stage.until(&mut node, "the job to run", is_running).await?;
+            if waited != Waited::Happened {
+                self.kill(node, "all work done")?;
+                return Ok(waited);
+            }
         }
         self.clock.sleep(after / 2).await;
         stage.feed()?;
         self.clock.sleep(after / 2).await;
-        self.kill(node, if slow.is_zero() { "any moment" } else { "any moment, slow disk" })?;
+        let job = node.get(&stage.job_path()).await;
+        job.iter().try_for_each(check_failures)?;
+        if job.is_ok_and(|job| is_running(&job)) {
+            self.kill(node, if slow.is_zero() { "any moment" } else { "any moment, slow disk" })?;
+        } else {
+            self.note("harness", "kills it: no job runs in it");
+            self.totals.starting += 1;
+            end(node)?;
+        }
         Ok(Waited::Died)
     }
 
@@ -195,8 +206,9 @@ impl Play {
         } else {
             stage.reaches(&node, "FINISHED").await?;
         }
-        node.kill()?;
-        stage.look(true)?;
+        end(node)?;
+        stage.check_log()?;
+        stage.look(true).await?;
         self.note("harness", "everything is as it would have been");
         Ok(())
     }
@@ -211,14 +223,13 @@ impl Play {
     pub(super) fn kill(&mut self, node: Node, place: &str) -> Result<(), Broken> {
         self.note("harness", format!("kills it: {place}"));
         self.totals.note_kill(place);
-        Ok(node.kill()?)
+        end(node)
     }
 
     /// A node that was to kill itself has died, and of nothing else.
     async fn mourn(&mut self, stage: &Stage, mut node: Node, at: KillAt) -> Result<(), Broken> {
-        let status = stage.until_dead(&mut node).await?;
-        Broken::unless(status.signal() == Some(SIGKILL), "node-stays", || format!("the node ended with {status}"))?;
-        let place = format!("{}:{}", at.when.name(), at.step.name());
+        check_killed(stage.until_dead(&mut node).await?)?;
+        let place = at.place();
         self.note("node a", format!("has died: {place}"));
         self.totals.note_kill(&place);
         Ok(())
@@ -241,6 +252,20 @@ impl Play {
 /// A line of a log without its date, and not wider than a trace should be.
 fn shortened(line: &str) -> String {
     line.chars().skip(DATE_CHARS).take(LOG_CHARS_MAX).collect()
+}
+
+/// Kills a node, which lives until then.
+fn end(node: Node) -> Result<(), Broken> {
+    check_killed(node.kill()?)
+}
+
+/// Nothing ends a node but SIGKILL.
+fn check_killed(status: ExitStatus) -> Result<(), Broken> {
+    Broken::unless(status.signal() == Some(SIGKILL), "node-stays", || format!("the node ended with {status}"))
+}
+
+fn is_running(job: &Value) -> bool {
+    job["state"] == "RUNNING"
 }
 
 fn heal(stage: &Stage) -> Result<(), Broken> {

@@ -10,7 +10,7 @@ use super::broken::Broken;
 use super::kill_at::KillAt;
 use super::life::Rivalry;
 use super::play::Play;
-use super::stage::{Stage, Waited, completed};
+use super::stage::{Stage, Waited, check_failures, completed};
 use crate::node::Node;
 
 /// Checkpoints that the second node completes before the first one goes on, at most.
@@ -40,6 +40,10 @@ impl Play {
         };
         self.check_alive(&mut first)?;
         self.check_alive(&mut second)?;
+        let jobs = [first.get(&stage.job_path()).await?, second.get(&stage.job_path()).await?];
+        jobs.iter().try_for_each(check_failures)?;
+        let is_one_left = jobs.iter().any(|job| has_let_go(job) || is_finished(job));
+        Broken::unless(is_one_left, "one-owner", || format!("both nodes run the job: {jobs:?}"))?;
         self.kill(first, "one of two nodes")?;
         self.kill(second, "one of two nodes")?;
         Ok(waited)
@@ -61,7 +65,8 @@ impl Play {
         if !stops_itself {
             node.pause()?;
         }
-        let place = at.filter(|_| stops_itself).map_or_else(|| "any moment".to_owned(), |at| at.to_string());
+        let place = at.filter(|_| stops_itself).map_or_else(|| "any moment".to_owned(), KillAt::place);
+        self.totals.note_pause(&place);
         self.note("node a", format!("is paused: {place}"));
         Ok(())
     }
@@ -80,9 +85,9 @@ impl Play {
             if has_let_go(&job) {
                 break;
             }
-            // It had done all the work before it was paused.
-            if job["state"] == "FINISHED" && waited == Waited::Finished {
-                return Ok(waited);
+            // Whichever of the two has done the last of the work, the other one finds that out.
+            if is_finished(&job) && is_finished(&second.get(&stage.job_path()).await?) {
+                return Ok(Waited::Finished);
             }
             stage.feed()?;
             patience.bear().await?;
@@ -107,7 +112,7 @@ impl Play {
                 [true, true] => return Err(Broken::new("goes-on", format!("both let go: {jobs:?}"))),
                 [true, false] => break second,
                 [false, true] => break first,
-                [false, false] if jobs.iter().all(|job| job["state"] == "FINISHED") => return Ok(Waited::Finished),
+                [false, false] if jobs.iter().all(is_finished) => return Ok(Waited::Finished),
                 [false, false] => {}
             }
             stage.feed()?;
@@ -122,4 +127,8 @@ impl Play {
 
 fn has_let_go(job: &Value) -> bool {
     job["state"] == "SUSPENDED"
+}
+
+fn is_finished(job: &Value) -> bool {
+    job["state"] == "FINISHED"
 }

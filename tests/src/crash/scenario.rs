@@ -1,5 +1,7 @@
 //! A job, and the lives of the nodes that run it.
 
+use std::time::Duration;
+
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use weir_engine::step::{Step, When};
@@ -13,6 +15,9 @@ use super::work::Kind;
 /// How long a bounded job has work for, for each life.
 const MILLIS_A_LIFE: u64 = 250;
 
+/// How long a seed's node is waited for at a step: some steps come seldom, and some not at all.
+const A_WHILE: Duration = Duration::from_secs(6);
+
 /// What is played.
 #[derive(Debug, Clone)]
 pub struct Scenario {
@@ -24,6 +29,8 @@ pub struct Scenario {
     pub creation: Option<KillAt>,
     /// Before the last node, which lives until the job is done.
     pub lives: Vec<Life>,
+    /// How long a node is waited for that is to die or stop at a step, before the life goes on without that.
+    pub until_step: Duration,
     /// The command that plays it again.
     pub reproduce: String,
 }
@@ -41,8 +48,15 @@ impl Scenario {
             1 => Kind::Words,
             _ => Kind::Commands,
         };
-        let reproduce = format!("WEIR_SEED={seed} cargo test --workspace --test crash any_scenario");
-        Self { seed, kind, creation, lives, reproduce }
+        Self { seed, kind, creation, lives, until_step: A_WHILE, reproduce: Self::command(seed, "any_scenario") }
+    }
+
+    /// What has a test of the crash tests play a seed. The node is a binary that building that test does not build.
+    #[must_use]
+    pub fn command(seed: u64, test: &str) -> String {
+        format!(
+            "cargo build --workspace --bins && WEIR_SEED={seed} cargo test --workspace --test crash -- --exact {test}"
+        )
     }
 
     /// Plays it.

@@ -27,11 +27,11 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How often a job that is waited for gets more to do, in looks.
 const LOOKS_A_MEAL: u32 = 8;
 
-/// How often it is looked whether a node is at its step, before that is given up: some steps come seldom.
-pub(super) const LOOKS_FOR_A_STEP: u32 = 300;
-
 /// How often results are read again that do not fit together: more of them were published while they were read.
 const READS_MAX: u32 = 20;
+
+/// What a log says where an invariant of Weir is broken.
+const PANICS: [&str; 2] = ["panicked at", "broke an invariant"];
 
 /// The job, and where it lives. The folder holds `input`, `data` (with `store` and `output`), a second node's data, the
 /// log of all nodes, and the disk's control file.
@@ -45,6 +45,7 @@ pub(super) struct Stage {
     /// The job's id, once it has one.
     pub(super) id: String,
     pub(super) disk: Disk,
+    until_step: Duration,
     seen: Seen,
 }
 
@@ -72,7 +73,8 @@ impl Stage {
         let job = format!("name = \"job\"\nparallelism = 2\n{settings}{}", work.job());
         let disk = Disk::new(&data, &folder.path().join("disk"))?;
         let (clock, seen) = (Clock::system(), Seen::default());
-        Ok(Self { folder, random, clock, work, job, id: String::new(), disk, seen })
+        let until_step = scenario.until_step;
+        Ok(Self { folder, random, clock, work, job, id: String::new(), disk, until_step, seen })
     }
 
     /// The first node, which may have to die at a step.
@@ -149,8 +151,8 @@ impl Stage {
     }
 
     /// Reads what is public and checks it; no node need be running.
-    pub(super) fn look(&mut self, in_the_end: bool) -> Result<(), Broken> {
-        let seen = self.read()?;
+    pub(super) async fn look(&mut self, in_the_end: bool) -> Result<(), Broken> {
+        let seen = self.read().await?;
         Broken::unless(seen.goes_on_from(&self.seen), "published-stays", || {
             "results that were public are gone, or stand elsewhere".to_owned()
         })?;
@@ -165,12 +167,13 @@ impl Stage {
         results
     }
 
-    fn read(&self) -> Result<Seen> {
+    async fn read(&self) -> Result<Seen> {
         let read = || Seen::read(&self.path("data").join("output"), &self.store(), &self.id, self.work.sinks());
         for _ in 1..READS_MAX {
             if let Ok(seen) = read() {
                 return Ok(seen);
             }
+            self.clock.sleep(LOOK).await;
         }
         read()
     }
@@ -187,7 +190,9 @@ impl Stage {
             if node.ended()?.is_some() {
                 return Ok(Waited::Died);
             }
-            match node.get(&self.job_path()).await {
+            let job = node.get(&self.job_path()).await;
+            job.iter().try_for_each(check_failures)?;
+            match job {
                 Ok(job) if happened(&job) => return Ok(Waited::Happened),
                 Ok(job) if job["state"] == "FINISHED" => return Ok(Waited::Finished),
                 Ok(job) => check_state(&job)?,
@@ -203,31 +208,41 @@ impl Stage {
 
     /// Waits until the node has stopped at its step; whether it has, and not gone on without coming there.
     pub(super) async fn until_paused(&mut self, node: &mut Node) -> Result<bool, Broken> {
-        for look in 1..=LOOKS_FOR_A_STEP {
-            if node.is_paused()? {
-                return Ok(true);
-            }
+        let mut is_long = self.is_long();
+        let mut patience = self.patience("a node's pause");
+        while !node.is_paused()? {
             if node.ended()?.is_some() {
                 return Err(Broken::new("node-stays", "the node ended before it was paused"));
             }
-            if look.is_multiple_of(LOOKS_A_MEAL) {
+            if is_long() {
+                return Ok(false);
+            }
+            patience.bear().await?;
+            if patience.looks.is_multiple_of(LOOKS_A_MEAL) {
                 self.feed()?;
             }
-            self.clock.sleep(LOOK).await;
         }
-        Ok(false)
+        Ok(true)
+    }
+
+    /// Tells whether a step that was waited for from now on has not come for long.
+    pub(super) fn is_long(&self) -> impl FnMut() -> bool + use<> {
+        let (clock, until_step, began) = (self.clock, self.until_step, self.clock.elapsed());
+        move || clock.elapsed() - began > until_step
     }
 
     /// Waits until everything that must be public is.
     pub(super) async fn until_complete(&mut self, node: &mut Node) -> Result<(), Broken> {
         let mut patience = self.patience("all results");
         while !self.work.is_complete(&self.seen) {
-            check_state(&node.get(&self.job_path()).await?)?;
+            let job = node.get(&self.job_path()).await?;
+            check_failures(&job)?;
+            check_state(&job)?;
             if let Err(impatient) = patience.bear().await {
-                self.look(true)?;
+                self.look(true).await?;
                 return Err(impatient);
             }
-            self.look(false)?;
+            self.look(false).await?;
         }
         Ok(())
     }
@@ -235,7 +250,18 @@ impl Stage {
     /// Waits until the job is in a state; what else it is in on the way does not matter.
     pub(super) async fn reaches(&self, node: &Node, state: &str) -> Result<(), Broken> {
         let reached = node.reaches(&self.id, state, PATIENCE).await;
-        reached.map_err(Broken::naming("goes-on"))
+        reached.map_err(Broken::naming("goes-on"))?;
+        check_failures(&node.get(&self.job_path()).await?)
+    }
+
+    /// No node has panicked, in whichever task.
+    pub(super) fn check_log(&self) -> Result<(), Broken> {
+        let log = std::fs::read(self.log()).map_err(anyhow::Error::from)?;
+        let log = String::from_utf8_lossy(&log);
+        match log.lines().find(|line| PANICS.iter().any(|panic| line.contains(panic))) {
+            None => Ok(()),
+            Some(line) => Err(Broken::new("no-bugs", line)),
+        }
     }
 
     /// Waits until the process has died.
@@ -286,7 +312,16 @@ fn check_state(job: &Value) -> Result<(), Broken> {
     Broken::unless(!is_wrong, "goes-on", || format!("the job is {state}: {}", job["failures"]))
 }
 
-/// The folder `path` of a node's data.
+/// Whatever is done to a node and its disk, no invariant of Weir breaks by it, and nothing is damaged.
+pub(super) fn check_failures(job: &Value) -> Result<(), Broken> {
+    let mut failures = job["failures"].as_array().into_iter().flatten();
+    match failures.find(|failure| failure["fault"] == "bug" || failure["fault"] == "corrupt") {
+        None => Ok(()),
+        Some(failure) => Err(Broken::new("no-bugs", failure)),
+    }
+}
+
+/// Whether `path` is the folder of the second node's data.
 pub(super) fn is_second(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "second")
 }

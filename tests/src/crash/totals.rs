@@ -14,6 +14,10 @@ pub struct Totals {
     pub starts: u64,
     /// Nodes that died of SIGKILL while a job was theirs, by where: `before:entry`, `any moment`, `full disk`, ….
     pub kills: BTreeMap<String, u64>,
+    /// Nodes that were killed before a job ran in them, which is no kill above.
+    pub starting: u64,
+    /// Nodes that were paused and went on later, by where: `before:entry`, `any moment`.
+    pub pauses: BTreeMap<String, u64>,
     /// Calls to the disk that failed for want of room.
     pub refused: u64,
     /// Writes that a full disk cut short.
@@ -40,6 +44,10 @@ impl Totals {
         for (place, kills) in &other.kills {
             *self.kills.entry(place.clone()).or_default() += kills;
         }
+        self.starting += other.starting;
+        for (place, pauses) in &other.pauses {
+            *self.pauses.entry(place.clone()).or_default() += pauses;
+        }
         self.refused += other.refused;
         self.torn += other.torn;
         self.delayed += other.delayed;
@@ -51,6 +59,10 @@ impl Totals {
         *self.kills.entry(place.to_owned()).or_default() += 1;
     }
 
+    pub(super) fn note_pause(&mut self, place: &str) {
+        *self.pauses.entry(place.to_owned()).or_default() += 1;
+    }
+
     pub(super) fn note_disk(&mut self, suffered: Suffered) {
         self.refused += suffered.refused;
         self.torn += suffered.torn;
@@ -60,10 +72,13 @@ impl Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scenarios, starts, kills, refused, torn, delayed, recoveries, takeovers } = self;
-        writeln!(f, "{scenarios} scenarios, {starts} starts, {} kills:", self.killed())?;
+        let Self { scenarios, starts, kills, starting, pauses, refused, torn, delayed, recoveries, takeovers } = self;
+        writeln!(f, "{scenarios} scenarios, {starts} starts ({starting} killed at once), {} kills:", self.killed())?;
         for (place, kills) in kills {
             writeln!(f, "  {kills:>6}  {place}")?;
+        }
+        for (place, pauses) in pauses {
+            writeln!(f, "  {pauses:>6}  {place}, paused")?;
         }
         writeln!(
             f,
