@@ -13,11 +13,11 @@ const SEEDS: Range<u64> = 0..240;
 
 /// Or the one that somebody wants to see (`WEIR_SEED=7`), or as many as somebody has time for (`WEIR_SEEDS=5000..10000`).
 fn seeds() -> Range<u64> {
-    let number = |text: &str| -> u64 { text.parse().unwrap_or_else(|_| panic!("`{text}` is not a seed")) };
+    let number = |text: &str| -> u64 { text.parse().expect("a seed is a number") };
     match (var("WEIR_SEED"), var("WEIR_SEEDS")) {
         (Some(seed), _) => number(&seed)..number(&seed) + 1,
         (None, Some(seeds)) => {
-            let (first, end) = seeds.split_once("..").unwrap_or_else(|| panic!("`{seeds}` is not of the form a..b"));
+            let (first, end) = seeds.split_once("..").expect("seeds are of the form a..b");
             number(first)..number(end)
         }
         (None, None) => SEEDS,
@@ -26,9 +26,8 @@ fn seeds() -> Range<u64> {
 
 fn var(name: &str) -> Option<String> {
     match std::env::var(name) {
-        Ok(value) => Some(value),
         Err(VarError::NotPresent) => None,
-        Err(error) => panic!("{name}: {error}"),
+        value => Some(value.expect("a seed is text")),
     }
 }
 
@@ -144,7 +143,7 @@ fn a_run_with_failures_publishes_what_a_run_without_does() {
 
 /// Lines without the count that each ends with, sorted.
 fn without_counts(lines: &[String]) -> Vec<&str> {
-    let mut labels: Vec<&str> = lines.iter().map(|line| line.rsplit_once('\t').unwrap().0).collect();
+    let mut labels: Vec<&str> = lines.iter().map(|line| line.rsplit_once('\t').expect("a line has fields").0).collect();
     labels.sort_unstable();
     labels
 }
