@@ -36,7 +36,9 @@ pub(super) struct Lived {
     pub(super) refusals: u64,
     /// Somebody asked for the job's end, whatever the answer.
     pub(super) was_asked_to_cancel: bool,
-    /// The job ended once nothing went wrong any more.
+    /// Who had the job when the newest process started.
+    found: Option<Owner>,
+    /// The job ended once nothing went wrong any more, and not by what a process that had died had sent before.
     pub(super) ends_undisturbed: bool,
     /// Whom the process has met on the store since it started, if anybody.
     rivalry: Option<Rivalry>,
@@ -72,6 +74,7 @@ pub(super) async fn live(world: &World, plan: &Plan) -> (Process, Lived) {
     }
     lived.ends_undisturbed = !checks::has_ended(world);
     process = finish(world, process, &mut lived).await;
+    lived.ends_undisturbed &= checks::owner(world) != lived.found;
     world.clock.sleep(AFTERMATH).await;
     lived.look(world, &process);
     (process, lived)
@@ -156,6 +159,7 @@ async fn finish(world: &World, process: Process, lived: &mut Lived) -> Process {
 impl Lived {
     async fn start(&mut self, world: &World) -> Process {
         self.starts += 1;
+        self.found = checks::owner(world);
         if let Some(last) = &self.last {
             self.attempts += last.attempts;
             self.checkpoints += last.checkpoints.completed;

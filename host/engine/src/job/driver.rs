@@ -148,12 +148,28 @@ impl Driver {
 
     /// What follows from the end of an attempt, told to people where it failed.
     async fn after(&mut self, ended: Ended) -> Next {
-        match ended {
+        match self.weighed(ended).await {
             Ended::Finished => Next::End(EntryKind::Finished),
             Ended::Wished(_) => Next::Again,
             Ended::Lost(message) => self.after_loss(message).await.map_or(Next::LetGo, Next::HasEnded),
             Ended::Failed(failed) => self.after_failure(*failed).await,
         }
+    }
+
+    /// What looks damaged to an owner that has lost the job is what its successor did: it published, and deleted.
+    async fn weighed(&self, ended: Ended) -> Ended {
+        match ended {
+            Ended::Failed(failed) if failed.fault == Fault::Corrupt && self.is_anothers().await => {
+                Ended::Lost(format!("another owner has job {}", self.job))
+            }
+            Ended::Finished | Ended::Wished(_) | Ended::Lost(_) | Ended::Failed(_) => ended,
+        }
+    }
+
+    async fn is_anothers(&self) -> bool {
+        let Some(last) = self.hold.last else { return false };
+        let newest = chain::newest(&self.shared.store, self.job).await;
+        newest.is_ok_and(|newest| newest.stored.entry.owner != last)
     }
 
     /// Another owner has the job. Where that one has ended it, its last entry; else this process lets go.
@@ -231,7 +247,11 @@ impl Driver {
             | EntryKind::RestoredFrom { .. } => (JobState::Failing, JobState::Failed),
         };
         self.enter(on_the_way);
-        match self.try_end(kind).await {
+        let tried = match self.try_end(kind).await {
+            Ok(()) => Ok(()),
+            Err(ended) => Err(self.weighed(ended).await),
+        };
+        match tried {
             Ok(()) => {
                 self.enter(ended);
                 true

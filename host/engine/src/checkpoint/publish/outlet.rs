@@ -50,7 +50,7 @@ impl OutletTask {
     /// Runs until something cannot be published for good.
     pub(super) async fn run(mut self) {
         let Err(failure) = self.publish_all().await;
-        tracing::error!(job = %self.job, outlet = %self.outlet, error = %failure, "results cannot be published");
+        tracing::warn!(job = %self.job, outlet = %self.outlet, error = %failure, "results cannot be published");
         self.shared.progress().failure.get_or_insert(failure);
         self.shared.change();
     }
