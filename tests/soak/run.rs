@@ -98,7 +98,7 @@ pub(crate) fn play(topic: &dyn Topic, seed: u64) -> Result<Counts, Box<Failure>>
             step: 0,
             invariant: "nothing-panics",
             detail: format!("{}: {text}", topic.name()),
-            reproduce: format!("cargo run --bin soak -- {} --seed {seed}", topic.name()),
+            reproduce: format!("make soak TOPIC={} SEED={seed}", topic.name()),
             trace: Trace::default(),
         }))
     })
