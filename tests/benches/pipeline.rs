@@ -20,6 +20,7 @@ use weir_engine::spawn::TaskGroup;
 use weir_engine::store::Folders;
 use weir_operator::operator::Factory;
 use weir_protocol::id::JobId;
+use weir_protocol::job_graph::StateSpec;
 use weir_protocol::job_spec::{
     CheckpointSpec, ErrorSpec, GeneratorSpec, InputSpec, JobSpec, KeyDistribution, KeySpec, LimitSpec, OperatorSpec,
     OutputRef, PartitionSpec, RestartSpec, SinkConnector, SinkSpec, SourceConnector, SourceSpec,
@@ -188,6 +189,7 @@ impl Setup<'_> {
             max_parallelism: MaxParallelism::DEFAULT,
             parallelism: 1,
             checkpoint: Some(CheckpointSpec::every_ms(1_000)),
+            state: StateSpec::default(),
             restart: RestartSpec::default(),
             errors: ErrorSpec::default(),
             limits: LimitSpec::default(),

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Name, Uid};
+use crate::job_graph::StateSpec;
 use crate::key_group::MaxParallelism;
 
 /// A whole job.
@@ -21,6 +22,9 @@ pub struct JobSpec {
     /// When and how state is made durable; `None`: checkpoints are off, as Flink's default is, and results are
     /// at-least-once.
     pub checkpoint: Option<CheckpointSpec>,
+    /// Where state lives, and where checkpoints go.
+    #[serde(default)]
+    pub state: StateSpec,
     /// What happens after a failure that restarting can mend.
     pub restart: RestartSpec,
     /// What happens to records that an operator cannot process.

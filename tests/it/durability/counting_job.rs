@@ -29,6 +29,7 @@ use weir_protocol::chain::{Confirmed, EntryKind, Next};
 use weir_protocol::coordinator::Complete;
 use weir_protocol::description::{StateDescription, StateKind};
 use weir_protocol::id::{CheckpointId, EntryNumber, JobId, SubtaskId, Uid};
+use weir_protocol::job_graph::StateSpec;
 use weir_protocol::job_spec::{CheckpointSpec, ErrorSpec, JobSpec, LimitSpec, RestartSpec};
 use weir_protocol::key_group::{KeyGroupRange, MaxParallelism};
 use weir_protocol::manifest::{Manifest, OutboxPart, SubtaskManifest};
@@ -106,6 +107,7 @@ pub(super) fn spec() -> JobSpec {
         max_parallelism: MaxParallelism::DEFAULT,
         parallelism: 1,
         checkpoint: Some(CheckpointSpec { retained: 2, ..CheckpointSpec::every_ms(1) }),
+        state: StateSpec::default(),
         restart: RestartSpec::default(),
         errors: ErrorSpec::default(),
         limits: LimitSpec::default(),

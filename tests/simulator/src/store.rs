@@ -6,6 +6,7 @@ use std::rc::Rc;
 use weir_protocol::chain::{RunEntry, SpecEntry, Wanted};
 use weir_protocol::garbage::Listed;
 use weir_protocol::id::{EntryNumber, Nonce};
+use weir_protocol::job_graph::StateSpec;
 use weir_protocol::job_spec::{ErrorSpec, JobSpec, LimitSpec, RestartSpec};
 use weir_protocol::time::Timestamp;
 
@@ -69,6 +70,7 @@ pub(crate) fn job(parallelism: u32) -> JobSpec {
         max_parallelism: max_parallelism(),
         parallelism,
         checkpoint: None,
+        state: StateSpec::default(),
         restart: RestartSpec::default(),
         errors: ErrorSpec::default(),
         limits: LimitSpec::default(),

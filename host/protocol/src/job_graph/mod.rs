@@ -15,9 +15,11 @@ mod edges;
 mod order;
 mod refusal;
 mod settings;
+mod state;
 
 use edges::Edges;
 pub use refusal::Refusal;
+pub use state::{CheckpointStorage, StateBackend, StateSpec};
 
 /// A job as a graph that holds together.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use weir_protocol::Fault;
 use weir_protocol::description::{Columns, InputDescription, InputKind, OperatorDescription};
-use weir_protocol::job_graph::{JobGraph, Refusal};
+use weir_protocol::job_graph::{JobGraph, Refusal, StateSpec};
 use weir_protocol::job_spec::{
     CheckpointSpec, ErrorSpec, FileFormat, FileSourceSpec, InputSpec, JobSpec, KeySpec, LimitSpec, OperatorSpec,
     OutputRef, PartitionSpec, RestartSpec, SinkConnector, SinkSpec, SourceConnector, SourceSpec, StartPosition,
@@ -84,6 +84,7 @@ pub(crate) fn job() -> JobSpec {
         max_parallelism: MaxParallelism::DEFAULT,
         parallelism: 2,
         checkpoint: Some(CheckpointSpec::every_ms(1_000)),
+        state: StateSpec::default(),
         restart: RestartSpec::default(),
         errors: ErrorSpec::default(),
         limits: LimitSpec::default(),

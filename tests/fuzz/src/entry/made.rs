@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use weir_protocol::chain::{DroppedOutbox, EntryHash, EntryKind, Owner, Retained, RunEntry, SpecEntry, Wanted};
 use weir_protocol::id::{CheckpointId, EntryNumber, JobId, Name, Nonce, SubtaskId, Uid};
+use weir_protocol::job_graph::{CheckpointStorage, StateBackend, StateSpec};
 use weir_protocol::job_spec::{
     CheckpointSpec, ErrorPolicy, ErrorSpec, FileFormat, FileSinkSpec, FileSourceSpec, GeneratorSpec, InputSpec,
     JobSpec, KeyDistribution, KeySpec, LimitSpec, OperatorSpec, OutputRef, PartitionSpec, RestartSpec, SinkConnector,
@@ -240,6 +241,7 @@ fn job_spec(choices: &mut Choices<'_>) -> JobSpec {
         max_parallelism: max_parallelism(choices),
         parallelism: choices.u32() % 4 + 1,
         checkpoint: choices.one_in(2).then(|| checkpoint_spec(choices)),
+        state: state_spec(choices),
         restart: RestartSpec {
             attempts_max: choices.u32(),
             delay_ms: choices.number(),
@@ -258,6 +260,15 @@ fn job_spec(choices: &mut Choices<'_>) -> JobSpec {
         sources: (0..choices.below(3)).map(|_| source_spec(choices)).collect(),
         operators: (0..choices.below(3)).map(|_| operator_spec(choices)).collect(),
         sinks: (0..choices.below(3)).map(|_| sink_spec(choices)).collect(),
+    }
+}
+
+fn state_spec(choices: &mut Choices<'_>) -> StateSpec {
+    StateSpec {
+        backend: *choices.pick(&[StateBackend::HashMap, StateBackend::RocksDb]),
+        storage: *choices.pick(&[CheckpointStorage::Store, CheckpointStorage::JobManager]),
+        incremental: choices.one_in(2),
+        local_dir: choices.one_in(2).then(|| choices.text(9)),
     }
 }
 

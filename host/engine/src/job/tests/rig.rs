@@ -9,6 +9,7 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use tokio::runtime::Handle;
 use weir_protocol::id::{EntryNumber, JobId, Uid};
+use weir_protocol::job_graph::StateSpec;
 use weir_protocol::job_spec::{
     CheckpointSpec, ErrorSpec, FileSinkSpec, GeneratorSpec, InputSpec, JobSpec, KeyDistribution, KeySpec, LimitSpec,
     OperatorSpec, OutputRef, PartitionSpec, RestartSpec, SinkConnector, SinkSpec, SourceConnector, SourceSpec,
@@ -138,6 +139,7 @@ pub(super) fn generator_job(rig: &Rig, kind: &str, records: u64, keys: u64) -> J
         max_parallelism: MaxParallelism::DEFAULT,
         parallelism: 2,
         checkpoint: Some(CheckpointSpec::every_ms(50)),
+        state: StateSpec::default(),
         restart: RestartSpec::default(),
         errors: ErrorSpec::default(),
         limits: LimitSpec::default(),

@@ -1,5 +1,6 @@
 //! The job as a whole, and what applies to all of it.
 
+use weir_protocol::job_graph::StateSpec;
 use weir_protocol::job_spec::{CheckpointSpec, ErrorPolicy, ErrorSpec, JobSpec, LimitSpec, RestartSpec};
 use weir_protocol::key_group::MaxParallelism;
 
@@ -47,6 +48,7 @@ pub(in crate::job_file) fn job(document: &Node) -> Result<Draft, Error> {
         max_parallelism,
         parallelism,
         checkpoint,
+        state: StateSpec::default(),
         restart,
         errors,
         limits,

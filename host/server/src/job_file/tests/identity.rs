@@ -5,6 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use weir_protocol::id::{Name, Uid};
+use weir_protocol::job_graph::StateSpec;
 use weir_protocol::job_spec::{
     CheckpointSpec, ErrorPolicy, ErrorSpec, FileFormat, FileSinkSpec, FileSourceSpec, GeneratorSpec, InputSpec,
     JobSpec, KeyDistribution, KeySpec, LimitSpec, OperatorSpec, OutputRef, PartitionSpec, RestartSpec, SinkConnector,
@@ -148,6 +149,7 @@ fn settings() -> impl Strategy<Value = JobSpec> {
             max_parallelism: MaxParallelism::new(max_parallelism).unwrap(),
             parallelism,
             checkpoint,
+            state: StateSpec::default(),
             restart,
             errors,
             limits,
