@@ -55,6 +55,44 @@ pub trait Field {
     }
 }
 
+/// A field that is a keyed state, and so may have a time to live.
+pub trait StateField: Field {}
+
+/// How long each value, list element and map entry of a state lives; `#[describe(ttl = "…")]` on its field. A
+/// [`Harness`](crate::harness::Harness) lets nothing expire.
+///
+/// ```
+/// use weir_sdk::prelude::*;
+///
+/// /// Lets through what it has not seen for an hour.
+/// #[derive(Describe)]
+/// struct Distinct {
+///     #[describe(ttl = "1h")]
+///     seen: ValueState<bool>,
+/// }
+///
+/// impl Operator for Distinct {
+///     fn process(&mut self, _record: &Record, out: &mut Output) -> Result {
+///         if self.seen.get()?.is_some() {
+///             return Ok(());
+///         }
+///         self.seen.set(true);
+///         out.forward()
+///     }
+/// }
+///
+/// weir_sdk::export!(Distinct);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ttl {
+    /// Milliseconds of processing time since the last write, or read, where reads refresh.
+    pub duration_ms: u64,
+    /// Whether a read makes what is there live longer too.
+    pub refresh_on_read: bool,
+    /// Whether a read may still see what has expired and was not cleaned up yet.
+    pub return_expired: bool,
+}
+
 /// What has been declared so far.
 #[derive(Debug, Default)]
 pub struct Spec {
@@ -91,6 +129,20 @@ impl Spec {
     pub fn output(&mut self, name: &'static str) -> Port {
         self.outputs.push(name);
         Port(u32::try_from(self.outputs.len() - 1).expect("few outputs"))
+    }
+
+    /// Declares a state whose parts expire.
+    pub fn expiring<S: StateField>(&mut self, name: &'static str, ttl: Ttl) -> S {
+        let first = self.states.len();
+        let state = S::declare(name, self);
+        for declared in &mut self.states[first..] {
+            declared.ttl = Some(contract::Ttl {
+                duration_ms: ttl.duration_ms,
+                refresh_on_read: ttl.refresh_on_read,
+                return_expired: ttl.return_expired,
+            });
+        }
+        state
     }
 
     pub(crate) fn state(&mut self, name: &'static str, kind: contract::StateKind, codec: &str) {

@@ -16,6 +16,9 @@ use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, Ident, LitStr, Tok
 ///   timestamps)` after it names the columns that the operator looks at; without it, all of them. An operator without
 ///   this attribute has one keyed input, `in`.
 /// - `#[describe(name = "word-count")]` on the struct or on a field: another name than its own.
+/// - `#[describe(ttl = "1h")]` on a state: each value, element or entry expires so long after it was last written; a
+///   number and `ms`, `s`, `m`, `h` or `d`. With `refresh_on_read` behind it a read makes it live longer too; with
+///   `return_expired` a read may still see what has expired and was not cleaned up yet.
 /// - `#[describe(skip)]` on a field: plain memory, made by `Default`. It is lost whenever the host replaces the
 ///   instance.
 #[proc_macro_derive(Describe, attributes(describe, input))]
@@ -60,6 +63,10 @@ fn expand(item: &DeriveInput) -> Result<Tokens, Error> {
 struct Options {
     name: Option<String>,
     skip: bool,
+    /// Milliseconds.
+    ttl: Option<u64>,
+    refresh_on_read: bool,
+    return_expired: bool,
 }
 
 impl Options {
@@ -71,13 +78,60 @@ impl Options {
                     options.name = Some(meta.value()?.parse::<LitStr>()?.value());
                 } else if meta.path.is_ident("skip") {
                     options.skip = true;
+                } else if meta.path.is_ident("ttl") {
+                    options.ttl = Some(millis_of(&meta.value()?.parse()?)?);
+                } else if meta.path.is_ident("refresh_on_read") {
+                    options.refresh_on_read = true;
+                } else if meta.path.is_ident("return_expired") {
+                    options.return_expired = true;
                 } else {
-                    return Err(meta.error("expected `name = \"…\"` or `skip`"));
+                    return Err(meta.error(
+                        "expected `name = \"…\"`, `skip`, `ttl = \"…\"`, `refresh_on_read` or `return_expired`",
+                    ));
                 }
                 Ok(())
             })?;
+            if options.ttl.is_none() && (options.refresh_on_read || options.return_expired) {
+                return Err(Error::new_spanned(attribute, "this needs a `ttl = \"…\"` beside it"));
+            }
+            if options.ttl.is_some() && options.skip {
+                return Err(Error::new_spanned(attribute, "what is skipped is no state: it cannot have a `ttl`"));
+            }
         }
         Ok(options)
+    }
+
+    /// The time to live, if there is one.
+    fn ttl(&self) -> Option<Tokens> {
+        let Self { ttl, refresh_on_read, return_expired, .. } = self;
+        let duration_ms = (*ttl)?;
+        Some(quote!(::weir_sdk::describe::Ttl {
+            duration_ms: #duration_ms,
+            refresh_on_read: #refresh_on_read,
+            return_expired: #return_expired,
+        }))
+    }
+}
+
+/// The milliseconds of a duration like `1h`.
+fn millis_of(text: &LitStr) -> Result<u64, Error> {
+    let value = text.value();
+    let unit = value.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    let factor = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => 0,
+    };
+    let number: u64 = value[..value.len() - unit.len()].parse().unwrap_or(0);
+    match number.checked_mul(factor) {
+        Some(millis) if millis > 0 => Ok(millis),
+        Some(_) | None => Err(Error::new_spanned(
+            text,
+            "expected a duration above 0: a number and `ms`, `s`, `m`, `h` or `d`, like `\"30m\"`",
+        )),
     }
 }
 
@@ -86,15 +140,16 @@ struct DeclaredField<'a> {
     ident: &'a Ident,
     name: String,
     skip: bool,
+    ttl: Option<Tokens>,
 }
 
 impl DeclaredField<'_> {
     fn value(&self) -> Tokens {
-        let Self { ident, name, skip } = self;
-        if *skip {
-            quote!(#ident: ::core::default::Default::default())
-        } else {
-            quote!(#ident: ::weir_sdk::describe::Field::declare(#name, spec))
+        let Self { ident, name, skip, ttl } = self;
+        match ttl {
+            _ if *skip => quote!(#ident: ::core::default::Default::default()),
+            Some(ttl) => quote!(#ident: spec.expiring(#name, #ttl)),
+            None => quote!(#ident: ::weir_sdk::describe::Field::declare(#name, spec)),
         }
     }
 }
@@ -116,8 +171,9 @@ fn declared_field(field: &Field) -> Result<DeclaredField<'_>, Error> {
     let options = Options::of(&field.attrs)?;
     let ident = field.ident.as_ref().ok_or_else(|| Error::new_spanned(field, "this field has no name"))?;
     let own_name = ident.to_string();
+    let ttl = options.ttl();
     let name = options.name.unwrap_or_else(|| own_name.trim_start_matches("r#").to_owned());
-    Ok(DeclaredField { ident, name, skip: options.skip })
+    Ok(DeclaredField { ident, name, skip: options.skip, ttl })
 }
 
 fn inputs_of(attributes: &[Attribute]) -> Result<Vec<Tokens>, Error> {
@@ -207,7 +263,7 @@ fn kebab_case(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{expand, kebab_case};
+    use super::{expand, kebab_case, millis_of};
 
     fn error_of(item: &str) -> String {
         expand(&syn::parse_str(item).unwrap()).unwrap_err().to_string()
@@ -227,6 +283,24 @@ mod tests {
         assert!(error_of("#[input(lines)] struct Split;").starts_with("write `#[input(name: keyed)]`"));
         assert_eq!(error_of("#[input(lines: keyless)] struct A;"), "expected `keyed`, `unkeyed` or `broadcast`");
         assert_eq!(error_of("#[input(a: keyed, reads(key))] struct A;"), "expected `keys`, `values` or `timestamps`");
-        assert_eq!(error_of("#[describe(nam = \"a\")] struct A;"), "expected `name = \"…\"` or `skip`");
+        assert!(
+            error_of("#[describe(nam = \"a\")] struct A;")
+                .starts_with("expected `name = \"…\"`, `skip`, `ttl = \"…\"`")
+        );
+    }
+
+    #[test]
+    fn a_time_to_live_is_a_number_and_a_unit() {
+        let millis = |text: &str| millis_of(&syn::LitStr::new(text, proc_macro2::Span::call_site())).ok();
+        assert_eq!(["5ms", "5s", "5m", "5h", "7d"].map(millis), [5, 5_000, 300_000, 18_000_000, 604_800_000].map(Some));
+        assert!(
+            ["0s", "5", "h", "", "5 s", "5w", "-1s", "99999999999999999999d"]
+                .into_iter()
+                .all(|text| millis(text).is_none())
+        );
+        let of_field = |attribute: &str| error_of(&format!("struct A {{ {attribute} last: ValueState<u64> }}"));
+        assert!(of_field("#[describe(ttl = \"1w\")]").starts_with("expected a duration above 0"));
+        assert!(of_field("#[describe(refresh_on_read)]").starts_with("this needs a `ttl"));
+        assert!(of_field("#[describe(skip, ttl = \"1s\")]").starts_with("what is skipped"));
     }
 }

@@ -9,7 +9,7 @@ use crate::bindings::exports::weir::operator::operators::StateKind;
 use crate::bindings::weir::operator::types::BytesColumn;
 use crate::codec::{Codec, Plain};
 use crate::column::{Column, ColumnBuilder};
-use crate::describe::{Field, Spec};
+use crate::describe::{Field, Spec, StateField};
 use crate::error::Result;
 use crate::host;
 use crate::operator::Context;
@@ -163,6 +163,8 @@ fn decode<T, C: Codec<T>>(name: &str, column: &BytesColumn) -> Result<Vec<T>> {
     let values = Column::of_bytes(column).iter().map(|value| C::decode(value.unwrap_or_default()));
     values.collect::<Result<_, _>>().map_err(|reason| undecodable(name, C::name(), &reason))
 }
+
+impl<T: 'static, C: Codec<T>> StateField for ListState<T, C> {}
 
 impl<T: 'static, C: Codec<T>> Field for ListState<T, C> {
     fn declare(name: &'static str, spec: &mut Spec) -> Self {

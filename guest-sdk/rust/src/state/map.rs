@@ -10,7 +10,7 @@ use crate::bindings::exports::weir::operator::operators::StateKind;
 use crate::bindings::weir::operator::state::Page;
 use crate::codec::{Codec, EntryKey, Plain};
 use crate::column::{Column, ColumnBuilder};
-use crate::describe::{Field, Spec};
+use crate::describe::{Field, Spec, StateField};
 use crate::error::Result;
 use crate::host;
 use crate::operator::Context;
@@ -161,6 +161,8 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> MapState<K, V, C> {
         Ok(())
     }
 }
+
+impl<K: EntryKey, V: 'static, C: Codec<V>> StateField for MapState<K, V, C> {}
 
 impl<K: EntryKey, V: 'static, C: Codec<V>> Field for MapState<K, V, C> {
     fn declare(name: &'static str, spec: &mut Spec) -> Self {

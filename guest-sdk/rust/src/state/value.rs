@@ -8,7 +8,7 @@ use crate::bindings::exports::weir::operator::operators::StateKind;
 use crate::bindings::weir::operator::types::OptionalColumn;
 use crate::codec::{Codec, Plain};
 use crate::column::{Column, ColumnBuilder};
-use crate::describe::{Field, Spec};
+use crate::describe::{Field, Spec, StateField};
 use crate::error::{Error, Result};
 use crate::host;
 use crate::operator::Context;
@@ -303,6 +303,8 @@ pub(super) fn opened<'h, H>(handle: Option<&'h H>, name: &str) -> &'h H {
         None => panic!("state `{name}` was used before `open`"),
     }
 }
+
+impl<T: 'static, C: Codec<T>> StateField for ValueState<T, C> {}
 
 impl<T: 'static, C: Codec<T>> Field for ValueState<T, C> {
     fn declare(name: &'static str, spec: &mut Spec) -> Self {

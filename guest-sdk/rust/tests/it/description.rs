@@ -20,7 +20,10 @@ struct JoinOrders {
     open: ValueState<Vec<u8>>,
     #[describe(name = "paid-at")]
     paid_at: ListState<BTreeMap<String, u64>, Postcard>,
+    #[describe(ttl = "36h", refresh_on_read, return_expired)]
     by_day: MapState<u32, u64, Json>,
+    #[describe(name = "last-rate", ttl = "90s")]
+    last_rate: ValueState<u64>,
     unmatched: Port,
     #[describe(skip)]
     greeting: String,
@@ -45,7 +48,7 @@ impl Operator for JoinOrders {
     }
 
     fn process(&mut self, record: &Record, out: &mut Output) -> Result {
-        let _states = (&self.open, &self.paid_at, &self.by_day, self.unmatched);
+        let _states = (&self.open, &self.paid_at, &self.by_day, &self.last_rate, self.unmatched);
         out.emit(format_args!("{} {}", self.greeting, record.input()))
     }
 }
@@ -89,8 +92,14 @@ fn struct_is_the_description() {
             ("open", StateKind::KeyedValue, "bytes"),
             ("paid-at", StateKind::KeyedList, "postcard"),
             ("by_day", StateKind::KeyedMap, "json"),
+            ("last-rate", StateKind::KeyedValue, "u64"),
         ]
     );
+    let ttl = |duration_ms, refresh_on_read, return_expired| Some((duration_ms, refresh_on_read, return_expired));
+    let lives = join.states.iter().map(|state| state.ttl.as_ref());
+    let lives: Vec<_> =
+        lives.map(|ttl| ttl.map(|ttl| (ttl.duration_ms, ttl.refresh_on_read, ttl.return_expired))).collect();
+    assert_eq!(lives, [None, None, ttl(129_600_000, true, true), ttl(90_000, false, false)]);
 }
 
 #[test]
