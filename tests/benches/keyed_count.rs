@@ -169,7 +169,7 @@ impl Lane {
         let state: &mut dyn std::any::Any = self.state.as_deref_mut().expect("no turn is under way");
         let state: &mut SubtaskState = state.downcast_mut().expect("it is the engine's");
         let before = thread_cpu_time();
-        let segment = state.freeze();
+        let segment = state.freeze(0);
         self.rounds.push(std::mem::take(&mut self.round) + (thread_cpu_time() - before));
         drop(segment);
     }
@@ -179,7 +179,7 @@ impl Lane {
         let state = self.state.as_deref_mut().expect("no turn is under way");
         let all: Vec<u32> = (0..).take(keys.count()).collect();
         let mut numbers = OptionalColumn::default();
-        state.select(keys).expect("keys can be selected");
+        state.select(keys, 0).expect("keys can be selected");
         state.values(StateId(0), &all, &mut numbers).expect("a value state");
         numbers
     }

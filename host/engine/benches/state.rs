@@ -80,7 +80,7 @@ fn pauses(keys: u64, state: &mut SubtaskState, whole: &[Keys], scratch: &mut Scr
     let pause = |_| {
         whole.iter().for_each(|keys| update(state, keys, scratch));
         let mut segment = None;
-        timed(|| segment = state.freeze())
+        timed(|| segment = state.freeze(0))
     };
     let mut pauses: Vec<_> = (0..PAUSES).map(pause).collect();
     let found = quantiles(&mut pauses);
@@ -90,7 +90,7 @@ fn pauses(keys: u64, state: &mut SubtaskState, whole: &[Keys], scratch: &mut Scr
 
 fn freeze(state: &mut SubtaskState) -> FileSlice {
     let mut segment = None;
-    let pause = timed(|| segment = state.freeze());
+    let pause = timed(|| segment = state.freeze(0));
     let segment = segment.expect("something was written");
     let mut bytes = bytes::Bytes::new();
     let encoding = timed(|| bytes = segment.encode());
@@ -105,7 +105,7 @@ fn freeze(state: &mut SubtaskState) -> FileSlice {
 
 fn restore(keys: u64, file: FileSlice) {
     let files = [file];
-    let took = timed(|| drop(SubtaskState::restore(&[description()], MAX, all(), &files).expect("it verifies")));
+    let took = timed(|| drop(SubtaskState::restore(&[description()], MAX, all(), &files, 0).expect("it verifies")));
     println!("{keys:>9} keys: the last file is restored in {took:?}");
 }
 
@@ -121,7 +121,7 @@ fn update(state: &mut SubtaskState, keys: &Keys, scratch: &mut Scratch) {
     scratch.indices.clear();
     scratch.indices.extend(0..count);
     scratch.values.clear();
-    state.select(keys).expect("keys can be selected");
+    state.select(keys, 0).expect("keys can be selected");
     state.values(COUNT, &scratch.indices, &mut scratch.values).expect("a value state");
     let mut counts = OptionalColumn::default();
     counts.values.data.reserve(keys.count() * 8);

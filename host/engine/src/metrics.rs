@@ -37,6 +37,8 @@ pub struct SubtaskMetrics {
     pub bytes_out: Counter,
     /// `numFiredTimers`.
     pub timers_fired: Counter,
+    /// Values, list elements and map entries that were dropped because they had expired.
+    pub state_expired: Counter,
     /// Records that went to the dead letters or were skipped.
     pub dead_letters: Counter,
     /// Calls that were undone and tried again.
@@ -83,6 +85,7 @@ impl Default for SubtaskMetrics {
             bytes_in: Counter::default(),
             bytes_out: Counter::default(),
             timers_fired: Counter::default(),
+            state_expired: Counter::default(),
             dead_letters: Counter::default(),
             retries: Counter::default(),
             batches: Counter::default(),

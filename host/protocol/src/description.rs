@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Timestamp;
+
 /// One operator of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -93,7 +95,8 @@ pub enum StateKind {
     Broadcast,
 }
 
-/// How long the values of a state live.
+/// How long what a state holds lives: each value, each element of a list, each entry of a map for itself. Its *stamp* is
+/// the processing time at which it was last written (or read, where that refreshes it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TtlDescription {
@@ -103,4 +106,30 @@ pub struct TtlDescription {
     pub refresh_on_read: bool,
     /// Whether a read may still see an expired value that was not cleaned up yet.
     pub return_expired: bool,
+}
+
+impl TtlDescription {
+    /// When what bears this stamp expires; never, where that is beyond the end of time.
+    #[must_use]
+    pub fn expires_at(&self, stamp: Timestamp) -> Timestamp {
+        stamp.saturating_add_unsigned(self.duration_ms)
+    }
+
+    /// Whether what bears this stamp has expired. What has stays so, however time goes on.
+    #[must_use]
+    pub fn has_expired(&self, stamp: Timestamp, now: Timestamp) -> bool {
+        self.expires_at(stamp) <= now
+    }
+
+    /// Whether a read may see what bears this stamp and was not cleaned up.
+    #[must_use]
+    pub fn shows(&self, stamp: Timestamp, now: Timestamp) -> bool {
+        self.return_expired || !self.has_expired(stamp, now)
+    }
+
+    /// Whether a read gives what bears this stamp another one. It revives nothing that has expired.
+    #[must_use]
+    pub fn is_refreshed(&self, stamp: Timestamp, now: Timestamp) -> bool {
+        self.refresh_on_read && stamp < now && !self.has_expired(stamp, now)
+    }
 }

@@ -224,7 +224,7 @@ impl World {
             }
             Err(error) => return Err(error.into()),
         };
-        let state = SubtaskState::restore(&states(), MaxParallelism::DEFAULT, ALL, &restored.files)?;
+        let state = SubtaskState::restore(&states(), MaxParallelism::DEFAULT, ALL, &restored.files, 0)?;
         let sink: Arc<dyn Publisher> = if self.publishes { Arc::clone(&self.shelf) as _ } else { Arc::new(Silent) };
         let sinks = BTreeMap::from([(uid("out"), sink)]);
         let (runtime, clock, store) = (Runtime::from(Handle::current()), self.clock, &self.store);
@@ -251,7 +251,7 @@ impl Attempt {
     async fn epoch(&mut self) -> Result<()> {
         let lines = self.process()?;
         self.checkpoint = self.checkpoint.next();
-        let segment = self.state.freeze();
+        let segment = self.state.freeze(0);
         let files = self.files.close(segment).await?;
         let records = lines.lines().count() as u64;
         let parts = self.parts.seal(self.checkpoint, Some((Bytes::from(lines), records))).await?;
@@ -288,7 +288,7 @@ impl Attempt {
         let until = (self.position + RECORDS_EACH_EPOCH).min(RECORDS);
         for record in self.position..until {
             let keys = Keys::encode([(record % KEYS).to_string().as_bytes()]);
-            self.state.select(&keys)?;
+            self.state.select(&keys, 0)?;
             let mut values = OptionalColumn::default();
             self.state.values(StateId(0), &[0], &mut values)?;
             let before = values.get(0).map_or(0, |value| u64::from_be_bytes(value[..8].try_into().expect("8 bytes")));

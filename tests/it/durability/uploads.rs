@@ -38,7 +38,7 @@ fn noise(seed: u64) -> Vec<u8> {
 }
 
 fn write(state: &mut SubtaskState, value: u64) {
-    state.select(&Keys::encode([b"key".as_slice()])).unwrap();
+    state.select(&Keys::encode([b"key".as_slice()]), 0).unwrap();
     let mut writes = Writes::default();
     writes.value_writes_mut(StateId(0)).set(0, Some(&noise(value)));
     state.commit(&writes).unwrap();
@@ -53,11 +53,11 @@ async fn a_segment_that_the_store_refused_goes_with_the_next_checkpoint_in_its_o
             StateUploader::new(blobs, ALL, StateFiles::default(), unsaved.clone(), Handle::current().into());
         let mut state = SubtaskState::new(&states(), MaxParallelism::DEFAULT, ALL).unwrap();
         write(&mut state, 1);
-        let refused = files.close(state.freeze()).await.unwrap_err();
+        let refused = files.close(state.freeze(0)).await.unwrap_err();
         assert_eq!(refused.fault(), Fault::Unavailable);
         assert!(unsaved.bytes() > 24_000, "what is not in the store is counted");
         write(&mut state, 2);
-        let listed = files.close(state.freeze()).await.unwrap();
+        let listed = files.close(state.freeze(0)).await.unwrap();
         assert_eq!((listed.files.len(), unsaved.bytes()), (2, 0));
         let names: Vec<_> = listed.files.iter().map(|file| file.blob.object().unwrap().name.clone()).collect();
         assert!(names.is_sorted(), "oldest first: {names:?}");

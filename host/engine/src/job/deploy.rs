@@ -178,12 +178,15 @@ impl Deployer<'_> {
             watermark,
             processing_time,
         };
+        let processing_time = processing_time.max(self.shared.clock.now());
         let states = description.states.clone();
-        let restore = move || SubtaskState::restore(&states, max, key_groups, &files);
+        let restore = move || SubtaskState::restore(&states, max, key_groups, &files, processing_time);
         let state = self.on_a_blocking_thread(restore).await.map_err(failed)?.map_err(|error| failed(error.into()))?;
         let blobs = self.blobs(id, DataKind::State);
         let runtime = self.shared.control.clone();
-        let files = Box::new(StateUploader::new(blobs, key_groups, listed, unsaved.clone(), runtime));
+        let files = Box::new(
+            StateUploader::new(blobs, key_groups, listed, unsaved.clone(), runtime).with_live(state.bytes_live()),
+        );
         let (handover, handed) = handover();
         let subtask = self.subtask(place, handover);
         let progress = Progress { passed: self.highest, positions: BTreeMap::new(), given_up: 0 };

@@ -194,6 +194,8 @@ impl Reporter {
             (SealedKind::Operator { segment, watermark, processing_time }, Seals::Operator { files, manifest }) => {
                 changed |= segment.is_some() || watermark != manifest.watermark;
                 let listed = files.close(segment).await?;
+                // A base that was merged in the background, of a job that is idle meanwhile, is to be named.
+                changed |= listed.base != manifest.base;
                 manifest.base = listed.base;
                 manifest.files = listed.files;
                 manifest.watermark = watermark;

@@ -7,16 +7,16 @@
 
 use weir_protocol::key_group::key_hash;
 
+use super::SubtaskState;
 use super::log::Log;
 use super::timers::Timer;
-use super::{Kept, SubtaskState};
 
 /// Bytes cleaned for each byte appended; above 1, so that the log shrinks while it is too large.
 const BYTES_PER_BYTE: u64 = 3;
 /// What a commit cleans at least while there is need.
 const QUANTUM_MIN: u64 = 8 << 10;
 /// Looking at a chunk costs about as much as copying so many bytes.
-const LOOK_BYTES: u64 = 64;
+pub(super) const LOOK_BYTES: u64 = 64;
 /// Chunks that may be nearly empty: below this, small ones are not merged.
 const SMALL_CHUNKS_MAX: u64 = 64;
 
@@ -38,11 +38,12 @@ impl SubtaskState {
     /// Does a bounded amount of cleaning, if the log holds too much.
     pub(super) fn clean(&mut self) {
         let appended = self.log.appended() - self.cleaner.appended;
+        let mut budget = (appended * BYTES_PER_BYTE).max(QUANTUM_MIN);
+        self.sweep(budget);
         if !self.is_cleaning_due() {
             self.cleaner.appended = self.log.appended();
             return;
         }
-        let mut budget = (appended * BYTES_PER_BYTE).max(QUANTUM_MIN);
         while budget > 0 {
             let Some(offset) = self.cleaner.offset else {
                 budget = budget.saturating_sub(LOOK_BYTES);
@@ -82,19 +83,24 @@ impl SubtaskState {
         if !record.flags().is_put() {
             return size as u64;
         }
+        // Moved, it could end up behind the sweeper.
+        if self.drop_expired(at) {
+            return size as u64 * 2;
+        }
+        let record = self.log.record(at);
         let (state, key, entry) = (record.state(), record.key(), record.entry());
         let hash = key_hash(key);
         let is_live = match state.checked_sub(1).map(|state| &self.states[state as usize]) {
             None => Timer::from_record(key, entry).is_some_and(|timer| self.timers.is_live(timer, at)),
-            Some(Kept::Values(values)) => values.is_live(hash, at),
-            Some(Kept::Lists(lists)) => lists.is_live(hash, key, entry, at),
-            Some(Kept::Maps(maps)) => maps.is_live(hash, key, entry, at),
-            Some(Kept::Elsewhere) => false,
+            Some(kept) => kept.is_live(hash, key, entry, at),
         };
         if !is_live {
             return size as u64;
         }
         let new = self.log.copy_clean(at, &mut self.cleaner.scratch);
+        if let Some(life) = self.life_of(state) {
+            self.log.note_expiry(new, life.sweep_at(self.log.record(new).value()));
+        }
         let record = self.log.record(new);
         let (key, entry) = (record.key(), record.entry());
         match state.checked_sub(1).map(|state| &mut self.states[state as usize]) {
@@ -102,10 +108,7 @@ impl SubtaskState {
                 let timer = Timer::from_record(key, entry).expect("it was found a moment ago");
                 self.timers.repoint(timer, new);
             }
-            Some(Kept::Values(values)) => values.repoint(hash, at, new),
-            Some(Kept::Lists(lists)) => lists.repoint(hash, key, entry, new),
-            Some(Kept::Maps(maps)) => maps.repoint(hash, key, entry, new),
-            Some(Kept::Elsewhere) => {}
+            Some(kept) => kept.repoint(hash, key, entry, at, new),
         }
         self.log.supersede(at);
         // A live record costs a search and a copy.

@@ -7,9 +7,11 @@ use weir_operator::keyed_state::StateError;
 use weir_protocol::Fault;
 use weir_protocol::description::StateDescription;
 use weir_protocol::key_group::{KeyGroup, KeyGroupRange, MaxParallelism, key_hash};
+use weir_protocol::time::Timestamp;
 
 use super::file::{FileRecord, Header, RecordKind, RowKind, StateRow, Writer};
 use super::record::{Flags, Record};
+use super::stamp::Life;
 
 /// How the states of a subtask are named in files, and which keys it owns.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(super) struct Naming {
     header: Header,
     /// By the record's state (0: timers): its row. Some are never used: their state is not keyed.
     rows: Vec<u16>,
+    /// By the record's state: how long what it holds lives.
+    lives: Vec<Option<Life>>,
 }
 
 impl Naming {
@@ -42,7 +46,8 @@ impl Naming {
         };
         let by_state = named.iter().map(|row| row.as_ref().map_or(u16::MAX, place));
         let by_state = std::iter::once(place(&StateRow::timers())).chain(by_state).collect();
-        Ok(Self { header: Header { max, key_groups, complete: false, rows }, rows: by_state })
+        let lives = std::iter::once(None).chain(states.iter().map(|state| state.ttl.map(Life))).collect();
+        Ok(Self { header: Header { max, key_groups, complete: false, rows }, rows: by_state, lives })
     }
 
     pub(super) const fn header(&self) -> &Header {
@@ -74,7 +79,8 @@ impl Naming {
 
 fn row(state: &StateDescription) -> Option<StateRow> {
     let kind = RowKind::of(state.kind)?;
-    Some(StateRow { kind, name: state.name.clone(), version: state.version, codec: state.codec.clone() })
+    let (name, codec, stamped) = (state.name.clone(), state.codec.clone(), state.ttl.is_some());
+    Some(StateRow { kind, name, version: state.version, codec, stamped })
 }
 
 /// What one epoch wrote: immutable, and free of the task that wrote it.
@@ -82,6 +88,32 @@ fn row(state: &StateDescription) -> Option<StateRow> {
 pub struct FrozenSegment {
     chunks: Vec<Arc<Vec<u8>>>,
     naming: Arc<Naming>,
+    /// The barrier's processing time.
+    at: Timestamp,
+    live: u64,
+}
+
+/// What has expired, at the barrier of a segment.
+#[derive(Debug, Clone)]
+pub struct Expiry {
+    naming: Arc<Naming>,
+    at: Timestamp,
+}
+
+impl Expiry {
+    /// For rows of files, whether what a record of each stores has expired. What is stored without a stamp, or is not
+    /// declared to expire (any more), has not.
+    pub(super) fn of(&self, rows: &[StateRow]) -> impl Fn(&FileRecord<'_>) -> bool + use<> {
+        let life = |row: &StateRow| {
+            let state = self.naming.state_of(row).ok()??;
+            self.naming.lives[usize::from(state)].filter(|_| row.stamped)
+        };
+        let (lives, at): (Vec<_>, _) = (rows.iter().map(life).collect(), self.at);
+        move |record| {
+            record.kind == RecordKind::Put
+                && lives[usize::from(record.row)].is_some_and(|life| life.has_expired(record.value, at))
+        }
+    }
 }
 
 /// A record, with what sorts it.
@@ -94,8 +126,20 @@ struct Sorted<'a> {
 }
 
 impl FrozenSegment {
-    pub(super) const fn new(chunks: Vec<Arc<Vec<u8>>>, naming: Arc<Naming>) -> Self {
-        Self { chunks, naming }
+    pub(super) const fn new(chunks: Vec<Arc<Vec<u8>>>, naming: Arc<Naming>, at: Timestamp, live: u64) -> Self {
+        Self { chunks, naming, at, live }
+    }
+
+    /// What has expired at its barrier.
+    #[must_use]
+    pub fn expiry(&self) -> Expiry {
+        Expiry { naming: Arc::clone(&self.naming), at: self.at }
+    }
+
+    /// Bytes of live records of the whole state, at its barrier.
+    #[must_use]
+    pub const fn bytes_live(&self) -> u64 {
+        self.live
     }
 
     /// The bytes that it keeps in memory.
@@ -110,11 +154,13 @@ impl FrozenSegment {
         let mut records = self.sorted();
         // What a later record says of the same key and entry is what counts; sorting is stable.
         records.sort_by(Sorted::cmp);
+        let has_expired = self.expiry().of(&self.naming.header().rows);
         let mut writer = Writer::new(self.naming.header().clone());
         for (at, sorted) in records.iter().enumerate() {
             let is_superseded = records.get(at + 1).is_some_and(|next| sorted.cmp(next).is_eq());
             if !is_superseded {
-                writer.push(&sorted.file_record());
+                let record = sorted.file_record();
+                writer.push(&if has_expired(&record) { record.tombstone() } else { record });
             }
         }
         writer.finish()

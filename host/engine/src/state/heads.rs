@@ -69,6 +69,11 @@ impl<C: Default> Heads<C> {
     }
 
     /// What the head with this number holds.
+    pub(super) fn content(&self, number: u32) -> &C {
+        &self.head(number).content
+    }
+
+    /// What the head with this number holds.
     pub(super) fn content_mut(&mut self, number: u32) -> &mut C {
         let (row, place) = place(number);
         &mut self.rows[row][place].as_mut().expect("numbers come from `find`").content

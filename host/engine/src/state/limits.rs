@@ -1,8 +1,9 @@
 //! What the state of a subtask may use, and whether a write stays within it: decided before the first change.
 
-use weir_operator::keyed_state::StateError;
+use weir_operator::keyed_state::{StateError, StateWrites};
 use weir_protocol::Fault;
 
+use super::lists::POSITION_BYTES;
 use super::log::{CHUNK_BYTES, Log};
 use super::record::{ENTRY_BYTES_MAX, RECORD_BYTES_MAX, record_size};
 
@@ -24,9 +25,11 @@ impl Default for StateLimits {
 }
 
 /// What writes may add to the log at most.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Growth {
     bytes: u64,
+    /// Bytes of records that only move: what is live does not grow by them.
+    copied: u64,
     /// Records that are not removals.
     puts: u64,
     /// Records that need a chunk of their own.
@@ -34,6 +37,46 @@ pub(super) struct Growth {
 }
 
 impl Growth {
+    /// Nothing.
+    pub(super) const NONE: Self = Self { bytes: 0, copied: 0, puts: 0, large: 0 };
+
+    /// Counts a call's writes to one state, whose values are stored with `stamp` bytes more; `key_len` is the length of
+    /// the key with an index.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub(super) fn add_writes(
+        &mut self,
+        writes: &StateWrites,
+        stamp: usize,
+        key_len: impl Fn(u32) -> usize,
+    ) -> Result<(), StateError> {
+        match writes {
+            StateWrites::Values(writes) => {
+                for (key, value) in writes.iter() {
+                    self.add(key_len(key), 0, value.map(|value| value.len() + stamp))?;
+                }
+            }
+            StateWrites::Lists(writes) => {
+                for (&key, write) in writes {
+                    self.add(key_len(key), 0, None)?;
+                    for value in write.appended.iter() {
+                        self.add(key_len(key), POSITION_BYTES, Some(value.len() + stamp))?;
+                    }
+                }
+            }
+            StateWrites::Maps(writes) => {
+                for (&key, write) in writes {
+                    self.add(key_len(key), 0, None)?;
+                    for (entry, value) in &write.entries {
+                        self.add(key_len(key), entry.len(), value.as_ref().map(|value| value.len() + stamp))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Counts a record with parts of these lengths; no value: a removal.
     ///
     /// # Errors
@@ -53,12 +96,26 @@ impl Growth {
         Ok(())
     }
 
+    /// Counts a record that takes the place of one that is as long.
+    pub(super) fn add_copy(&mut self, size: usize) {
+        self.copied += size as u64;
+        self.large += u64::from(size > CHUNK_BYTES / 2);
+    }
+
+    /// Counts what `other` counts.
+    pub(super) const fn join(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.copied += other.copied;
+        self.puts += other.puts;
+        self.large += other.large;
+    }
+
     /// Whether the log has room.
     ///
     /// # Errors
     /// [`Fault::Guest`] when it is full.
     pub(super) fn check_room(&self, log: &Log) -> Result<(), StateError> {
-        if log.has_room(self.bytes, self.large) {
+        if log.has_room(self.bytes + self.copied, self.large) {
             return Ok(());
         }
         let message =

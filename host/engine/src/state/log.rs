@@ -10,6 +10,8 @@
 
 use std::sync::Arc;
 
+use weir_protocol::time::{END_OF_TIME, Timestamp};
+
 use super::record::{self, Flags, Parts, Record};
 
 /// The most that a chunk holds, but for one that holds a single larger record. With [`OFFSET_BITS`], 2^17 chunks give
@@ -58,6 +60,8 @@ struct Chunk {
     records: usize,
     /// How many chunks were made before this one.
     born: u64,
+    /// Nothing in it is worth sweeping before.
+    sweep_at: Timestamp,
 }
 
 impl Chunk {
@@ -107,11 +111,13 @@ pub(super) struct Log {
     held: u64,
     appended: u64,
     born: u64,
+    /// No chunk is worth sweeping before, but for those that the pass under way has not come to.
+    sweep_at: Timestamp,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        let never_used = Chunk { content: Content::Free, live: 0, records: 0, born: 0 };
+        let never_used = Chunk { content: Content::Free, live: 0, records: 0, born: 0, sweep_at: END_OF_TIME };
         Self {
             chunks: vec![never_used],
             free: Vec::new(),
@@ -122,6 +128,7 @@ impl Default for Log {
             held: 0,
             appended: 0,
             born: 0,
+            sweep_at: END_OF_TIME,
         }
     }
 }
@@ -188,7 +195,7 @@ impl Log {
             Part::Clean => Content::Clean(bytes),
         };
         self.born += 1;
-        let chunk = Chunk { content, live: 0, records: 0, born: self.born };
+        let chunk = Chunk { content, live: 0, records: 0, born: self.born, sweep_at: END_OF_TIME };
         let number = if let Some(number) = self.free.pop() {
             self.chunks[number as usize] = chunk;
             number
@@ -327,9 +334,52 @@ impl Log {
 
     /// The position of the record at `offset` of a chunk; `None` behind its last, and where the chunk is another one.
     pub(super) fn position_in(&self, number: usize, born: u64, offset: usize) -> Option<Position> {
-        let usage = self.usage(number).filter(|usage| usage.born == born)?;
-        let chunk = u32::try_from(number).expect("chunk numbers fit");
-        (offset < usage.used).then(|| Position::new(chunk, offset))
+        let chunk = self.chunks.get(number).filter(|chunk| chunk.born == born)?;
+        let used = match &chunk.content {
+            Content::Closed(bytes) => bytes.len(),
+            Content::Clean(bytes) => bytes.len(),
+            Content::Open(_) | Content::Free => return None,
+        };
+        let number = u32::try_from(number).expect("chunk numbers fit");
+        (offset < used).then(|| Position::new(number, offset))
+    }
+
+    /// Notes that a record that was just appended, or copied, is worth sweeping from `when` on.
+    pub(super) fn note_expiry(&mut self, at: Position, when: Timestamp) {
+        let chunk = &mut self.chunks[at.chunk()];
+        chunk.sweep_at = chunk.sweep_at.min(when);
+        self.sweep_at = self.sweep_at.min(when);
+    }
+
+    /// Whether a chunk may be worth sweeping.
+    #[inline]
+    pub(super) const fn is_sweep_due(&self, until: Timestamp) -> bool {
+        self.sweep_at <= until
+    }
+
+    /// Whether a chunk of the open segment may be worth sweeping, once it is closed.
+    pub(super) fn is_open_sweep_due(&self, until: Timestamp) -> bool {
+        self.is_sweep_due(until) && self.open.iter().any(|&number| self.chunks[number as usize].sweep_at <= until)
+    }
+
+    /// Begins a pass over all chunks, each of which is given to [`begin_chunk_sweep`](Self::begin_chunk_sweep).
+    pub(super) const fn begin_sweep(&mut self) {
+        self.sweep_at = END_OF_TIME;
+    }
+
+    /// What tells the chunk from others of its number if it is to be swept now: then every record of it is looked at, and
+    /// noted again unless it goes.
+    pub(super) fn begin_chunk_sweep(&mut self, number: usize, until: Timestamp) -> Option<u64> {
+        let chunk = &mut self.chunks[number];
+        if matches!(chunk.content, Content::Free) {
+            return None;
+        }
+        if chunk.sweep_at > until || matches!(chunk.content, Content::Open(_)) {
+            self.sweep_at = self.sweep_at.min(chunk.sweep_at);
+            return None;
+        }
+        chunk.sweep_at = END_OF_TIME;
+        Some(chunk.born)
     }
 
     /// Copies a live record among the clean ones; the caller points its index there and supersedes the old one.

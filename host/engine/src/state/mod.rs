@@ -12,12 +12,20 @@
 //! Records are updated in place within the open segment, else appended to it; a segment is closed at a barrier and
 //! immutable from then on. The cleaner copies what is live out of chunks that hold little of it, so memory is bounded
 //! however long a job runs. What is not in the indexes does not exist: no file needs to be asked.
+//!
+//! Where a state has a time to live, each value, list element and map entry is stored behind its stamp. Reads hide what
+//! has expired at the time of their call; the sweeper drops what had expired by the last barrier, whether it is read or
+//! not; and no file written at a barrier holds what had expired by then. Where an operator's new version declares
+//! another time to live than its old one, what is stored keeps its stamps and the new declaration counts for them; what
+//! was stored without a stamp counts as written at the restore, and is written again, stamped, with the next barrier;
+//! where none is declared any more, what is held stays.
 
 mod cleaner;
 pub mod file;
 mod frozen;
 mod heads;
 mod index;
+mod kept;
 mod limits;
 mod lists;
 mod log;
@@ -25,6 +33,8 @@ mod maps;
 mod record;
 mod restore;
 mod selection;
+mod stamp;
+mod sweeper;
 mod timers;
 mod values;
 
@@ -36,26 +46,26 @@ mod tests;
 use std::sync::Arc;
 
 use weir_operator::batch::{BytesColumn, Keys, OptionalColumn};
-use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, StateError, StateId, StateWrites, Writes};
+use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, StateError, StateId, Writes};
 use weir_operator::turn::{FiredTimers, TimeDomain, TimerChange};
 use weir_protocol::Fault;
-use weir_protocol::description::{StateDescription, StateKind};
+use weir_protocol::description::StateDescription;
 use weir_protocol::key_group::{KeyGroupRange, MaxParallelism};
 use weir_protocol::time::Timestamp;
 
-pub use frozen::FrozenSegment;
+pub use frozen::{Expiry, FrozenSegment};
 pub use limits::StateLimits;
 
 use cleaner::Cleaner;
 use frozen::Naming;
+use kept::Kept;
 use limits::Growth;
-use lists::Lists;
 use log::Log;
-use maps::Maps;
 use record::STATES_MAX;
 use selection::Selection;
+use stamp::STAMP_BYTES;
+use sweeper::Sweeper;
 use timers::{Timer, Timers};
-use values::Values;
 
 /// Keyed state and timers of one subtask.
 #[derive(Debug)]
@@ -65,19 +75,12 @@ pub struct SubtaskState {
     timers: Timers,
     log: Log,
     cleaner: Cleaner,
+    sweeper: Sweeper,
+    /// The states that reads refresh.
+    refreshed: Vec<usize>,
     selection: Selection,
     naming: Arc<Naming>,
     limits: StateLimits,
-}
-
-/// One declared state.
-#[derive(Debug)]
-enum Kept {
-    Values(Values),
-    Lists(Lists),
-    Maps(Maps),
-    /// Not keyed: kept elsewhere.
-    Elsewhere,
 }
 
 /// The size of an open segment above which a job without checkpoints ends its epoch.
@@ -98,14 +101,11 @@ impl SubtaskState {
             return Err(StateError { fault: Fault::Request, message });
         }
         let naming = Naming::new(states, max, key_groups)?;
-        let kept = |(number, state): (u16, &StateDescription)| match state.kind {
-            StateKind::KeyedValue => Kept::Values(Values::new(number)),
-            StateKind::KeyedList => Kept::Lists(Lists::new(number)),
-            StateKind::KeyedMap => Kept::Maps(Maps::new(number)),
-            StateKind::OperatorSplit | StateKind::OperatorUnion | StateKind::Broadcast => Kept::Elsewhere,
-        };
+        let refreshed = (0..).zip(states).filter(|(_, state)| state.ttl.is_some_and(|ttl| ttl.refresh_on_read));
         Ok(Self {
-            states: (1..).zip(states).map(kept).collect(),
+            refreshed: refreshed.map(|(state, _)| state).collect(),
+            sweeper: Sweeper::default(),
+            states: (1..).zip(states).map(|(number, state)| Kept::new(number, state)).collect(),
             timers: Timers::default(),
             log: Log::default(),
             cleaner: Cleaner::default(),
@@ -123,17 +123,21 @@ impl SubtaskState {
     }
 
     /// Closes the open segment and opens the next: everything committed since the last freeze, for one checkpoint file;
-    /// `None` when nothing was. Moves pointers and copies nothing: the synchronous phase of a checkpoint.
-    pub fn freeze(&mut self) -> Option<FrozenSegment> {
+    /// `None` when nothing was. Moves pointers and copies nothing: the synchronous phase of a checkpoint. What has expired
+    /// by `now`, the processing time of the barrier, is dropped bit by bit from then on; each is a change of its own.
+    pub fn freeze(&mut self, now: Timestamp) -> Option<FrozenSegment> {
+        self.sweep_until(now);
         let chunks = self.log.freeze()?;
-        Some(FrozenSegment::new(chunks, Arc::clone(&self.naming)))
+        Some(FrozenSegment::new(chunks, Arc::clone(&self.naming), now, self.log.live()))
     }
 
-    /// For a job without checkpoints, after each batch: ends the epoch once its segment has outgrown a bound, and throws
-    /// the segment away. Only what lies behind a barrier can be cleaned, so without this the log would keep growing.
-    pub fn forget_changes(&mut self) {
-        if self.log.open_bytes() > FORGOTTEN_BYTES {
-            drop(self.freeze());
+    /// For a job without checkpoints, after each batch: ends the epoch once its segment has outgrown a bound or holds what
+    /// has expired, and throws the segment away. Only what lies behind a barrier can be cleaned, so without this the log
+    /// would keep growing.
+    pub fn forget_changes(&mut self, now: Timestamp) {
+        self.sweep_until(now);
+        if self.log.open_bytes() > FORGOTTEN_BYTES || self.log.is_open_sweep_due(now) {
+            drop(self.freeze(now));
         }
     }
 
@@ -210,12 +214,7 @@ impl SubtaskState {
     /// they hold on their own, after the log gave a chunk back, is not counted.
     #[must_use]
     pub fn bytes_held(&self) -> u64 {
-        let indexes = self.states.iter().map(|state| match state {
-            Kept::Values(values) => values.bytes(),
-            Kept::Lists(lists) => lists.bytes(),
-            Kept::Maps(maps) => maps.bytes(),
-            Kept::Elsewhere => 0,
-        });
+        let indexes = self.states.iter().map(Kept::bytes);
         self.log.held() + indexes.sum::<u64>() + self.timers.bytes()
     }
 
@@ -230,30 +229,15 @@ impl SubtaskState {
     fn check(&self, writes: &Writes) -> Result<Growth, StateError> {
         let mut growth = Growth::default();
         for (state, writes) in writes.iter() {
-            match (self.states.get(state.0 as usize), writes) {
-                (Some(Kept::Values(_)), StateWrites::Values(writes)) => {
-                    for (key, value) in writes.iter() {
-                        growth.add(self.selection.key(key).len(), 0, value.map(<[u8]>::len))?;
-                    }
-                }
-                (Some(Kept::Lists(_)), StateWrites::Lists(writes)) => {
-                    for (&key, write) in writes {
-                        let key = self.selection.key(key).len();
-                        growth.add(key, 0, None)?;
-                        write.appended.iter().try_for_each(|value| growth.add(key, 8, Some(value.len())))?;
-                    }
-                }
-                (Some(Kept::Maps(_)), StateWrites::Maps(writes)) => {
-                    for (&key, write) in writes {
-                        let key = self.selection.key(key).len();
-                        growth.add(key, 0, None)?;
-                        for (entry, value) in &write.entries {
-                            growth.add(key, entry.len(), value.as_ref().map(Vec::len))?;
-                        }
-                    }
-                }
-                _ => return Err(bug(format!("state {} is written to as what it is not declared as", state.0))),
+            let kept = self.states.get(state.0 as usize);
+            if !kept.is_some_and(|kept| kept.takes(writes)) {
+                return Err(bug(format!("state {} is written to as what it is not declared as", state.0)));
             }
+            let stamp = kept.and_then(Kept::life).map_or(0, |_| STAMP_BYTES);
+            growth.add_writes(writes, stamp, |key| self.selection.key(key).len())?;
+        }
+        for &state in &self.refreshed {
+            growth.join(self.states[state].seen_growth());
         }
         Ok(growth)
     }
@@ -268,12 +252,15 @@ impl SubtaskState {
 }
 
 impl KeyedState for SubtaskState {
-    fn select(&mut self, keys: &Keys) -> Result<(), StateError> {
+    fn select(&mut self, keys: &Keys, now: Timestamp) -> Result<(), StateError> {
         debug_assert!(
             keys.hashes.iter().all(|&hash| self.naming.owns(hash)),
             "a key reached a subtask that does not own its key group"
         );
-        self.selection.select(keys);
+        self.selection.select(keys, now);
+        for &state in &self.refreshed {
+            self.states[state].forget_seen();
+        }
         Ok(())
     }
 
@@ -290,7 +277,7 @@ impl KeyedState for SubtaskState {
     fn list(&mut self, state: StateId, key: u32, into: &mut BytesColumn) -> Result<(), StateError> {
         match self.kept(state)? {
             (Kept::Lists(lists), log, selection) => {
-                lists.load(log, selection.hash(key), selection.key(key), into);
+                lists.load(log, selection, key, into);
                 Ok(())
             }
             (Kept::Values(_) | Kept::Maps(_) | Kept::Elsewhere, ..) => Err(wrong_kind(state, "a list")),
@@ -307,7 +294,7 @@ impl KeyedState for SubtaskState {
         match self.kept(state)? {
             (Kept::Maps(maps), log, selection) => {
                 for (&key, entry) in keys.iter().zip(entries.iter()) {
-                    into.push(maps.entry(log, selection.hash(key), selection.key(key), entry));
+                    into.push(maps.entry(log, selection, key, entry));
                 }
                 Ok(())
             }
@@ -318,7 +305,7 @@ impl KeyedState for SubtaskState {
     fn scan(&mut self, state: StateId, key: u32, range: EntryRange<'_>, into: &mut Entries) -> Result<(), StateError> {
         match self.kept(state)? {
             (Kept::Maps(maps), log, selection) => {
-                maps.scan(log, selection.hash(key), selection.key(key), range, into);
+                maps.scan(log, selection, key, range, into);
                 Ok(())
             }
             (Kept::Values(_) | Kept::Lists(_) | Kept::Elsewhere, ..) => Err(wrong_kind(state, "a map")),
@@ -331,22 +318,12 @@ impl KeyedState for SubtaskState {
         let growth = self.check(writes)?;
         growth.check_room(&self.log)?;
         growth.check_budget(&self.log, &self.limits)?;
-        let Self { states, log, selection, .. } = self;
+        let Self { states, log, selection, refreshed, .. } = self;
         for (state, writes) in writes.iter() {
-            match (&mut states[state.0 as usize], writes) {
-                (Kept::Values(values), StateWrites::Values(writes)) => values.store(log, selection, writes),
-                (Kept::Lists(lists), StateWrites::Lists(writes)) => {
-                    for (&key, write) in writes {
-                        lists.store(log, selection.hash(key), selection.key(key), write);
-                    }
-                }
-                (Kept::Maps(maps), StateWrites::Maps(writes)) => {
-                    for (&key, write) in writes {
-                        maps.store(log, selection.hash(key), selection.key(key), write);
-                    }
-                }
-                _ => unreachable!("kinds were checked before the first write"),
-            }
+            states[state.0 as usize].store(log, selection, writes);
+        }
+        for &state in &*refreshed {
+            states[state].refresh(log, selection);
         }
         self.clean();
         Ok(())

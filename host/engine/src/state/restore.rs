@@ -4,15 +4,20 @@ use weir_operator::keyed_state::StateError;
 use weir_protocol::Fault;
 use weir_protocol::description::StateDescription;
 use weir_protocol::key_group::{KeyGroupRange, MaxParallelism, key_hash};
+use weir_protocol::time::Timestamp;
 
+use super::SubtaskState;
 use super::file::{FileRecord, FileSlice, Merge};
+use super::kept::Kept;
+use super::log::Part;
+use super::stamp::{join, split};
 use super::timers::Timer;
-use super::{Kept, SubtaskState};
 
 impl SubtaskState {
     /// The state that these files, oldest first, hold for the key groups of this subtask. States are found by name. One
-    /// that is not declared any more is left out, and stays in the files. Takes about a microsecond a record: not for
-    /// a thread that must not block.
+    /// that is not declared any more is left out, and stays in the files. What is stored without a stamp, but has a time
+    /// to live now, counts as written at `now`: the processing time, which has not gone back since the files were written.
+    /// Takes about a microsecond a record: not for a thread that must not block.
     ///
     /// # Errors
     /// [`Fault::Corrupt`] where a file does not verify; [`Fault::Request`] where a state is declared with another kind
@@ -22,6 +27,7 @@ impl SubtaskState {
         max: MaxParallelism,
         key_groups: KeyGroupRange,
         files: &[FileSlice],
+        now: Timestamp,
     ) -> Result<Self, StateError> {
         let mut state = Self::new(states, max, key_groups)?;
         if files.is_empty() {
@@ -38,15 +44,24 @@ impl SubtaskState {
         }
         let rows = merge.header().rows.iter().map(|row| state.naming.state_of(row));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        merge.run(true, |record| match rows[usize::from(record.row)] {
-            Some(number) => state.take_in(number, &record),
-            None => Ok(()),
+        let stamped: Vec<_> = merge.header().rows.iter().map(|row| row.stamped).collect();
+        let mut scratch = Vec::new();
+        merge.run(true, |record| {
+            let Some(number) = rows[usize::from(record.row)] else { return Ok(()) };
+            let stamped = stamped[usize::from(record.row)];
+            let (stored, part) = match (state.life_of(number), stamped) {
+                (Some(_), true) | (None, false) => (record.value, Part::Clean),
+                (None, true) => (split(record.value).1, Part::Clean),
+                // Written again, so that the next restore finds this stamp.
+                (Some(_), false) => (join(now, record.value, &mut scratch), Part::Open),
+            };
+            state.take_in(number, part, &FileRecord { value: stored, ..record }, stamped)
         })?;
         Ok(state)
     }
 
-    fn take_in(&mut self, number: u16, record: &FileRecord<'_>) -> Result<(), StateError> {
-        let (key, entry, value) = (record.key, record.entry, record.value);
+    fn take_in(&mut self, number: u16, part: Part, record: &FileRecord<'_>, stamped: bool) -> Result<(), StateError> {
+        let (key, entry, stored) = (record.key, record.entry, record.value);
         let hash = key_hash(key);
         if self.naming.header().max.key_group(hash) != record.group {
             return Err(corrupt(record, "a key stands under a key group that is not its own"));
@@ -57,13 +72,13 @@ impl SubtaskState {
                 Some(timer) => self.timers.restore(log, timer),
                 None => return Err(corrupt(record, "a timer's entry is not 13 bytes that begin with 0 or 1")),
             },
-            Some(Kept::Values(values)) => values.restore(log, hash, key, value),
+            Some(Kept::Values(values)) => values.restore(log, part, hash, key, stored),
             Some(Kept::Lists(lists)) => {
-                if !lists.restore(log, hash, key, entry, value) {
+                if !lists.restore(log, part, (hash, key, entry), stored, stamped) {
                     return Err(corrupt(record, "a list lacks elements: a file is missing"));
                 }
             }
-            Some(Kept::Maps(maps)) => maps.restore(log, hash, key, entry, value),
+            Some(Kept::Maps(maps)) => maps.restore(log, part, hash, key, entry, stored),
             Some(Kept::Elsewhere) => unreachable!("state that is not keyed has no row"),
         }
         Ok(())

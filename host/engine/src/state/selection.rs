@@ -1,6 +1,7 @@
 //! The keys of the batch that is being processed.
 
 use weir_operator::batch::{BytesColumn, Keys};
+use weir_protocol::time::Timestamp;
 
 /// A copy of a batch's distinct keys, and a mark that changes whenever positions found for them may have become wrong.
 #[derive(Debug, Default)]
@@ -8,11 +9,13 @@ pub(super) struct Selection {
     keys: BytesColumn,
     hashes: Vec<u64>,
     generation: u64,
+    now: Timestamp,
 }
 
 impl Selection {
-    /// Makes these keys the ones that indices mean.
-    pub(super) fn select(&mut self, keys: &Keys) {
+    /// Makes these keys the ones that indices mean, at a processing time that does not go back.
+    pub(super) fn select(&mut self, keys: &Keys, now: Timestamp) {
+        self.now = self.now.max(now);
         self.keys.clone_from(&keys.distinct);
         self.hashes.clone_from(&keys.hashes);
         self.generation += 1;
@@ -26,6 +29,11 @@ impl Selection {
     /// Changes whenever positions found before may have become wrong.
     pub(super) const fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// The processing time of the call.
+    pub(super) const fn now(&self) -> Timestamp {
+        self.now
     }
 
     /// The number of keys.

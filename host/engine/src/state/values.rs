@@ -10,6 +10,7 @@ use super::index::Index;
 use super::log::{Log, Part, Position};
 use super::record::{Flags, Parts};
 use super::selection::Selection;
+use super::stamp::{Life, Seen, join, split};
 
 /// From how many keys on a batch is looked up in stages: beyond it, index and log exceed the L2 cache.
 const STAGED_FROM: usize = 1 << 14;
@@ -22,6 +23,11 @@ const UNKNOWN: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct Values {
     state: u16,
+    /// How long values live; then each is stored behind its stamp.
+    life: Option<Life>,
+    /// Keys whose value was read, and is to be refreshed.
+    pub(super) seen: Seen<u32>,
+    scratch: Vec<u8>,
     index: Index,
     /// Where the value of each selected key is, as far as it was looked up; right for `located_in`.
     located: Vec<u32>,
@@ -41,13 +47,23 @@ struct Pending {
 
 impl Values {
     /// No value; records are written for `state`.
-    pub(super) fn new(state: u16) -> Self {
-        Self { state, index: Index::default(), located: Vec::new(), located_in: 0, pending: Vec::new() }
+    pub(super) fn new(state: u16, life: Option<Life>) -> Self {
+        let (seen, scratch) = (Seen::default(), Vec::new());
+        let (index, located, pending) = (Index::default(), Vec::new(), Vec::new());
+        Self { state, life, seen, scratch, index, located, located_in: 0, pending }
+    }
+
+    /// How long values live.
+    pub(super) const fn life(&self) -> Option<Life> {
+        self.life
     }
 
     /// Appends the value of each of `keys`.
     pub(super) fn load(&mut self, log: &Log, selection: &Selection, keys: &[u32], into: &mut OptionalColumn) {
         self.locate(log, selection, keys.iter().copied());
+        if let Some(life) = self.life {
+            return self.load_living(life, log, selection, keys, into);
+        }
         for &key in keys {
             match self.located[key as usize] {
                 ABSENT => into.push(None),
@@ -56,16 +72,82 @@ impl Values {
         }
     }
 
+    fn load_living(&mut self, life: Life, log: &Log, selection: &Selection, keys: &[u32], into: &mut OptionalColumn) {
+        let now = selection.now();
+        for &key in keys {
+            let at = self.located[key as usize];
+            if at == ABSENT {
+                into.push(None);
+                continue;
+            }
+            let record = log.record(Position(at));
+            into.push(life.read(record.value(), now));
+            if life.is_refreshed(record.value(), now) {
+                self.seen.note(key, record.size());
+            }
+        }
+    }
+
     /// Makes a call's writes visible.
     pub(super) fn store(&mut self, log: &mut Log, selection: &Selection, writes: &ValueWrites) {
         self.locate(log, selection, writes.iter().map(|(key, _)| key));
-        for (key, value) in writes.iter() {
-            let at = self.located[key as usize];
-            self.located[key as usize] = match value {
-                Some(value) => self.put(log, selection.hash(key), selection.key(key), at, value),
-                None => self.clear(log, selection.hash(key), selection.key(key), at),
-            };
+        if self.life.is_some() {
+            for (key, value) in writes.iter() {
+                match value {
+                    Some(value) => self.put_stamped(log, selection, key, value),
+                    None => self.store_one(log, selection, key, None),
+                }
+            }
+            return;
         }
+        for (key, value) in writes.iter() {
+            self.store_one(log, selection, key, value);
+        }
+    }
+
+    #[inline]
+    fn store_one(&mut self, log: &mut Log, selection: &Selection, key: u32, stored: Option<&[u8]>) {
+        let at = self.located[key as usize];
+        self.located[key as usize] = match stored {
+            Some(stored) => self.put(log, selection.hash(key), selection.key(key), at, stored),
+            None => self.clear(log, selection.hash(key), selection.key(key), at),
+        };
+    }
+
+    /// Stores a value under the stamp of the call.
+    fn put_stamped(&mut self, log: &mut Log, selection: &Selection, key: u32, value: &[u8]) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let stored = join(selection.now(), value, &mut scratch);
+        self.store_one(log, selection, key, Some(stored));
+        if let Some(life) = self.life {
+            log.note_expiry(Position(self.located[key as usize]), life.sweep_at(stored));
+        }
+        self.scratch = scratch;
+    }
+
+    /// Stamps what the call read, unless it wrote it.
+    pub(super) fn refresh(&mut self, log: &mut Log, selection: &Selection) {
+        let (seen, Some(life)) = (self.seen.take(), self.life) else { return };
+        self.locate(log, selection, seen.iter().copied());
+        let mut value = Vec::new();
+        for key in seen {
+            let at = self.located[key as usize];
+            if at == ABSENT || !life.is_refreshed(log.record(Position(at)).value(), selection.now()) {
+                continue;
+            }
+            value.clear();
+            value.extend_from_slice(split(log.record(Position(at)).value()).1);
+            self.put_stamped(log, selection, key, &value);
+        }
+    }
+
+    /// Drops an expired value, if this is its record. Whether it was.
+    pub(super) fn expire(&mut self, log: &mut Log, hash: u64, key: &[u8], at: Position) -> bool {
+        let is_live = self.is_live(hash, at);
+        if is_live {
+            self.clear(log, hash, key, at.0);
+        }
+        is_live
     }
 
     #[inline]
@@ -152,9 +234,12 @@ impl Values {
     }
 
     /// Takes in a value of a checkpoint file; none of this key is there yet.
-    pub(super) fn restore(&mut self, log: &mut Log, hash: u64, key: &[u8], value: &[u8]) {
-        let parts = Parts { flags: Flags::PUT, state: self.state, key, entry: &[], value };
-        let at = log.append(Part::Clean, &parts);
+    pub(super) fn restore(&mut self, log: &mut Log, part: Part, hash: u64, key: &[u8], stored: &[u8]) {
+        let parts = Parts { flags: Flags::PUT, state: self.state, key, entry: &[], value: stored };
+        let at = log.append(part, &parts);
+        if let Some(life) = self.life {
+            log.note_expiry(at, life.sweep_at(stored));
+        }
         self.index.insert(hash, at.0);
     }
 

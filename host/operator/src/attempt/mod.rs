@@ -159,7 +159,7 @@ impl Attempts {
     async fn try_part(&mut self, turn: &mut Turn, rows: &Rows) -> Result<Result<(), CallError>, JobFailure> {
         self.place(turn, rows);
         if let (Some(state), Some(keys)) = (turn.state.as_mut(), turn.work.keys()) {
-            state.select(keys).map_err(|error| self.failure(error.fault, &error.message))?;
+            state.select(keys, turn.processing_time).map_err(|error| self.failure(error.fault, &error.message))?;
         }
         turn.effects = Effects::default();
         turn.attempt = self.attempt;

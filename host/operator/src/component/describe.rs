@@ -200,6 +200,13 @@ fn check_operator(operator: &OperatorDescription) -> Result<(), AdmissionError> 
 
 fn check_state(operator: &OperatorDescription, state: &StateDescription, keyed: bool) -> Result<(), AdmissionError> {
     let place = format!("the state `{}` of the operator `{}`", state.name, operator.name);
+    let expires = matches!(state.kind, StateKind::KeyedValue | StateKind::KeyedList | StateKind::KeyedMap);
+    if state.ttl.is_some() && !expires {
+        return insane(format!(
+            "{place} is {} and has a `ttl`, but only keyed state expires; leave `ttl` out, or make the state keyed",
+            kind_name(state.kind)
+        ));
+    }
     match state.kind {
         StateKind::KeyedValue | StateKind::KeyedList | StateKind::KeyedMap => {}
         kind @ (StateKind::OperatorSplit | StateKind::OperatorUnion | StateKind::Broadcast) => {
@@ -287,6 +294,21 @@ mod tests {
         assert!(refused(|o| o.inputs[0].kind = InputKind::Unkeyed).contains("no keyed input"));
         assert!(refused(|o| o.config_schema = "{".into()).contains("not JSON"));
         assert!(refused(|o| o.outputs = (0..65).map(|n| format!("out-{n}")).collect()).contains("at most 64"));
+    }
+
+    #[test]
+    fn only_keyed_state_may_expire() {
+        let ttl = Some(TtlDescription { duration_ms: 1, refresh_on_read: false, return_expired: false });
+        for kind in [StateKind::OperatorSplit, StateKind::OperatorUnion, StateKind::Broadcast] {
+            let refusal = refused(|o| o.states.push(StateDescription { ttl, ..state("rules", kind) }));
+            let is_named = refusal.contains("`rules`") && refusal.contains(kind_name(kind));
+            assert!(is_named && refusal.contains("leave `ttl` out"), "{refusal}");
+        }
+        for kind in [StateKind::KeyedValue, StateKind::KeyedList, StateKind::KeyedMap] {
+            let mut operator = operator();
+            operator.states.push(StateDescription { ttl, ..state("rules", kind) });
+            assert_eq!(check(&[operator]), Ok(()));
+        }
     }
 
     #[test]

@@ -50,6 +50,21 @@ impl Trial {
         })
     }
 
+    /// The same on other state than a plain one.
+    #[must_use]
+    pub fn with_state(mut self, state: Box<dyn KeyedState>) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// The state between two calls.
+    ///
+    /// # Panics
+    /// Never: every call gives back what it was given.
+    pub fn state_mut(&mut self) -> &mut dyn KeyedState {
+        self.state.as_deref_mut().expect("every call gives back the state that it was given")
+    }
+
     /// This instance with the state of another trial, as after a restart.
     #[must_use]
     pub fn with_state_of(mut self, other: Self) -> Self {
@@ -101,14 +116,14 @@ impl Trial {
         let keyed = matches!(turn.work, Work::Batch { input: 0, .. } | Work::Timers(_));
         if let Some(keys) = turn.work.keys().filter(|_| keyed) {
             let mut state = self.state.take().expect("every call gives back the state that it was given");
-            state.select(keys).expect("plain state selects any keys");
+            state.select(keys, self.processing_time).expect("any keys can be selected");
             turn.state = Some(state);
         }
         let returned = self.instance.call(&mut turn).await;
         self.effects = std::mem::take(&mut turn.effects);
         if let Some(mut state) = turn.state.take() {
             if returned.is_ok() {
-                state.commit(&self.effects.writes).expect("plain state commits any writes");
+                state.commit(&self.effects.writes).expect("there is room");
             }
             self.state = Some(state);
         }

@@ -5,6 +5,7 @@
 //! overlays on reads) and handed over whole with [`KeyedState::commit`] once the call has returned ok.
 
 use weir_protocol::Fault;
+use weir_protocol::time::Timestamp;
 
 use crate::batch::{BytesColumn, Keys, OptionalColumn};
 
@@ -22,12 +23,16 @@ pub struct StateId(pub u32);
 ///
 /// All key indices point into the [`Keys`] given to the last [`select`](Self::select); callers check them. Reads append
 /// to what they are given, in the order asked for. A read sees everything committed and nothing else.
+///
+/// Where a state has a time to live, all reads since the last `select`, and the `commit` behind them, mean the time that
+/// was given to it: reads leave out what had expired (or may still see it, as declared); what is committed, and what was
+/// read where that refreshes it, is stamped with it. Reads that no commit follows refresh nothing.
 pub trait KeyedState: std::any::Any + Send {
-    /// Makes a batch's keys the ones that indices mean.
+    /// Makes a batch's keys the ones that indices mean, and `now` the processing time of the call. It never goes back.
     ///
     /// # Errors
     /// [`StateError`]; then nothing is selected.
-    fn select(&mut self, keys: &Keys) -> Result<(), StateError>;
+    fn select(&mut self, keys: &Keys, now: Timestamp) -> Result<(), StateError>;
 
     /// Appends the value of each of `keys`, missing where there is none.
     ///

@@ -149,6 +149,9 @@ pub struct Vertex {
     pub retries: u64,
     /// Timers fired.
     pub timers_fired: u64,
+    /// Values, list elements and map entries of state that were dropped because they had expired.
+    #[serde(default)]
+    pub state_expired: u64,
     /// The lowest watermark of its subtasks; `null` before the first.
     pub watermark: Option<Timestamp>,
 }
@@ -273,6 +276,7 @@ impl Vertex {
             dead_letters: sum(|subtask| &subtask.dead_letters),
             retries: sum(|subtask| &subtask.retries),
             timers_fired: sum(|subtask| &subtask.timers_fired),
+            state_expired: sum(|subtask| &subtask.state_expired),
             watermark: watermark.filter(|watermark| *watermark != NO_TIME),
         }
     }

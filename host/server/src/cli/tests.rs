@@ -90,6 +90,7 @@ fn job(state: &str, records: u64) -> Job {
         dead_letters: 0,
         retries: 0,
         timers_fired: 0,
+        state_expired: 0,
         watermark: None,
     };
     let checkpoint = Checkpoint {

@@ -7,6 +7,8 @@ use crate::choices::Choices;
 /// A file of the documented layout; every number in it may be wrong.
 pub(super) fn file(choices: &mut Choices<'_>) -> Vec<u8> {
     let mut file = b"weir.kst\x01\0\0\0\0\0\0\0".to_vec();
+    let stamped = if choices.one_in(3) { 0x80 } else { 0 };
+    file[8] += u8::from(stamped > 0);
     let mut blocks = Vec::new();
     let count = choices.below(3);
     let mut records = 0_u64;
@@ -20,7 +22,7 @@ pub(super) fn file(choices: &mut Choices<'_>) -> Vec<u8> {
     footer.extend_from_slice(&lie(choices, 128, max).to_le_bytes());
     footer.extend_from_slice(&[0, 0, 128, 0, u8::from(choices.one_in(3)), u8::from(choices.one_in(30))]);
     footer.extend_from_slice(&records.wrapping_add(u64::from(choices.one_in(20))).to_le_bytes());
-    rows(choices, &mut footer);
+    rows(choices, stamped, &mut footer);
     let claimed = u32::try_from(count).expect("at most two");
     footer.extend_from_slice(&if choices.one_in(20) { choices.u32() } else { claimed }.to_le_bytes());
     footer.extend_from_slice(&blocks);
@@ -78,12 +80,14 @@ fn runs(choices: &mut Choices<'_>) -> (Vec<u8>, u32) {
     (runs, all)
 }
 
-fn rows(choices: &mut Choices<'_>, footer: &mut Vec<u8>) {
+/// Of a stamped file, most rows are.
+fn rows(choices: &mut Choices<'_>, stamped: u8, footer: &mut Vec<u8>) {
     let count = choices.below(4);
     let claimed = u16::try_from(count).expect("there are few");
     footer.extend_from_slice(&lie(choices, claimed, u16::MAX).to_le_bytes());
     for number in 0..count {
-        footer.push(choices.byte() % 5);
+        let kind = choices.byte() % 5;
+        footer.push(kind | lie(choices, stamped, 0));
         footer.extend_from_slice(&choices.u32().to_le_bytes());
         let name = [b'a' + u8::try_from(number).expect("there are few")];
         footer.extend_from_slice(&lie(choices, 1_u16, u16::MAX).to_le_bytes());

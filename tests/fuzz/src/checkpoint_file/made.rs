@@ -9,6 +9,9 @@ use weir_protocol::key_group::{KeyGroup, KeyGroupRange, MaxParallelism};
 use super::model::Row;
 use crate::choices::Choices;
 
+/// What a value of a stamped row begins with.
+const STAMP_BYTES: usize = 8;
+
 /// What one file holds.
 #[derive(Debug)]
 pub(super) struct Made {
@@ -72,6 +75,9 @@ impl Made {
         if big && !value.is_empty() {
             value.resize(20_000, 7);
         }
+        if row.stamped && kind == RecordKind::Put {
+            value.splice(0..0, [1; STAMP_BYTES]);
+        }
         let (_, name) = row.rank();
         let rank = (row.kind != RowKind::Timers, name.to_owned());
         let at = (u16::from(choices.byte() % 8), rank, key, kind != RecordKind::Clear, entry);
@@ -104,7 +110,8 @@ fn rows(choices: &mut Choices<'_>) -> Vec<StateRow> {
         for version in 1..=2 {
             if choices.one_in(2) {
                 let kind = if choices.one_in(40) { RowKind::Map } else { kind };
-                rows.push(StateRow { kind, name: name.to_owned(), version, codec: "json".to_owned() });
+                let stamped = choices.one_in(4);
+                rows.push(StateRow { kind, name: name.to_owned(), version, codec: "json".to_owned(), stamped });
             }
         }
     }

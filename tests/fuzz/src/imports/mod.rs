@@ -102,7 +102,7 @@ fn turn(choices: &mut Choices<'_>, work: Work, state: &mut Option<Box<dyn KeyedS
     turn.processing_time = choices.signed();
     if let Some(keys) = turn.work.keys().filter(|_| model::is_keyed(&turn.work)) {
         let mut state = state.take().expect("a call gives back what it was given");
-        state.select(keys).expect("any keys can be selected");
+        state.select(keys, turn.processing_time).expect("any keys can be selected");
         turn.state = Some(state);
     }
     turn
@@ -111,7 +111,7 @@ fn turn(choices: &mut Choices<'_>, work: Work, state: &mut Option<Box<dyn KeyedS
 /// All that the backend holds is what the model holds.
 fn compare(state: &mut dyn KeyedState, model: &Model) {
     let keys = command::KEYS;
-    state.select(&Keys::encode(keys)).expect("any keys can be selected");
+    state.select(&Keys::encode(keys), 0).expect("any keys can be selected");
     let held = granted::all(state, u32::try_from(keys.len()).expect("there are few"));
     let expected: Vec<_> = keys.iter().map(|key| model.of(key)).collect();
     assert_eq!(held, expected, "what is committed is what calls did that returned ok");

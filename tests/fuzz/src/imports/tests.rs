@@ -4,6 +4,7 @@ use weir_operator::batch::{BytesColumn, Keys, OptionalColumn};
 use weir_operator::keyed_state::{
     Entries, EntryRange, KeyedState, PlainState, StateError, StateId, StateWrites, Writes,
 };
+use weir_protocol::time::Timestamp;
 
 use super::calls;
 use crate::noticed::is_noticed;
@@ -22,8 +23,8 @@ enum Error {
 struct Wrong(PlainState, Error);
 
 impl KeyedState for Wrong {
-    fn select(&mut self, keys: &Keys) -> Result<(), StateError> {
-        self.0.select(keys)
+    fn select(&mut self, keys: &Keys, now: Timestamp) -> Result<(), StateError> {
+        self.0.select(keys, now)
     }
 
     fn values(&mut self, state: StateId, keys: &[u32], into: &mut OptionalColumn) -> Result<(), StateError> {

@@ -1,8 +1,9 @@
 //! Closed segments of one subtask, and the base under them.
 //!
 //! The files of a subtask are a base and the checkpoint files of the segments closed after it. Each checkpoint adds at
-//! most one; once they weigh as much as the base, or are many, they are merged in the background into a new base, which
-//! covers every segment closed before the merge began: also those whose checkpoint failed.
+//! most one; once they weigh as much as the base, or are many, or the state has shrunk to half of what it was, they are
+//! merged in the background into a new base, which covers every segment closed before the merge began: also those whose
+//! checkpoint failed. The base holds nothing that had expired at the newest of their barriers.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -17,8 +18,8 @@ use weir_protocol::manifest::{StateFile, SubtaskManifest};
 use super::{BlobWriter, Unsaved, UploadError};
 use crate::checkpoint::blob::read_blob;
 use crate::spawn::{Runtime, TaskGroup};
-use crate::state::FrozenSegment;
-use crate::state::file::{FileSlice, merge};
+use crate::state::file::{FileSlice, merge_unexpired};
+use crate::state::{Expiry, FrozenSegment};
 use crate::store::Store;
 
 /// Files behind the base after which they are merged, whatever their size.
@@ -45,6 +46,12 @@ pub struct StateUploader {
     unsaved: VecDeque<Unencoded>,
     unsaved_bytes: Unsaved,
     merging: Option<Merging>,
+    /// What has expired at the newest barrier that closed a segment.
+    expiry: Option<Expiry>,
+    /// Bytes of live state at that barrier.
+    live: u64,
+    /// The most that they were since the base.
+    live_most: u64,
 }
 
 /// A closed segment that is not in the store.
@@ -59,6 +66,8 @@ enum Unencoded {
 struct Merging {
     /// How many files behind the base it covers.
     files: usize,
+    /// Bytes of state that were live when it began.
+    live: u64,
     task: TaskGroup<Result<Bytes, UploadError>>,
 }
 
@@ -74,7 +83,26 @@ impl StateUploader {
         runtime: Runtime,
     ) -> Self {
         let unsaved = VecDeque::new();
-        Self { blobs, key_groups, runtime, listed: restored, unsaved, unsaved_bytes, merging: None }
+        Self {
+            blobs,
+            key_groups,
+            runtime,
+            listed: restored,
+            unsaved,
+            unsaved_bytes,
+            merging: None,
+            expiry: None,
+            live: 0,
+            live_most: 0,
+        }
+    }
+
+    /// The same, for state of so many live bytes.
+    #[must_use]
+    pub const fn with_live(mut self, bytes: u64) -> Self {
+        self.live = bytes;
+        self.live_most = bytes;
+        self
     }
 
     /// Takes the segment that a barrier closed (`None`: nothing was written), and lists all files that its checkpoint must
@@ -86,6 +114,9 @@ impl StateUploader {
     pub async fn close(&mut self, segment: Option<FrozenSegment>) -> Result<StateFiles, UploadError> {
         if let Some(segment) = segment {
             self.unsaved_bytes.add(segment.bytes());
+            self.expiry = Some(segment.expiry());
+            self.live = segment.bytes_live();
+            self.live_most = self.live_most.max(self.live);
             self.unsaved.push_back(Unencoded::Frozen(segment));
         }
         self.save().await?;
@@ -135,7 +166,7 @@ impl StateUploader {
     async fn take_merged(&mut self) -> Result<(), UploadError> {
         let Some(merging) = &mut self.merging else { return Ok(()) };
         let Some(ended) = merging.task.next().now_or_never() else { return Ok(()) };
-        let covered = merging.files;
+        let (covered, live) = (merging.files, merging.live);
         self.merging = None;
         let merged = match ended.expect("a merge is one task, and nobody aborts it")?.1 {
             Ok(merged) => merged,
@@ -145,6 +176,7 @@ impl StateUploader {
             Ok(blob) => {
                 self.listed.base = Some(StateFile { blob, key_groups: self.key_groups });
                 self.listed.files.drain(..covered);
+                self.live_most = live.max(self.live);
                 Ok(())
             }
             Err(error) => self.bear(error.into()),
@@ -161,23 +193,34 @@ impl StateUploader {
     }
 
     fn merge_if_due(&mut self) {
-        if self.merging.is_some() || !self.listed.are_due() {
+        let has_shrunk = self.live < self.live_most / 2 && self.listed.bytes() > BASE_BYTES_MIN;
+        if self.merging.is_some() || !(has_shrunk || self.listed.are_due()) {
             return;
         }
         let mut task = TaskGroup::new(self.runtime.clone());
         let (store, job, runtime) = (self.blobs.store().clone(), self.blobs.job(), self.runtime.clone());
         let files: Vec<_> = self.listed.iter().cloned().collect();
-        task.spawn("merge checkpoint files", async move { merged(store, job, runtime, files).await });
-        self.merging = Some(Merging { files: self.listed.files.len(), task });
+        let expiry = self.expiry.clone();
+        task.spawn("merge checkpoint files", async move { merged(store, job, runtime, files, expiry).await });
+        self.merging = Some(Merging { files: self.listed.files.len(), live: self.live, task });
     }
 }
 
-async fn merged(store: Store, job: JobId, runtime: Runtime, files: Vec<StateFile>) -> Result<Bytes, UploadError> {
+async fn merged(
+    store: Store,
+    job: JobId,
+    runtime: Runtime,
+    files: Vec<StateFile>,
+    expiry: Option<Expiry>,
+) -> Result<Bytes, UploadError> {
     let mut slices = Vec::with_capacity(files.len());
     for file in &files {
         slices.push(FileSlice { bytes: read_blob(&store, job, &file.blob).await?, key_groups: file.key_groups });
     }
-    Ok(on_a_blocking_thread(&runtime, "merge checkpoint files", move || merge(&slices, true)).await??)
+    Ok(on_a_blocking_thread(&runtime, "merge checkpoint files", move || {
+        merge_unexpired(&slices, true, expiry.as_ref())
+    })
+    .await??)
 }
 
 async fn on_a_blocking_thread<T: Send + 'static>(
@@ -201,6 +244,12 @@ impl StateFiles {
     /// The base, then the files: the order in which they are read.
     pub fn iter(&self) -> impl Iterator<Item = &StateFile> {
         self.base.iter().chain(&self.files)
+    }
+
+    /// The bytes of all of them.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.iter().map(|file| file.blob.bytes()).sum()
     }
 
     /// Whether merging them is worth it.

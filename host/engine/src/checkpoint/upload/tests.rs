@@ -55,7 +55,7 @@ impl Counter {
     }
 
     fn write(&mut self, names: &[String], value: &[u8]) {
-        self.state.select(&keys(names)).unwrap();
+        self.state.select(&keys(names), 0).unwrap();
         let mut writes = Writes::default();
         for key in 0..names.len() {
             writes.value_writes_mut(StateId(0)).set(u32::try_from(key).unwrap(), Some(value));
@@ -66,7 +66,7 @@ impl Counter {
     /// A checkpoint in which `names` have got the value.
     async fn checkpoint(&mut self, names: &[String], value: &[u8]) -> StateFiles {
         self.write(names, value);
-        let segment = self.state.freeze();
+        let segment = self.state.freeze(0);
         self.uploader.close(segment).await.unwrap()
     }
 
@@ -75,12 +75,13 @@ impl Counter {
         let manifest = manifest(files);
         let restored = restore_subtask(&self.store, JOB, &manifest, &uid(), key_groups).await.unwrap();
         assert!(restored.listed.iter().all(|file| file.key_groups == key_groups));
-        let mut state = SubtaskState::restore(&states(), MaxParallelism::DEFAULT, key_groups, &restored.files).unwrap();
+        let mut state =
+            SubtaskState::restore(&states(), MaxParallelism::DEFAULT, key_groups, &restored.files, 0).unwrap();
         let owned = |name: &&String| {
             key_groups.contains(MaxParallelism::DEFAULT.key_group(weir_protocol::key_group::key_hash(name.as_bytes())))
         };
         let owned: Vec<String> = names.iter().filter(owned).cloned().collect();
-        state.select(&keys(&owned)).unwrap();
+        state.select(&keys(&owned), 0).unwrap();
         let mut found = OptionalColumn::default();
         let indices: Vec<u32> = (0..u32::try_from(owned.len()).unwrap()).collect();
         state.values(StateId(0), &indices, &mut found).unwrap();
@@ -126,7 +127,7 @@ async fn few_bytes_are_held_in_the_manifest_and_many_become_an_object_of_the_own
 async fn a_checkpoint_in_which_nothing_was_written_lists_the_same_files() {
     let mut counter = Counter::new();
     let files = counter.checkpoint(&names(3), b"1").await;
-    assert_eq!(counter.uploader.close(counter.state.freeze()).await.unwrap(), files);
+    assert_eq!(counter.uploader.close(counter.state.freeze(0)).await.unwrap(), files);
 }
 
 #[tokio::test]
@@ -167,6 +168,28 @@ async fn files_that_outweigh_the_base_are_merged_before_they_are_many() {
         files = counter.uploader.close(None).await.unwrap();
     }
     assert_eq!(counter.restored(&files, ALL, &names(1)).await, [Some(noise(2, 60_000))]);
+}
+
+#[tokio::test]
+async fn state_that_shrinks_gets_a_base_without_what_is_gone_though_nothing_else_happens() {
+    let mut counter = Counter::new();
+    counter.write(&names(1), b"stays");
+    for at in 1..40 {
+        counter.write(&[at.to_string()], &noise(at, 10_000));
+    }
+    let before = counter.uploader.close(counter.state.freeze(0)).await.unwrap().bytes();
+    let gone: Vec<_> = (1..40).map(|at: usize| at.to_string()).collect();
+    counter.state.select(&keys(&gone), 0).unwrap();
+    let mut writes = Writes::default();
+    (0..39).for_each(|key| writes.value_writes_mut(StateId(0)).set(key, None));
+    counter.state.commit(&writes).unwrap();
+    let mut files = counter.uploader.close(counter.state.freeze(0)).await.unwrap();
+    while files.base.is_none() {
+        tokio::task::yield_now().await;
+        files = counter.uploader.close(None).await.unwrap();
+    }
+    assert!(files.bytes() < before / 100, "{} of {before} bytes stay", files.bytes());
+    assert_eq!(counter.restored(&files, ALL, &names(1)).await, [Some(b"stays".to_vec())]);
 }
 
 #[tokio::test]

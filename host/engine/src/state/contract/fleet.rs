@@ -3,43 +3,69 @@
 use weir_operator::batch::{BytesColumn, Keys, OptionalColumn};
 use weir_operator::keyed_state::{Entries, EntryRange, Writes};
 use weir_operator::turn::{FiredTimers, TimeDomain, TimerChange};
+use weir_protocol::description::StateDescription;
 use weir_protocol::key_group::key_hash;
 use weir_protocol::time::Timestamp;
 
-use super::model::{Model, ModelTimer};
+use super::model::{Model, ModelTimer, Time};
 use super::steps::Change;
-use super::{Backend, COUNT, HISTORY, LAST, Place, TABLE};
-use crate::state::StateLimits;
-use crate::state::file::{FileSlice, merge};
+use super::{Backend, COUNT, HISTORY, LAST, Place, TABLE, expiring};
+use crate::state::file::{FileSlice, Reader, merge_unexpired};
+use crate::state::{Expiry, StateLimits};
 
 /// All subtasks of an operator.
 pub(super) struct Fleet<B: Backend> {
     subtasks: Vec<Subtask<B>>,
     limits: StateLimits,
+    states: Vec<StateDescription>,
+    time: Time,
 }
 
 struct Subtask<B: Backend> {
     place: Place,
     state: B,
-    /// What would restore it, oldest first.
+    /// What the next manifest names, oldest first: also what was closed for checkpoints that were aborted.
     files: Vec<FileSlice>,
+    /// What the newest manifest names.
+    manifest: Vec<FileSlice>,
     /// Segments behind the files that are still to be encoded: the background is slow.
     frozen: Vec<B::Frozen>,
+    /// What had expired at the newest barrier that closed one.
+    expiry: Option<Expiry>,
 }
 
 impl<B: Backend> Fleet<B> {
-    pub(super) fn new(limits: StateLimits) -> Self {
+    pub(super) fn new(limits: StateLimits, time: Time) -> Self {
+        let states = time.ttl.map_or_else(super::states, expiring);
         let place = Place::whole();
-        let subtask = Subtask { place, state: B::restore(place, &[], limits), files: Vec::new(), frozen: Vec::new() };
-        Self { subtasks: vec![subtask], limits }
+        let state = B::restore(&states, place, &[], limits, time.now);
+        let subtask =
+            Subtask { place, state, files: Vec::new(), manifest: Vec::new(), frozen: Vec::new(), expiry: None };
+        Self { subtasks: vec![subtask], limits, states, time }
     }
 
-    /// Reads all, then commits one batch in two parts on each subtask, as after a failure that was split.
-    pub(super) fn batch(&mut self, keys: &[Vec<u8>], changes: &[Change], model: &Model) {
+    /// What time it is, and how long everything lives.
+    pub(super) const fn time(&self) -> Time {
+        self.time
+    }
+
+    /// Time passes.
+    pub(super) const fn wait(&mut self, millis: i64) {
+        self.time.now += millis;
+    }
+
+    /// Reads all values (`and_more`: all there is), then commits one batch in two parts on each subtask, as after a failure
+    /// that was split.
+    pub(super) fn batch(&mut self, keys: &[Vec<u8>], changes: &[Change], and_more: bool, model: &Model) {
+        let time = self.time;
         for subtask in &mut self.subtasks {
             let own = subtask.keys(keys);
-            subtask.state.select(&encode(&own)).expect("keys can be selected");
-            subtask.check_values(&own, model);
+            subtask.state.select(&encode(&own), time.now).expect("keys can be selected");
+            subtask.check_values(&own, model, time);
+            for (index, key) in (0..).zip(&own).filter(|_| and_more) {
+                subtask.check_list(index, key, model, time);
+                subtask.check_map(index, key, model, time);
+            }
             for part in changes.chunks(changes.len().div_ceil(2)) {
                 let mut writes = Writes::default();
                 for change in part {
@@ -86,7 +112,38 @@ impl<B: Backend> Fleet<B> {
     /// A barrier on all subtasks.
     pub(super) fn freeze(&mut self) {
         for subtask in &mut self.subtasks {
-            subtask.frozen.extend(subtask.state.freeze());
+            subtask.frozen.extend(subtask.state.freeze(self.time.now));
+        }
+    }
+
+    /// The checkpoint of the newest barrier is complete: a manifest names what there is.
+    pub(super) fn confirm(&mut self) {
+        for subtask in &mut self.subtasks {
+            let key_groups = subtask.place.key_groups;
+            let frozen = subtask.frozen.iter().map(|frozen| FileSlice { bytes: B::encode(frozen), key_groups });
+            subtask.manifest = subtask.files.iter().cloned().chain(frozen).collect();
+        }
+    }
+
+    /// So many steps of clean-up on each subtask, at most.
+    pub(super) fn tidy(&mut self, steps: usize) {
+        for subtask in &mut self.subtasks {
+            let _left = (0..steps).any(|_| !subtask.state.tidy());
+        }
+    }
+
+    /// Everything has expired, and nobody reads it: it leaves memory and files.
+    pub(super) fn check_that_all_goes(&mut self, life: i64) {
+        self.wait(2 * life);
+        self.freeze();
+        self.tidy(usize::MAX);
+        self.freeze();
+        for subtask in 0..self.subtasks.len() {
+            self.merge(subtask, 0, usize::MAX);
+            let subtask = &self.subtasks[subtask];
+            assert_eq!(subtask.state.bytes_live(), 0, "what has expired is gone");
+            let records = |file: &FileSlice| Reader::open(file.bytes.clone()).expect("it verifies").records();
+            assert_eq!(subtask.files.iter().map(records).sum::<u64>(), 0, "what has expired leaves the files");
         }
     }
 
@@ -96,39 +153,41 @@ impl<B: Backend> Fleet<B> {
         let subtask = &mut self.subtasks[subtask % subtasks];
         subtask.encode();
         let first = first.min(subtask.files.len());
-        let last = (first + count).min(subtask.files.len());
+        let last = first.saturating_add(count).min(subtask.files.len());
         if first < last {
-            let bytes = merge(&subtask.files[first..last], first == 0).expect("files that were just written verify");
+            let bytes = merge_unexpired(&subtask.files[first..last], first == 0, subtask.expiry.as_ref())
+                .expect("files that were just written verify");
             subtask.files.splice(first..last, [FileSlice { bytes, key_groups: subtask.place.key_groups }]);
         }
     }
 
-    /// All subtasks die, and others, `parallelism` of them, restore what the files hold.
+    /// All subtasks die, and others, `parallelism` of them, restore what the newest manifest names.
     pub(super) fn crash(&mut self, parallelism: u32) {
-        self.subtasks.iter_mut().for_each(Subtask::encode);
         let max = Place::whole().max;
         let restored = (0..parallelism).map(|index| {
             let place = Place { max, key_groups: max.range(index, parallelism) };
-            let files = self.subtasks.iter().flat_map(|old| &old.files);
+            let files = self.subtasks.iter().flat_map(|old| &old.manifest);
             let slices = files.map(|file| FileSlice {
                 bytes: file.bytes.clone(),
                 key_groups: file.key_groups.clip(place.key_groups),
             });
             let files: Vec<_> = slices.filter(|slice| !slice.key_groups.is_empty()).collect();
-            Subtask { place, state: B::restore(place, &files, self.limits), files, frozen: Vec::new() }
+            let state = B::restore(&self.states, place, &files, self.limits, self.time.now);
+            Subtask { place, state, manifest: files.clone(), files, frozen: Vec::new(), expiry: None }
         });
         self.subtasks = restored.collect();
     }
 
     /// Compares everything with the model.
     pub(super) fn check(&mut self, keys: &[Vec<u8>], model: &Model) {
+        let time = self.time;
         for subtask in &mut self.subtasks {
             let own = subtask.keys(keys);
-            subtask.state.select(&encode(&own)).expect("keys can be selected");
-            subtask.check_values(&own, model);
+            subtask.state.select(&encode(&own), time.now).expect("keys can be selected");
+            subtask.check_values(&own, model, time);
             for (index, key) in (0..).zip(&own) {
-                subtask.check_list(index, key, model);
-                subtask.check_map(index, key, model);
+                subtask.check_list(index, key, model, time);
+                subtask.check_map(index, key, model, time);
             }
             let due = |domain| model.due(domain, Timestamp::MAX, 1, |key| subtask.place.owns(key));
             let first = due(TimeDomain::ProcessingTime).first().map(|timer| timer.1);
@@ -144,36 +203,38 @@ impl<B: Backend> Subtask<B> {
 
     fn encode(&mut self) {
         let key_groups = self.place.key_groups;
+        self.expiry = self.frozen.last().map(B::expiry).or(self.expiry.take());
         let encoded = self.frozen.iter().map(|frozen| FileSlice { bytes: B::encode(frozen), key_groups });
         self.files.extend(encoded);
         self.frozen.clear();
     }
 
-    fn check_values(&mut self, keys: &[Vec<u8>], model: &Model) {
+    fn check_values(&mut self, keys: &[Vec<u8>], model: &Model, time: Time) {
         let indices: Vec<_> = (0..u32::try_from(keys.len()).expect("few keys")).rev().collect();
         for state in [COUNT, LAST] {
             let mut column = OptionalColumn::default();
             self.state.values(state, &indices, &mut column).expect("a declared state can be read");
             for (value, &index) in column.iter().zip(&indices) {
                 let expected = model.values.get(&(state.0, keys[index as usize].clone()));
-                assert_eq!(value, expected.map(Vec::as_slice), "{state:?} of {:?}", keys[index as usize]);
+                assert_eq!(value, expected.and_then(|held| time.seen(held)), "{state:?} of {:?}", keys[index as usize]);
             }
         }
     }
 
-    fn check_list(&mut self, index: u32, key: &[u8], model: &Model) {
+    fn check_list(&mut self, index: u32, key: &[u8], model: &Model, time: Time) {
         let mut column = BytesColumn::default();
         self.state.list(HISTORY, index, &mut column).expect("a declared state can be read");
-        let expected = model.lists.get(key).into_iter().flatten().map(Vec::as_slice);
+        let expected = model.lists.get(key).into_iter().flatten().filter_map(|held| time.seen(held));
         assert!(column.iter().eq(expected), "list of {key:?}: {column:?}");
     }
 
-    fn check_map(&mut self, index: u32, key: &[u8], model: &Model) {
+    fn check_map(&mut self, index: u32, key: &[u8], model: &Model, time: Time) {
         let mut page = Entries::default();
         let range = EntryRange { start: None, end: None, limit: usize::MAX };
         self.state.scan(TABLE, index, range, &mut page).expect("a declared state can be read");
         let expected = model.maps.get(key).into_iter().flatten();
-        let expected: Vec<_> = expected.map(|(entry, value)| (entry.as_slice(), value.as_slice())).collect();
+        let expected: Vec<_> =
+            expected.filter_map(|(entry, held)| Some((entry.as_slice(), time.seen(held)?))).collect();
         let found: Vec<_> = page.entries.iter().zip(page.values.iter()).collect();
         assert_eq!(found, expected, "map of {key:?}");
         let mut column = OptionalColumn::default();

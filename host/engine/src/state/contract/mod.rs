@@ -1,8 +1,11 @@
 //! What every state backend must do, as tests over [`Backend`]: a second backend implements it and calls [`suite`].
 
+mod expiry;
 mod fleet;
 mod model;
 mod steps;
+
+pub(super) use expiry::{expiring, suite as expiry_suite};
 
 use bytes::Bytes;
 use weir_operator::batch::{Keys, OptionalColumn};
@@ -12,17 +15,27 @@ use weir_protocol::description::{StateDescription, StateKind};
 use weir_protocol::key_group::{KeyGroupRange, MaxParallelism};
 use weir_protocol::time::Timestamp;
 
-use super::StateLimits;
 use super::file::FileSlice;
+use super::{Expiry, StateLimits};
 
 /// A state backend under test.
 pub(super) trait Backend: KeyedState + Sized {
     /// A closed segment.
     type Frozen;
-    /// The state that files, oldest first, hold; without files: none.
-    fn restore(place: Place, files: &[FileSlice], limits: StateLimits) -> Self;
-    fn freeze(&mut self) -> Option<Self::Frozen>;
+    /// The state that files, oldest first, hold at a time; without files: none.
+    fn restore(
+        states: &[StateDescription],
+        place: Place,
+        files: &[FileSlice],
+        limits: StateLimits,
+        now: Timestamp,
+    ) -> Self;
+    fn freeze(&mut self, now: Timestamp) -> Option<Self::Frozen>;
     fn encode(frozen: &Self::Frozen) -> Bytes;
+    fn expiry(frozen: &Self::Frozen) -> Expiry;
+    /// A step of clean-up; whether more is left.
+    fn tidy(&mut self) -> bool;
+    fn bytes_live(&self) -> u64;
     fn apply_timers(&mut self, changes: &[TimerChange], keys: &Keys);
     fn due(&self, domain: TimeDomain, up_to: Timestamp, max: usize) -> Option<FiredTimers>;
     fn complete(&mut self, fired: &FiredTimers);
@@ -76,23 +89,24 @@ pub(super) fn suite<B: Backend>() {
     timers_fire_in_order_once_and_one_of_each_key::<B>();
     a_freeze_without_writes_is_none::<B>();
     steps::agrees_with_the_model::<B>();
+    steps::agrees_with_the_model_while_time_passes::<B>();
 }
 
 fn new<B: Backend>() -> B {
-    B::restore(Place::whole(), &[], StateLimits::default())
+    B::restore(&states(), Place::whole(), &[], StateLimits::default(), 0)
 }
 
 fn keys(names: &[&str]) -> Keys {
     Keys::encode(names.iter().map(|name| name.as_bytes()))
 }
 
-fn values<B: Backend>(state: &mut B, of: StateId, keys: &[u32]) -> Vec<Option<Vec<u8>>> {
+fn values(state: &mut impl KeyedState, of: StateId, keys: &[u32]) -> Vec<Option<Vec<u8>>> {
     let mut column = OptionalColumn::default();
     state.values(of, keys, &mut column).expect("a declared state can be read");
     column.iter().map(|value| value.map(<[u8]>::to_vec)).collect()
 }
 
-fn commit<B: Backend>(state: &mut B, write: impl FnOnce(&mut Writes)) {
+fn commit(state: &mut impl KeyedState, write: impl FnOnce(&mut Writes)) {
     let mut writes = Writes::default();
     write(&mut writes);
     state.commit(&writes).expect("these writes are allowed");
@@ -104,12 +118,12 @@ fn text(value: &str) -> Option<Vec<u8>> {
 
 fn reads_see_what_was_committed_and_nothing_else<B: Backend>() {
     let mut state = new::<B>();
-    state.select(&keys(&["a", "b"])).expect("keys can be selected");
+    state.select(&keys(&["a", "b"]), 0).expect("keys can be selected");
     assert_eq!(values(&mut state, COUNT, &[0, 1]), [None, None]);
     commit(&mut state, |writes| writes.value_writes_mut(COUNT).set(1, Some(b"1")));
     assert_eq!(values(&mut state, COUNT, &[1, 0, 1]), [text("1"), None, text("1")]);
     assert_eq!(values(&mut state, LAST, &[0, 1]), [None, None], "states do not share keys");
-    state.select(&keys(&["b", "c", "a"])).expect("keys can be selected");
+    state.select(&keys(&["b", "c", "a"]), 0).expect("keys can be selected");
     assert_eq!(values(&mut state, COUNT, &[0, 1, 2]), [text("1"), None, None]);
     commit(&mut state, |writes| writes.value_writes_mut(COUNT).set(0, None));
     assert_eq!(values(&mut state, COUNT, &[0]), [None]);
@@ -117,7 +131,7 @@ fn reads_see_what_was_committed_and_nothing_else<B: Backend>() {
 
 fn the_last_write_of_a_batch_stays<B: Backend>() {
     let mut state = new::<B>();
-    state.select(&keys(&["a", "b"])).expect("keys can be selected");
+    state.select(&keys(&["a", "b"]), 0).expect("keys can be selected");
     commit(&mut state, |writes| {
         let mut all = OptionalColumn::default();
         all.push(Some(b"one"));
@@ -131,7 +145,7 @@ fn the_last_write_of_a_batch_stays<B: Backend>() {
 
 fn scans_are_ordered_and_paged<B: Backend>() {
     let mut state = new::<B>();
-    state.select(&keys(&["a", "b"])).expect("keys can be selected");
+    state.select(&keys(&["a", "b"]), 0).expect("keys can be selected");
     commit(&mut state, |writes| {
         let map = writes.map_write_mut(TABLE, 1);
         for entry in ["d", "b", "a", "c", "bb"] {
@@ -157,17 +171,17 @@ fn scans_are_ordered_and_paged<B: Backend>() {
 fn an_empty_entry_key_is_an_entry<B: Backend>() {
     let mut state = new::<B>();
     let keys = keys(&["a"]);
-    state.select(&keys).expect("keys can be selected");
+    state.select(&keys, 0).expect("keys can be selected");
     commit(&mut state, |writes| {
         writes.map_write_mut(TABLE, 0).replaced = true;
         writes.map_write_mut(TABLE, 0).entries.insert(Vec::new(), Some(Vec::new()));
     });
     let file = FileSlice {
-        bytes: B::encode(&state.freeze().expect("something was written")),
+        bytes: B::encode(&state.freeze(0).expect("something was written")),
         key_groups: Place::whole().key_groups,
     };
-    let mut state = B::restore(Place::whole(), &[file], StateLimits::default());
-    state.select(&keys).expect("keys can be selected");
+    let mut state = B::restore(&states(), Place::whole(), &[file], StateLimits::default(), 0);
+    state.select(&keys, 0).expect("keys can be selected");
     let mut page = Entries::default();
     state.scan(TABLE, 0, EntryRange { start: None, end: None, limit: 2 }, &mut page).expect("a map can be read");
     assert_eq!((page.entries.len(), page.values.len()), (1, 1));
@@ -205,13 +219,13 @@ fn timers_fire_in_order_once_and_one_of_each_key<B: Backend>() {
 
 fn a_freeze_without_writes_is_none<B: Backend>() {
     let mut state = new::<B>();
-    assert!(state.freeze().is_none());
-    state.select(&keys(&["a"])).expect("keys can be selected");
+    assert!(state.freeze(0).is_none());
+    state.select(&keys(&["a"]), 0).expect("keys can be selected");
     commit(&mut state, |writes| writes.value_writes_mut(COUNT).set(0, None));
-    assert!(state.freeze().is_none(), "nothing was there to be cleared");
+    assert!(state.freeze(0).is_none(), "nothing was there to be cleared");
     commit(&mut state, |writes| writes.value_writes_mut(COUNT).set(0, Some(b"")));
-    assert!(state.freeze().is_some());
-    assert!(state.freeze().is_none());
+    assert!(state.freeze(0).is_some());
+    assert!(state.freeze(0).is_none());
     commit(&mut state, |writes| writes.value_writes_mut(COUNT).set(0, None));
-    assert!(state.freeze().is_some(), "a removal is a change");
+    assert!(state.freeze(0).is_some(), "a removal is a change");
 }

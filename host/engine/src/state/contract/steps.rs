@@ -4,9 +4,11 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use weir_operator::keyed_state::Writes;
 use weir_operator::turn::TimeDomain;
+use weir_protocol::description::TtlDescription;
+use weir_protocol::time::Timestamp;
 
 use super::fleet::Fleet;
-use super::model::{Model, ModelTimer};
+use super::model::{Model, ModelTimer, Stamped, Time};
 use super::{Backend, COUNT, HISTORY, LAST, TABLE};
 use crate::state::StateLimits;
 
@@ -29,10 +31,12 @@ enum Write {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Batch(Vec<Change>),
+    Batch { changes: Vec<Change>, and_more: bool },
+    Wait(i64),
+    Tidy,
     Timers(Vec<(bool, TimeDomain, usize, i64, u32)>),
     Fire { domain: TimeDomain, up_to: i64, max: usize },
-    Freeze,
+    Freeze { aborted: bool },
     Merge { subtask: usize, first: usize, count: usize },
     Crash { parallelism: u32 },
 }
@@ -67,22 +71,26 @@ fn domain() -> impl Strategy<Value = TimeDomain> {
 fn step() -> impl Strategy<Value = Step> {
     let timer = (any::<bool>(), domain(), 0..=KEYS, -5_i64..20, 0_u32..2);
     prop_oneof![
-        8 => prop::collection::vec(change(), 1..20).prop_map(Step::Batch),
+        8 => (prop::collection::vec(change(), 1..20), any::<bool>())
+            .prop_map(|(changes, and_more)| Step::Batch { changes, and_more }),
+        4 => (0_i64..40).prop_map(Step::Wait),
+        3 => Just(Step::Tidy),
         3 => prop::collection::vec(timer, 1..12).prop_map(Step::Timers),
         2 => (domain(), -5_i64..20, 1_usize..6).prop_map(|(domain, up_to, max)| Step::Fire { domain, up_to, max }),
-        5 => Just(Step::Freeze),
+        5 => prop::bool::weighted(0.3).prop_map(|aborted| Step::Freeze { aborted }),
         2 => (0_usize..4, 0_usize..4, 1_usize..5)
             .prop_map(|(subtask, first, count)| Step::Merge { subtask, first, count }),
         2 => (1_u32..=4).prop_map(|parallelism| Step::Crash { parallelism }),
     ]
 }
 
-/// Whatever happens, a backend holds what the model holds; after a crash, what it held at the last barrier.
+/// Whatever happens, a backend holds what the model holds; after a crash, what it held at the last barrier
+/// whose checkpoint was not aborted.
 pub(super) fn agrees_with_the_model<B: Backend>() {
     let history = (0_u64..3000, prop::collection::vec(step(), 1..60));
     let mut runner = TestRunner::new(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() });
     let outcome = runner.run(&history, |(garbage_bytes_min, steps)| {
-        run::<B>(garbage_bytes_min, &steps);
+        run::<B>(garbage_bytes_min, None, &steps);
         Ok(())
     });
     if let Err(error) = outcome {
@@ -90,17 +98,38 @@ pub(super) fn agrees_with_the_model<B: Backend>() {
     }
 }
 
-fn run<B: Backend>(garbage_bytes_min: u64, steps: &[Step]) {
+/// The same where everything expires; in the end, all does.
+pub(super) fn agrees_with_the_model_while_time_passes<B: Backend>() {
+    let ttl =
+        (prop::sample::select(vec![1_u64, 15, 60, 400]), any::<bool>()).prop_map(|(duration_ms, refresh_on_read)| {
+            TtlDescription { duration_ms, refresh_on_read, return_expired: false }
+        });
+    let history = (0_u64..3000, ttl, prop::collection::vec(step(), 1..60));
+    let mut runner = TestRunner::new(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() });
+    let outcome = runner.run(&history, |(garbage_bytes_min, ttl, steps)| {
+        run::<B>(garbage_bytes_min, Some(ttl), &steps);
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+fn run<B: Backend>(garbage_bytes_min: u64, ttl: Option<TtlDescription>, steps: &[Step]) {
     let keys = keys();
-    let mut fleet = Fleet::<B>::new(StateLimits { garbage_bytes_min, ..StateLimits::default() });
+    let limits = StateLimits { garbage_bytes_min, ..StateLimits::default() };
+    let mut fleet = Fleet::<B>::new(limits, Time { ttl, now: 1_000 });
     let mut model = Model::default();
     let mut at_barrier = model.clone();
     for step in steps {
         match step {
-            Step::Batch(changes) => {
-                fleet.batch(&keys, changes, &model);
-                changes.iter().for_each(|change| change.apply(&keys[change.key], &mut model));
+            Step::Batch { changes, and_more } => {
+                fleet.batch(&keys, changes, *and_more, &model);
+                model.read(fleet.time(), *and_more);
+                changes.iter().for_each(|change| change.apply(&keys[change.key], fleet.time().now, &mut model));
             }
+            Step::Wait(millis) => fleet.wait(*millis),
+            Step::Tidy => fleet.tidy(2),
             Step::Timers(timers) => {
                 let timers = timers
                     .iter()
@@ -120,9 +149,12 @@ fn run<B: Backend>(garbage_bytes_min: u64, steps: &[Step]) {
                     model.timers.remove(&timer);
                 }
             }
-            Step::Freeze => {
+            &Step::Freeze { aborted } => {
                 fleet.freeze();
-                at_barrier = model.clone();
+                if !aborted {
+                    fleet.confirm();
+                    at_barrier = model.clone();
+                }
             }
             &Step::Merge { subtask, first, count } => fleet.merge(subtask, first, count),
             &Step::Crash { parallelism } => {
@@ -131,6 +163,9 @@ fn run<B: Backend>(garbage_bytes_min: u64, steps: &[Step]) {
             }
         }
         fleet.check(&keys, &model);
+    }
+    if let (Some(ttl), true) = (ttl, model.timers.is_empty()) {
+        fleet.check_that_all_goes(ttl.duration_ms.cast_signed());
     }
 }
 
@@ -159,23 +194,24 @@ impl Change {
         }
     }
 
-    fn apply(&self, key: &[u8], model: &mut Model) {
+    fn apply(&self, key: &[u8], at: Timestamp, model: &mut Model) {
+        let stamped = |value: &Vec<u8>| Stamped { at, value: value.clone() };
         match &self.write {
             Write::Set { is_count, value } => {
                 let place = (if *is_count { COUNT } else { LAST }.0, key.to_vec());
                 match value {
-                    Some(value) => model.values.insert(place, value.clone()),
+                    Some(value) => model.values.insert(place, stamped(value)),
                     None => model.values.remove(&place),
                 };
             }
-            Write::Append(value) => model.lists.entry(key.to_vec()).or_default().push(value.clone()),
+            Write::Append(value) => model.lists.entry(key.to_vec()).or_default().push(stamped(value)),
             Write::ReplaceList(values) => {
-                model.lists.insert(key.to_vec(), values.clone());
+                model.lists.insert(key.to_vec(), values.iter().map(stamped).collect());
             }
             Write::PutEntry(entry, value) => {
                 let map = model.maps.entry(key.to_vec()).or_default();
                 match value {
-                    Some(value) => map.insert(entry_key(*entry), value.clone()),
+                    Some(value) => map.insert(entry_key(*entry), stamped(value)),
                     None => map.remove(&entry_key(*entry)),
                 };
             }

@@ -7,6 +7,10 @@ use super::corrupt;
 pub(super) const MAGIC: [u8; 8] = *b"weir.kst";
 pub(super) const END_MAGIC: [u8; 8] = *b"weir.end";
 pub(super) const VERSION: u16 = 1;
+/// Of a file with a stamped row.
+pub(super) const VERSION_STAMPED: u16 = 2;
+/// Added to the kind of a stamped row.
+pub(super) const STAMPED: u8 = 0x80;
 pub(super) const HEAD_BYTES: usize = 16;
 pub(super) const TAIL_BYTES: usize = 20;
 /// Bytes of a run before its records.

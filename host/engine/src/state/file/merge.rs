@@ -9,6 +9,7 @@ use weir_operator::keyed_state::StateError;
 use weir_protocol::Fault;
 use weir_protocol::key_group::{KeyGroup, KeyGroupRange, MaxParallelism};
 
+use super::super::frozen::Expiry;
 use super::reader::{Cursor, Reader};
 use super::{FileRecord, FileSlice, Header, RecordKind, StateRow, Writer};
 
@@ -20,11 +21,24 @@ use super::{FileRecord, FileSlice, Header, RecordKind, StateRow, Writer};
 /// [`Fault::Corrupt`] where a file does not verify; [`Fault::Request`] where files are of different jobs or a state has
 /// two kinds.
 pub fn merge(files: &[FileSlice], complete: bool) -> Result<Bytes, StateError> {
+    merge_unexpired(files, complete, None)
+}
+
+/// The same; what has expired is gone too.
+///
+/// # Errors
+/// As [`merge`].
+pub fn merge_unexpired(files: &[FileSlice], complete: bool, expiry: Option<&Expiry>) -> Result<Bytes, StateError> {
     let everything = KeyGroupRange { start: 0, end: u16::MAX };
     let merge = Merge::open(files, everything)?;
     let mut writer = Writer::new(Header { complete, ..merge.header.clone() });
+    let has_expired = expiry.map(|expiry| expiry.of(&merge.header.rows));
     merge.run(complete, |record| {
-        writer.push(&record);
+        if !has_expired.as_ref().is_some_and(|has_expired| has_expired(&record)) {
+            writer.push(&record);
+        } else if !complete {
+            writer.push(&record.tombstone());
+        }
         Ok(())
     })?;
     Ok(writer.finish())

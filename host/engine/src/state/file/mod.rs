@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   file    head block* footer tail                      integers are little-endian
-//!   head    "weir.kst" (8)  version u16 = 1  zero (6)
+//!   head    "weir.kst" (8)  version u16 = 1, or 2 where a row is stamped  zero (6)
 //!   block   lz4 of: run*
 //!   run     key group u16  row u16  records u32  record*     row: index into the footer's rows
 //!   record  kind u8  key  entry  [value, where kind is put]  each: length as LEB128, bytes
@@ -19,8 +19,10 @@
 //! ```
 //!
 //! Kinds of records: 0 put, 1 tombstone, 2 clear (all that older files hold of this list or map is gone; stands before
-//! the entries of its key). Kinds of rows: 0 timers, 1 value, 2 list, 3 map. Rows are sorted by name, timers first; a
-//! name may stand in several that differ in version or codec. Versions other than 1 are refused.
+//! the entries of its key). Kinds of rows: 0 timers, 1 value, 2 list, 3 map; 0x80 more where it is *stamped*: its state
+//! has a time to live, and each value begins with its stamp, the processing time in milliseconds of its last write or
+//! refreshing read (i64). Rows are sorted by name, timers first; a name may stand in several that differ in version,
+//! codec or stamp. Versions other than 1 and 2 are refused.
 
 mod format;
 mod merge;
@@ -30,7 +32,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use merge::merge;
+pub use merge::{merge, merge_unexpired};
 pub use reader::Reader;
 pub use writer::Writer;
 
@@ -78,6 +80,8 @@ pub struct StateRow {
     pub version: u32,
     /// As declared.
     pub codec: String,
+    /// Whether values begin with a stamp: the state had a time to live when they were written.
+    pub stamped: bool,
 }
 
 /// The shape of what a row's records hold.
@@ -98,7 +102,7 @@ impl StateRow {
     /// The row of the timers.
     #[must_use]
     pub const fn timers() -> Self {
-        Self { kind: RowKind::Timers, name: String::new(), version: 0, codec: String::new() }
+        Self { kind: RowKind::Timers, name: String::new(), version: 0, codec: String::new(), stamped: false }
     }
 
     /// What sorts rows, and with them records: timers, then by name. Rows that differ in nothing else hold the same
@@ -115,7 +119,7 @@ impl Ord for StateRow {
         self.rank()
             .cmp(&other.rank())
             .then_with(|| rest(self).cmp(&rest(other)))
-            .then_with(|| self.codec.cmp(&other.codec))
+            .then_with(|| (&self.codec, self.stamped).cmp(&(&other.codec, other.stamped)))
     }
 }
 
@@ -174,8 +178,15 @@ pub struct FileRecord<'a> {
     pub key: &'a [u8],
     /// What the row's kind says.
     pub entry: &'a [u8],
-    /// Empty unless it is a put.
+    /// Empty unless it is a put; in a stamped row, the stamp and the value.
     pub value: &'a [u8],
+}
+
+impl FileRecord<'_> {
+    /// The record that says that this one is gone.
+    pub(super) const fn tombstone(self) -> Self {
+        Self { kind: RecordKind::Tombstone, value: &[], ..self }
+    }
 }
 
 fn corrupt(message: impl std::fmt::Display) -> StateError {

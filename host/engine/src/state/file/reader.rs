@@ -8,7 +8,8 @@ use weir_operator::keyed_state::StateError;
 use weir_protocol::key_group::{KeyGroup, KeyGroupRange, MaxParallelism};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::format::{END_MAGIC, HEAD_BYTES, MAGIC, Parser, TAIL_BYTES, VERSION};
+use super::super::stamp::STAMP_BYTES;
+use super::format::{END_MAGIC, HEAD_BYTES, MAGIC, Parser, STAMPED, TAIL_BYTES, VERSION, VERSION_STAMPED};
 use super::{FileRecord, Header, RecordKind, RowKind, StateRow, corrupt};
 
 /// A checkpoint file whose head, footer and tail were verified; blocks are when they are read.
@@ -40,12 +41,15 @@ impl Reader {
         if file.len() < HEAD_BYTES + TAIL_BYTES {
             return Err(corrupt(format_args!("{} bytes are too few for one", file.len())));
         }
-        check_head(&file)?;
+        let version = head_version(&file)?;
         let footer = footer_place(&file)?;
         let mut parser = Parser::new(&file[footer.clone()], "footer");
         let (header, records) = parse_header(&mut parser)?;
         let blocks = parse_blocks(&mut parser)?;
         parser.end()?;
+        if header.rows.iter().any(|row| row.stamped) != (version == VERSION_STAMPED) {
+            return Err(corrupt(format_args!("a format of version {version} is not what its states need")));
+        }
         check_blocks(&blocks, footer.start, records)?;
         Ok(Self { header: Arc::new(header), blocks: blocks.into(), records, file })
     }
@@ -97,19 +101,21 @@ impl Reader {
     }
 }
 
-fn check_head(file: &[u8]) -> Result<(), StateError> {
+fn head_version(file: &[u8]) -> Result<u16, StateError> {
     let mut parser = Parser::new(file, "head");
     if parser.fixed()? != MAGIC {
         return Err(corrupt("it does not begin as one does"));
     }
     let version = parser.u16()?;
-    if version != VERSION {
-        return Err(corrupt(format_args!("its format is version {version}, this build reads version {VERSION}")));
+    if version != VERSION && version != VERSION_STAMPED {
+        return Err(corrupt(format_args!(
+            "its format is version {version}, this build reads {VERSION} and {VERSION_STAMPED}"
+        )));
     }
     if parser.fixed()? != [0; 6] {
         return Err(corrupt("the unused bytes of its head are not zero"));
     }
-    Ok(())
+    Ok(version)
 }
 
 /// Where the footer is, its checksum verified.
@@ -148,15 +154,17 @@ fn parse_header(parser: &mut Parser<'_>) -> Result<(Header, u64), StateError> {
 }
 
 fn parse_row(parser: &mut Parser<'_>) -> Result<StateRow, StateError> {
-    let kind = match parser.u8()? {
-        0 => RowKind::Timers,
+    let byte = parser.u8()?;
+    let kind = match byte & !STAMPED {
+        0 if byte == 0 => RowKind::Timers,
         1 => RowKind::Value,
         2 => RowKind::List,
         3 => RowKind::Map,
-        other => return Err(corrupt(format_args!("its footer names a state of the unknown kind {other}"))),
+        _ => return Err(corrupt(format_args!("its footer names a state of the unknown kind {byte}"))),
     };
     let version = parser.u32()?;
-    Ok(StateRow { kind, version, name: parser.text()?, codec: parser.text()? })
+    let (name, codec, stamped) = (parser.text()?, parser.text()?, byte & STAMPED != 0);
+    Ok(StateRow { kind, version, name, codec, stamped })
 }
 
 fn parse_blocks(parser: &mut Parser<'_>) -> Result<Vec<Block>, StateError> {
@@ -200,6 +208,13 @@ fn check_blocks(blocks: &[Block], footer_start: usize, records: u64) -> Result<(
     let counted: u64 = blocks.iter().map(|block| u64::from(block.records)).sum();
     if end != footer_start || counted != records {
         return Err(corrupt("its blocks are not what its footer counts"));
+    }
+    Ok(())
+}
+
+fn check_stamp(length: usize) -> Result<(), StateError> {
+    if length < STAMP_BYTES {
+        return Err(corrupt(format_args!("a stamped value has {length} bytes")));
     }
     Ok(())
 }
@@ -331,6 +346,9 @@ impl Cursor {
             Ok(end - length..end)
         };
         let (key, entry, value) = (part(true)?, part(true)?, part(kind == RecordKind::Put)?);
+        if kind == RecordKind::Put && self.reader.header.rows[usize::from(self.record.row)].stamped {
+            check_stamp(value.len())?;
+        }
         self.at = bytes - parser.remaining();
         self.records_left_in_run -= 1;
         self.record = Place { kind, key, entry, value, ..self.record };

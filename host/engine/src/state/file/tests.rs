@@ -16,9 +16,28 @@ const BLOCK_ENTRY_BYTES: usize = 32;
 const ALL: KeyGroupRange = KeyGroupRange { start: 0, end: 128 };
 
 fn header() -> Header {
-    let row = |kind, name: &str| StateRow { kind, name: name.to_owned(), version: 2, codec: "json".to_owned() };
+    let row = |kind, name: &str| StateRow {
+        kind,
+        name: name.to_owned(),
+        version: 2,
+        codec: "json".to_owned(),
+        stamped: false,
+    };
     let rows = vec![StateRow::timers(), row(RowKind::Value, "count"), row(RowKind::Map, "table")];
     Header { max: MaxParallelism::DEFAULT, key_groups: ALL, complete: false, rows }
+}
+
+/// With a state whose values bear stamps.
+fn stamped_header() -> Header {
+    let mut header = header();
+    header.rows[1].stamped = true;
+    header
+}
+
+/// A stamped value, beside others.
+fn stamped_records() -> [FileRecord<'static>; 3] {
+    let [timer, value, tombstone, ..] = records();
+    [timer, FileRecord { value: b"\x01\x02\0\0\0\0\0\0{\"n\":1}", ..value }, tombstone]
 }
 
 /// One of each kind.
@@ -73,11 +92,35 @@ fn layout_stands_still() {
     assert_eq!(*Reader::open(unhex(snapshot)).expect("it verifies").header(), header());
 }
 
+/// A change here, too.
+#[test]
+fn layout_with_stamps_stands_still() {
+    let snapshot = include_str!("layout_stamped.hex");
+    assert_eq!(hex(&write(stamped_header(), &stamped_records())), snapshot);
+    assert_eq!(read(unhex(snapshot), ALL).expect("it verifies"), texts(&stamped_records()));
+    assert_eq!(*Reader::open(unhex(snapshot)).expect("it verifies").header(), stamped_header());
+}
+
+#[test]
+fn a_stamped_value_without_room_for_its_stamp_is_found() {
+    let short = FileRecord { value: b"1234567", ..records()[1] };
+    let error = read(write(stamped_header(), &[short]), ALL).expect_err("a stamp has 8 bytes");
+    assert_eq!(error.fault, Fault::Corrupt);
+}
+
+#[test]
+fn a_version_that_does_not_fit_the_states_is_found() {
+    for (header, version) in [(header(), 2), (stamped_header(), 1)] {
+        let mut file = write(header, &[]).to_vec();
+        file[8] = version;
+        read(file.into(), ALL).expect_err("the version was changed");
+    }
+}
+
 #[test]
 fn every_changed_bit_is_found() {
-    let file = write(header(), &records());
-    for byte in 0..file.len() {
-        for bit in 0..8 {
+    for file in [write(header(), &records()), write(stamped_header(), &stamped_records())] {
+        for (byte, bit) in (0..file.len()).flat_map(|byte| (0..8).map(move |bit| (byte, bit))) {
             let mut changed = file.to_vec();
             changed[byte] ^= 1 << bit;
             let error = read(changed.into(), ALL).expect_err("a bit was changed");

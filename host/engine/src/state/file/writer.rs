@@ -4,7 +4,9 @@ use bytes::Bytes;
 use weir_protocol::key_group::KeyGroup;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::format::{END_MAGIC, HEAD_BYTES, MAGIC, RUN_HEADER_BYTES, VERSION, put_bytes, put_text};
+use super::format::{
+    END_MAGIC, HEAD_BYTES, MAGIC, RUN_HEADER_BYTES, STAMPED, VERSION, VERSION_STAMPED, put_bytes, put_text,
+};
 use super::{FileRecord, Header, RecordKind};
 
 /// A block is closed once its runs have this many bytes.
@@ -43,7 +45,8 @@ impl Writer {
         debug_assert!(header.rows.is_sorted(), "rows are sorted by the caller");
         let mut file = Vec::with_capacity(1024);
         file.extend_from_slice(&MAGIC);
-        file.extend_from_slice(&VERSION.to_le_bytes());
+        let is_stamped = header.rows.iter().any(|row| row.stamped);
+        file.extend_from_slice(&if is_stamped { VERSION_STAMPED } else { VERSION }.to_le_bytes());
         file.resize(HEAD_BYTES, 0);
         Self {
             header,
@@ -140,7 +143,7 @@ impl Writer {
         let count = u16::try_from(rows.len()).expect("there are at most 1,024 states of few versions");
         footer.extend_from_slice(&count.to_le_bytes());
         for row in rows {
-            footer.push(row.kind as u8);
+            footer.push(row.kind as u8 | if row.stamped { STAMPED } else { 0 });
             footer.extend_from_slice(&row.version.to_le_bytes());
             put_text(&mut footer, &row.name);
             put_text(&mut footer, &row.codec);

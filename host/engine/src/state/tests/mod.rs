@@ -7,26 +7,46 @@ use weir_operator::batch::{Keys, OptionalColumn};
 use weir_operator::keyed_state::{KeyedState, StateId, Writes};
 use weir_operator::turn::{FiredTimers, TimeDomain, TimerChange};
 use weir_protocol::Fault;
-use weir_protocol::description::StateKind;
+use weir_protocol::description::{StateDescription, StateKind};
 use weir_protocol::time::Timestamp;
 
 use super::contract::{self, Backend, COUNT, HISTORY, Place, states};
 use super::file::{FileSlice, merge};
-use super::{FrozenSegment, StateLimits, SubtaskState};
+use super::{Expiry, FrozenSegment, StateLimits, SubtaskState};
+
+mod expiry;
 
 impl Backend for SubtaskState {
     type Frozen = FrozenSegment;
 
-    fn restore(place: Place, files: &[FileSlice], limits: StateLimits) -> Self {
-        Self::restore(&states(), place.max, place.key_groups, files).expect("files verify").with_limits(limits)
+    fn restore(
+        states: &[StateDescription],
+        place: Place,
+        files: &[FileSlice],
+        limits: StateLimits,
+        now: Timestamp,
+    ) -> Self {
+        Self::restore(states, place.max, place.key_groups, files, now).expect("files verify").with_limits(limits)
     }
 
-    fn freeze(&mut self) -> Option<FrozenSegment> {
-        Self::freeze(self)
+    fn freeze(&mut self, now: Timestamp) -> Option<FrozenSegment> {
+        Self::freeze(self, now)
     }
 
     fn encode(frozen: &FrozenSegment) -> Bytes {
         frozen.encode()
+    }
+
+    fn expiry(frozen: &FrozenSegment) -> Expiry {
+        frozen.expiry()
+    }
+
+    fn tidy(&mut self) -> bool {
+        Self::tidy(self)
+    }
+
+    fn bytes_live(&self) -> u64 {
+        Self::bytes_live(self)
     }
 
     fn apply_timers(&mut self, changes: &[TimerChange], keys: &Keys) {
@@ -66,7 +86,7 @@ fn write_all(state: &mut SubtaskState, keys: &Keys, value: &[u8]) {
     (0..keys.count()).for_each(|_| values.push(Some(value)));
     let mut writes = Writes::default();
     writes.value_writes_mut(COUNT).set_all(values);
-    state.select(keys).expect("keys can be selected");
+    state.select(keys, 0).expect("keys can be selected");
     state.commit(&writes).expect("these writes are allowed");
 }
 
@@ -82,7 +102,7 @@ fn memory_is_bounded_for_hot_keys_and_barriers_for_ever() {
     for epoch in 0..2000_u32 {
         let hot = numbered_keys((0..50).chain([epoch % 2000]));
         write_all(&mut state, &hot, &epoch.to_le_bytes());
-        state.freeze().expect("something was written");
+        state.freeze(0).expect("something was written");
     }
     let (live, held) = (state.log.live(), state.log.held());
     assert!(held < 3 * live + (512 << 10), "{live} bytes live, {held} held");
@@ -94,12 +114,12 @@ fn deleted_state_gives_its_memory_back() {
     let mut state = new();
     let keys = numbered_keys(0..20_000);
     write_all(&mut state, &keys, &[7; 100]);
-    state.freeze();
+    state.freeze(0);
     let mut writes = Writes::default();
     (0..20_000).for_each(|key| writes.value_writes_mut(COUNT).set(key, None));
     state.commit(&writes).expect("removals are allowed");
     assert_eq!(state.bytes_live(), 0);
-    state.freeze();
+    state.freeze(0);
     assert_eq!(state.log.held(), 0);
 }
 
@@ -128,7 +148,7 @@ fn a_frozen_segment_does_not_see_later_writes() {
     let mut state = new();
     let keys = numbered_keys(0..100);
     write_all(&mut state, &keys, b"first");
-    let segment = state.freeze().expect("something was written");
+    let segment = state.freeze(0).expect("something was written");
     let file = segment.encode();
     write_all(&mut state, &keys, b"other");
     assert_eq!(segment.encode(), file);
@@ -142,18 +162,18 @@ fn what_was_made_and_removed_within_an_epoch_leaves_nothing() {
     let mut writes = Writes::default();
     (0..100).for_each(|key| writes.value_writes_mut(COUNT).set(key, None));
     state.commit(&writes).expect("removals are allowed");
-    assert!(state.freeze().is_none());
+    assert!(state.freeze(0).is_none());
 }
 
 #[test]
 fn a_complete_merge_holds_no_tombstones() {
     let mut state = new();
     write_all(&mut state, &numbered_keys(0..3), b"here");
-    let first = slice(&state.freeze().expect("something was written"));
+    let first = slice(&state.freeze(0).expect("something was written"));
     let mut writes = Writes::default();
     writes.value_writes_mut(COUNT).set(1, None);
     state.commit(&writes).expect("removals are allowed");
-    let second = slice(&state.freeze().expect("a removal is a change"));
+    let second = slice(&state.freeze(0).expect("a removal is a change"));
     let records = |file: &Bytes| super::file::Reader::open(file.clone()).expect("it verifies").records();
     assert_eq!(records(&second.bytes), 1);
     let files = [first, second];
@@ -166,13 +186,13 @@ fn states_are_restored_by_name_in_whatever_order_they_are_declared() {
     let mut state = new();
     let keys = numbered_keys(0..5);
     write_all(&mut state, &keys, b"here");
-    let file = slice(&state.freeze().expect("something was written"));
+    let file = slice(&state.freeze(0).expect("something was written"));
     let mut declared = states();
     declared.reverse();
     declared.remove(0);
     let place = Place::whole();
-    let mut state = SubtaskState::restore(&declared, place.max, place.key_groups, &[file]).expect("it verifies");
-    state.select(&keys).expect("keys can be selected");
+    let mut state = SubtaskState::restore(&declared, place.max, place.key_groups, &[file], 0).expect("it verifies");
+    state.select(&keys, 0).expect("keys can be selected");
     let mut values = OptionalColumn::default();
     state.values(StateId(2), &[4], &mut values).expect("`count` is declared third now");
     assert_eq!(values.get(0), Some(b"here".as_slice()));
@@ -182,11 +202,11 @@ fn states_are_restored_by_name_in_whatever_order_they_are_declared() {
 fn another_kind_under_the_same_name_is_refused_naming_both() {
     let mut state = new();
     write_all(&mut state, &numbered_keys(0..5), b"here");
-    let file = slice(&state.freeze().expect("something was written"));
+    let file = slice(&state.freeze(0).expect("something was written"));
     let mut declared = states();
     declared[0].kind = StateKind::KeyedMap;
     let place = Place::whole();
-    let error = SubtaskState::restore(&declared, place.max, place.key_groups, &[file]).expect_err("kinds differ");
+    let error = SubtaskState::restore(&declared, place.max, place.key_groups, &[file], 0).expect_err("kinds differ");
     assert_eq!(error.fault, Fault::Request);
     let named = ["`count`", "keyed-map", "keyed-value"].iter().all(|word| error.message.contains(word));
     assert!(named, "{error}");
@@ -204,17 +224,17 @@ fn two_states_of_one_name_are_refused() {
 fn a_missing_file_in_the_middle_of_a_list_is_found() {
     let mut state = new();
     let keys = numbered_keys(0..1);
-    state.select(&keys).expect("keys can be selected");
+    state.select(&keys, 0).expect("keys can be selected");
     let mut files = Vec::new();
     for value in [b"1", b"2", b"3"] {
         let mut writes = Writes::default();
         writes.list_write_mut(HISTORY, 0).appended.push(value);
         state.commit(&writes).expect("an append is allowed");
-        files.push(slice(&state.freeze().expect("something was written")));
+        files.push(slice(&state.freeze(0).expect("something was written")));
     }
     files.remove(1);
     let place = Place::whole();
-    let error = SubtaskState::restore(&states(), place.max, place.key_groups, &files).expect_err("an element lacks");
+    let error = SubtaskState::restore(&states(), place.max, place.key_groups, &files, 0).expect_err("an element lacks");
     assert_eq!(error.fault, Fault::Corrupt);
 }
 
@@ -227,7 +247,7 @@ fn a_large_state_agrees_with_the_model() {
         let numbers = (0..400).map(|row| (round * 7919 + row * row * 31) % 60_000);
         let keys = numbered_keys(numbers);
         let all: Vec<u32> = (0..).take(keys.count()).collect();
-        state.select(&keys).expect("keys can be selected");
+        state.select(&keys, 0).expect("keys can be selected");
         let mut values = OptionalColumn::default();
         state.values(COUNT, &all, &mut values).expect("a value state");
         let mut writes = Writes::default();
@@ -244,7 +264,7 @@ fn a_large_state_agrees_with_the_model() {
         }
         state.commit(&writes).expect("these writes are allowed");
         if round % 10 == 0 {
-            state.freeze();
+            state.freeze(0);
         }
     }
     assert!(model.len() > 20_000, "{} keys are too few for stages", model.len());
@@ -269,7 +289,7 @@ fn memory_is_bounded_without_checkpoints() {
         let mut writes = Writes::default();
         (0..50).for_each(|key| writes.value_writes_mut(COUNT).set(key, None));
         state.commit(&writes).expect("removals are allowed");
-        state.forget_changes();
+        state.forget_changes(0);
     }
     let (live, held) = (state.log.live(), state.log.held());
     assert!(held < 2 * live + (2 << 20), "{live} bytes live, {held} held");

@@ -105,6 +105,15 @@ impl OperatorTask {
         }
         self.outputs.flush().await?;
         self.subtask.publish_letters().await?;
+        while self.tidy() {
+            if let Some(arrival) = self.gate.try_next()? {
+                return Ok(Event::Arrived(arrival));
+            }
+            if due_at.is_some_and(|at| at <= self.now()) {
+                return Ok(Event::TimersDue);
+            }
+            tokio::task::yield_now().await;
+        }
         let clock = self.subtask.clock;
         let due = async {
             match due_at {
@@ -117,6 +126,18 @@ impl OperatorTask {
             arrival = self.gate.next() => Ok(Event::Arrived(arrival?)),
             () = due => Ok(Event::TimersDue),
         }
+    }
+
+    /// A step of the clean-up of what has expired; whether more is left.
+    fn tidy(&mut self) -> bool {
+        let is_left = self.state_mut().tidy();
+        self.note_expired();
+        is_left
+    }
+
+    fn note_expired(&mut self) {
+        let expired = self.state_mut().take_expired();
+        self.subtask.metrics.state_expired.add(expired);
     }
 
     /// A watermark goes on behind the outputs of the timers that it made due. The end of time goes on with the end
@@ -141,8 +162,9 @@ impl OperatorTask {
         let checkpoint = barrier.checkpoint;
         step::Step::Barrier.before(Place::of_subtask(&self.subtask.id).at(checkpoint));
         step::Step::Segment.before(Place::of_subtask(&self.subtask.id).at(checkpoint));
+        let now = self.now();
         let started = thread_cpu_time();
-        let segment = self.state_mut().freeze();
+        let segment = self.state_mut().freeze(now);
         let nanos = thread_cpu_time().saturating_sub(started).as_nanos();
         self.subtask.metrics.freeze_nanos.add(u64::try_from(nanos).unwrap_or(u64::MAX));
         step::Step::Segment.after(Place::of_subtask(&self.subtask.id).at(checkpoint));
@@ -194,8 +216,10 @@ impl OperatorTask {
             self.state = turn.state;
         }
         if !self.subtask.has_checkpoints {
-            self.state_mut().forget_changes();
+            let now = self.processing_time;
+            self.state_mut().forget_changes(now);
         }
+        self.note_expired();
         Ok(())
     }
 
@@ -248,7 +272,8 @@ impl OperatorTask {
         self.process(Work::Finish).await?;
         self.outputs.broadcast(Element::Watermark(END_OF_TIME)).await?;
         self.outputs.broadcast(Element::End).await?;
-        let segment = if self.subtask.has_checkpoints { self.state_mut().freeze() } else { None };
+        let now = self.now();
+        let segment = if self.subtask.has_checkpoints { self.state_mut().freeze(now) } else { None };
         let kind = SealedKind::Operator {
             segment,
             watermark: self.watermarks.current(),

@@ -1,0 +1,139 @@
+//! One declared state, of whichever kind: what its kinds have in common.
+
+use weir_operator::keyed_state::StateWrites;
+use weir_protocol::description::{StateDescription, StateKind};
+
+use super::limits::Growth;
+use super::lists::Lists;
+use super::log::{Log, Position};
+use super::maps::Maps;
+use super::selection::Selection;
+use super::stamp::Life;
+use super::values::Values;
+
+/// One declared state.
+#[derive(Debug)]
+pub(super) enum Kept {
+    Values(Values),
+    Lists(Lists),
+    Maps(Maps),
+    /// Not keyed: kept elsewhere.
+    Elsewhere,
+}
+
+impl Kept {
+    /// Nothing yet; records are written for state `number`.
+    pub(super) fn new(number: u16, state: &StateDescription) -> Self {
+        let life = state.ttl.map(Life);
+        match state.kind {
+            StateKind::KeyedValue => Self::Values(Values::new(number, life)),
+            StateKind::KeyedList => Self::Lists(Lists::new(number, life)),
+            StateKind::KeyedMap => Self::Maps(Maps::new(number, life)),
+            StateKind::OperatorSplit | StateKind::OperatorUnion | StateKind::Broadcast => Self::Elsewhere,
+        }
+    }
+
+    /// How long what it holds lives.
+    pub(super) const fn life(&self) -> Option<Life> {
+        match self {
+            Self::Values(values) => values.life(),
+            Self::Lists(lists) => lists.life(),
+            Self::Maps(maps) => maps.life(),
+            Self::Elsewhere => None,
+        }
+    }
+
+    /// Whether these writes are of its kind.
+    pub(super) const fn takes(&self, writes: &StateWrites) -> bool {
+        matches!(
+            (self, writes),
+            (Self::Values(_), StateWrites::Values(_))
+                | (Self::Lists(_), StateWrites::Lists(_))
+                | (Self::Maps(_), StateWrites::Maps(_))
+        )
+    }
+
+    /// Makes a call's writes visible. They are of its kind: [`takes`](Self::takes).
+    pub(super) fn store(&mut self, log: &mut Log, selection: &Selection, writes: &StateWrites) {
+        match (self, writes) {
+            (Self::Values(values), StateWrites::Values(writes)) => values.store(log, selection, writes),
+            (Self::Lists(lists), StateWrites::Lists(writes)) => {
+                writes.iter().for_each(|(&key, write)| lists.store(log, selection, key, write));
+            }
+            (Self::Maps(maps), StateWrites::Maps(writes)) => {
+                writes.iter().for_each(|(&key, write)| maps.store(log, selection, key, write));
+            }
+            _ => unreachable!("kinds were checked before the first write"),
+        }
+    }
+
+    /// Whether this record is what its key (and entry) holds.
+    pub(super) fn is_live(&self, hash: u64, key: &[u8], entry: &[u8], at: Position) -> bool {
+        match self {
+            Self::Values(values) => values.is_live(hash, at),
+            Self::Lists(lists) => lists.is_live(hash, key, entry, at),
+            Self::Maps(maps) => maps.is_live(hash, key, entry, at),
+            Self::Elsewhere => false,
+        }
+    }
+
+    /// Points to where a record was moved.
+    pub(super) fn repoint(&mut self, hash: u64, key: &[u8], entry: &[u8], old: Position, new: Position) {
+        match self {
+            Self::Values(values) => values.repoint(hash, old, new),
+            Self::Lists(lists) => lists.repoint(hash, key, entry, new),
+            Self::Maps(maps) => maps.repoint(hash, key, entry, new),
+            Self::Elsewhere => {}
+        }
+    }
+
+    /// Drops what has expired, if this is its record. Whether it was.
+    pub(super) fn expire(&mut self, log: &mut Log, hash: u64, key: &[u8], entry: &[u8], at: Position) -> bool {
+        match self {
+            Self::Values(values) => values.expire(log, hash, key, at),
+            Self::Lists(lists) => lists.expire(log, hash, key, entry, at),
+            Self::Maps(maps) => maps.expire(log, hash, key, entry, at),
+            Self::Elsewhere => false,
+        }
+    }
+
+    /// What stamping what was read may add to the log.
+    pub(super) const fn seen_growth(&self) -> Growth {
+        match self {
+            Self::Values(values) => values.seen.growth(),
+            Self::Lists(lists) => lists.seen.growth(),
+            Self::Maps(maps) => maps.seen.growth(),
+            Self::Elsewhere => Growth::NONE,
+        }
+    }
+
+    /// What was read so far refreshes nothing.
+    pub(super) fn forget_seen(&mut self) {
+        match self {
+            Self::Values(values) => values.seen.clear(),
+            Self::Lists(lists) => lists.seen.clear(),
+            Self::Maps(maps) => maps.seen.clear(),
+            Self::Elsewhere => {}
+        }
+    }
+
+    /// Stamps what the call read, unless it wrote it.
+    pub(super) fn refresh(&mut self, log: &mut Log, selection: &Selection) {
+        match self {
+            Self::Values(values) => values.refresh(log, selection),
+            Self::Lists(lists) => lists.refresh(log, selection),
+            Self::Maps(maps) => maps.refresh(log, selection),
+            Self::Elsewhere => {}
+        }
+    }
+
+    /// Roughly the bytes held beside the log.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Values(values) => values.bytes(),
+            Self::Lists(lists) => lists.bytes(),
+            Self::Maps(maps) => maps.bytes(),
+            Self::Elsewhere => 0,
+        }
+    }
+}
