@@ -4,5 +4,6 @@
 
 mod durability;
 mod examples;
+mod expiring_state;
 mod node;
 mod operator;
