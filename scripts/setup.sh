@@ -20,4 +20,22 @@ if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
   rustup target add "$target" || fail "could not add it. Type: rustup target add $target"
 fi
 
+# RocksDB is C++, and its Rust binding is generated from its headers with libclang, which comes with clang.
+if ! command -v clang++ >/dev/null; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "setup: installing clang, which compiles RocksDB"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq clang libclang-dev >/dev/null \
+      || fail "could not install it. Type: apt-get install clang libclang-dev"
+  else
+    fail "clang++ and libclang are missing. On Debian or Ubuntu, type: sudo apt-get install clang libclang-dev"
+  fi
+fi
+
+target_folder=${CARGO_TARGET_DIR:-target}
+if ! ls "$target_folder"/debug/deps/librocksdb-*.rlib >/dev/null 2>&1; then
+  echo "setup: the first build compiles RocksDB and wasmtime: on two cores that takes 20 to 30 minutes, once for all"
+  echo "       checkouts. Cargo shows how many of about 400 packages are done; the last of them, librocksdb-sys, alone"
+  echo "       takes most of it"
+fi
+
 command -v cc >/dev/null || fail "a C linker is missing. On Debian or Ubuntu, type: apt-get install gcc"
