@@ -95,7 +95,7 @@ impl Factory for NativeFactory {
 
     fn open(&self, context: OpenContext) -> BoxFuture<'_, Result<Box<dyn Operator>, CallError>> {
         let mut operator = (self.make)();
-        let mut abilities = Abilities::new(Arc::clone(&self.description), &context);
+        let mut abilities = Abilities::new(Arc::clone(&self.description), &context).waiting();
         abilities.enter(Phase::Open);
         let opened = operator.open(&context, &mut abilities);
         abilities.opened();

@@ -48,6 +48,8 @@ pub struct Abilities {
     opening_metrics: Vec<MetricChange>,
     /// `0 .. n`, kept to ask for all keys of a batch.
     all_keys: Vec<u32>,
+    /// Reads of state wait for the disk themselves; else the imports did before.
+    waits: bool,
 }
 
 /// Who speaks in a log line.
@@ -127,7 +129,14 @@ impl Abilities {
             metric_names: BTreeSet::new(),
             opening_metrics: Vec::new(),
             all_keys: Vec::new(),
+            waits: false,
         }
+    }
+
+    /// The same for code that cannot be suspended: where a read of state needs the disk, its thread waits.
+    pub(crate) const fn waiting(mut self) -> Self {
+        self.waits = true;
+        self
     }
 
     /// What the operator says of itself.

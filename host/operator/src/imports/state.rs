@@ -7,7 +7,7 @@ use super::{Context, of};
 use crate::abilities::{ListState, MapState, ValueState};
 use crate::batch::{BytesColumn, OptionalColumn};
 use crate::component::Guest;
-use crate::keyed_state::{EntryRange, StateId};
+use crate::keyed_state::{Entries, EntryRange, Read, StateId};
 
 type Handle<T> = Resource<T>;
 type Bytes = Vec<u8>;
@@ -38,9 +38,16 @@ fn link_value(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         let state = of(&mut cx).value_state(&name)?;
         Ok((Handle::<ValueState>::new_own(state.0.0),))
     })?;
-    linker.func_wrap("[method]value-state.get", |mut cx: Context<'_>, (state, key): (Handle<ValueState>, u32)| {
-        Ok((of(&mut cx).get_value(value(&state), key)?,))
-    })?;
+    linker.func_wrap_async(
+        "[method]value-state.get",
+        |mut cx: Context<'_>, (state, key): (Handle<ValueState>, u32)| {
+            Box::new(async move {
+                let state = value(&state);
+                bring(&mut cx, Read::Values(state.0, Some(&[key]))).await?;
+                Ok((of(&mut cx).get_value(state, key)?,))
+            })
+        },
+    )?;
     linker.func_wrap(
         "[method]value-state.set",
         |mut cx: Context<'_>, (state, key, bytes): (Handle<ValueState>, u32, Bytes)| {
@@ -50,8 +57,12 @@ fn link_value(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     linker.func_wrap("[method]value-state.clear", |mut cx: Context<'_>, (state, key): (Handle<ValueState>, u32)| {
         Ok(of(&mut cx).set_value(value(&state), key, None)?)
     })?;
-    linker.func_wrap("[method]value-state.load", |mut cx: Context<'_>, (state,): (Handle<ValueState>,)| {
-        Ok((of(&mut cx).load(value(&state))?,))
+    linker.func_wrap_async("[method]value-state.load", |mut cx: Context<'_>, (state,): (Handle<ValueState>,)| {
+        Box::new(async move {
+            let state = value(&state);
+            bring(&mut cx, Read::Values(state.0, None)).await?;
+            Ok((of(&mut cx).load(state)?,))
+        })
     })?;
     linker.func_wrap(
         "[method]value-state.store",
@@ -59,10 +70,14 @@ fn link_value(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
             Ok(of(&mut cx).store(value(&state), values)?)
         },
     )?;
-    linker.func_wrap(
+    linker.func_wrap_async(
         "[method]value-state.load-some",
         |mut cx: Context<'_>, (state, keys): (Handle<ValueState>, Vec<u32>)| {
-            Ok((of(&mut cx).load_some(value(&state), &keys)?,))
+            Box::new(async move {
+                let state = value(&state);
+                bring(&mut cx, Read::Values(state.0, Some(&keys))).await?;
+                Ok((of(&mut cx).load_some(state, &keys)?,))
+            })
         },
     )?;
     linker.func_wrap(
@@ -79,9 +94,16 @@ fn link_list(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         let state = of(&mut cx).list_state(&name)?;
         Ok((Handle::<ListState>::new_own(state.0.0),))
     })?;
-    linker.func_wrap("[method]list-state.get", |mut cx: Context<'_>, (state, key): (Handle<ListState>, u32)| {
-        Ok((of(&mut cx).get_list(list(&state), key)?,))
-    })?;
+    linker.func_wrap_async(
+        "[method]list-state.get",
+        |mut cx: Context<'_>, (state, key): (Handle<ListState>, u32)| {
+            Box::new(async move {
+                let state = list(&state);
+                bring(&mut cx, Read::Lists(state.0, &[key])).await?;
+                Ok((of(&mut cx).get_list(state, key)?,))
+            })
+        },
+    )?;
     linker.func_wrap(
         "[method]list-state.append",
         |mut cx: Context<'_>, (state, key, bytes): (Handle<ListState>, u32, Bytes)| {
@@ -103,10 +125,14 @@ fn link_list(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
             Ok(of(&mut cx).append_many(list(&state), &keys, &values)?)
         },
     )?;
-    linker.func_wrap(
+    linker.func_wrap_async(
         "[method]list-state.get-many",
         |mut cx: Context<'_>, (state, keys): (Handle<ListState>, Vec<u32>)| {
-            Ok((of(&mut cx).get_lists(list(&state), &keys)?,))
+            Box::new(async move {
+                let state = list(&state);
+                bring(&mut cx, Read::Lists(state.0, &keys)).await?;
+                Ok((of(&mut cx).get_lists(state, &keys)?,))
+            })
         },
     )
 }
@@ -117,10 +143,14 @@ fn link_map(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         let state = of(&mut cx).map_state(&name)?;
         Ok((Handle::<MapState>::new_own(state.0.0),))
     })?;
-    linker.func_wrap(
+    linker.func_wrap_async(
         "[method]map-state.get",
         |mut cx: Context<'_>, (state, key, entry): (Handle<MapState>, u32, Bytes)| {
-            Ok((of(&mut cx).get_entry(map(&state), key, &entry)?,))
+            Box::new(async move {
+                let state = map(&state);
+                bring(&mut cx, Read::Entries(state.0, &[key], &BytesColumn::from_iter([&entry[..]]))).await?;
+                Ok((of(&mut cx).get_entry(state, key, &entry)?,))
+            })
         },
     )?;
     linker.func_wrap(
@@ -138,14 +168,27 @@ fn link_map(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     linker.func_wrap("[method]map-state.clear", |mut cx: Context<'_>, (state, key): (Handle<MapState>, u32)| {
         Ok(of(&mut cx).clear_map(map(&state), key)?)
     })?;
-    linker.func_wrap("[method]map-state.is-empty", |mut cx: Context<'_>, (state, key): (Handle<MapState>, u32)| {
-        Ok((of(&mut cx).is_map_empty(map(&state), key)?,))
+    linker.func_wrap_async(
+        "[method]map-state.is-empty",
+        |mut cx: Context<'_>, (state, key): (Handle<MapState>, u32)| {
+            Box::new(async move {
+                let state = map(&state);
+                bring_range(&mut cx, state, key, EntryRange { start: None, end: None, limit: 1 }).await?;
+                Ok((of(&mut cx).is_map_empty(state, key)?,))
+            })
+        },
+    )?;
+    linker.func_wrap_async("[method]map-state.scan", |mut cx: Context<'_>, params: ScanParams| {
+        Box::new(async move { scan(&mut cx, params).await })
     })?;
-    linker.func_wrap("[method]map-state.scan", scan)?;
-    linker.func_wrap(
+    linker.func_wrap_async(
         "[method]map-state.get-many",
         |mut cx: Context<'_>, (state, keys, entries): (Handle<MapState>, Vec<u32>, BytesColumn)| {
-            Ok((of(&mut cx).get_entries(map(&state), &keys, &entries)?,))
+            Box::new(async move {
+                let state = map(&state);
+                bring(&mut cx, Read::Entries(state.0, &keys, &entries)).await?;
+                Ok((of(&mut cx).get_entries(state, &keys, &entries)?,))
+            })
         },
     )?;
     linker.func_wrap(
@@ -159,12 +202,28 @@ fn link_map(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
 
 type ScanParams = (Handle<MapState>, u32, Option<Bytes>, Option<Bytes>, u32);
 
-fn scan(
-    mut cx: Context<'_>,
-    (state, key, start, end, limit): ScanParams,
-) -> wasmtime::Result<(crate::keyed_state::Entries,)> {
-    let range = EntryRange { start: start.as_deref(), end: end.as_deref(), limit: limit as usize };
-    Ok((of(&mut cx).scan(map(&state), key, range)?,))
+async fn scan(cx: &mut Context<'_>, (state, key, start, end, limit): ScanParams) -> wasmtime::Result<(Entries,)> {
+    let (state, limit) = (map(&state), limit as usize);
+    let range = EntryRange { start: start.as_deref(), end: end.as_deref(), limit };
+    bring_range(cx, state, key, range).await?;
+    Ok((of(cx).scan(state, key, range)?,))
+}
+
+async fn bring_range(cx: &mut Context<'_>, state: MapState, key: u32, range: EntryRange<'_>) -> wasmtime::Result<()> {
+    match of(cx).range_below(state, key, range) {
+        Some(below) => bring(cx, Read::Scan(state.0, key, below)).await,
+        None => Ok(()),
+    }
+}
+
+/// Brings what is about to be read into memory; while the disk is read, the guest's fiber is suspended and its thread
+/// is free.
+async fn bring(cx: &mut Context<'_>, read: Read<'_>) -> wasmtime::Result<()> {
+    if let Some(fetch) = of(cx).fetch(&read)? {
+        let fetched = fetch.elsewhere().await;
+        of(cx).supply(fetched)?;
+    }
+    Ok(())
 }
 
 fn resource<T: 'static>(linker: &mut LinkerInstance<'_, Guest>, name: &str) -> wasmtime::Result<()> {

@@ -9,9 +9,11 @@ use weir_protocol::time::Timestamp;
 
 use crate::batch::{BytesColumn, Keys, OptionalColumn};
 
+mod fetch;
 mod plain;
 mod writes;
 
+pub use fetch::{Fetch, Fetched, Read};
 pub use plain::PlainState;
 pub use writes::{ListWrite, MapWrite, StateWrites, ValueWrites, Writes};
 
@@ -63,6 +65,23 @@ pub trait KeyedState: std::any::Any + Send {
     /// # Errors
     /// [`StateError`]; what was appended is to be thrown away.
     fn scan(&mut self, state: StateId, key: u32, range: EntryRange<'_>, into: &mut Entries) -> Result<(), StateError>;
+
+    /// What must come from disk before this read, if anything must. Without asking, a read of what is not in memory finds
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    fn fetch(&mut self, _read: &Read<'_>) -> Result<Option<Box<dyn Fetch>>, StateError> {
+        Ok(None)
+    }
+
+    /// Takes in what a fetch of this state found; no other keys were selected meanwhile, and nothing was committed.
+    ///
+    /// # Errors
+    /// What kept the fetch from reading.
+    fn supply(&mut self, _fetched: Fetched) -> Result<(), StateError> {
+        Ok(())
+    }
 
     /// Makes everything that one call wrote visible, together.
     ///

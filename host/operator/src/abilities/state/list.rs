@@ -3,7 +3,7 @@
 use super::{Abilities, ENTRY_BYTES, ListState, Violation};
 use crate::abilities::{column, same_length};
 use crate::batch::BytesColumn;
-use crate::keyed_state::{KeyedState, StateId, Writes};
+use crate::keyed_state::{KeyedState, Read, StateId, Writes};
 
 /// Lists of several keys, one after the other.
 #[derive(
@@ -93,6 +93,7 @@ impl Abilities {
     fn get_lists_as(&mut self, ability: &str, state: ListState, keys: &[u32]) -> Result<Lists, Violation> {
         self.in_keyed(ability)?;
         self.check_keys(ability, keys)?;
+        self.bring(&Read::Lists(state.0, keys))?;
         let mut lists = Lists::default();
         for &key in keys {
             let (committed, writes) = self.keyed(ability)?;

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use super::{Abilities, ENTRY_BYTES, MapState, READ_AT_ONCE, Violation};
 use crate::abilities::{column, same_length};
 use crate::batch::{BytesColumn, OptionalColumn};
-use crate::keyed_state::{Entries, EntryRange, KeyedState, MapWrite, StateId, Writes};
+use crate::keyed_state::{Entries, EntryRange, KeyedState, MapWrite, Read, StateId, Writes};
 
 /// The most entries of one page, whatever the operator asks for; `more` then says that there are more.
 const PAGE_ENTRIES_MAX: usize = 4_096;
@@ -124,6 +124,7 @@ impl Abilities {
         column(ability, "entries", entries.check())?;
         same_length(ability, ("keys", keys.len()), ("entries", entries.len()))?;
         self.check_keys(ability, keys)?;
+        self.bring(&Read::Entries(state.0, keys, entries))?;
         let mut read = OptionalColumn::default();
         let mut entries = entries.iter();
         for keys in keys.chunks(READ_AT_ONCE) {
@@ -145,19 +146,28 @@ impl Abilities {
         self.in_keyed(ability)?;
         self.check_key(ability, key)?;
         let range = EntryRange { limit: range.limit.min(PAGE_ENTRIES_MAX), ..range };
-        let (committed, writes) = self.keyed(ability)?;
-        let Some(written) = writes.map_write(state.0, key) else {
-            let mut page = Entries::default();
-            committed.scan(state.0, key, range, &mut page)?;
-            return Ok(page);
-        };
-        let mut below = Entries::default();
-        if !written.replaced {
-            let removed = written.entries.values().filter(|value| value.is_none()).count();
-            // At most `removed` of what is committed is hidden: enough for the page and one entry behind it.
-            committed.scan(state.0, key, EntryRange { limit: range.limit + removed + 1, ..range }, &mut below)?;
+        let below_range = self.range_below(state, key, range);
+        if let Some(below_range) = below_range {
+            self.bring(&Read::Scan(state.0, key, below_range))?;
         }
-        Ok(merge(written, &below, range))
+        let (committed, writes) = self.keyed(ability)?;
+        let mut below = Entries::default();
+        if let Some(below_range) = below_range {
+            committed.scan(state.0, key, below_range, &mut below)?;
+        }
+        Ok(match writes.map_write(state.0, key) {
+            Some(written) => merge(written, &below, range),
+            None => below,
+        })
+    }
+
+    /// What a scan needs of what is committed; `None`: nothing, since the call has replaced the map.
+    pub(crate) fn range_below<'a>(&self, state: MapState, key: u32, range: EntryRange<'a>) -> Option<EntryRange<'a>> {
+        let range = EntryRange { limit: range.limit.min(PAGE_ENTRIES_MAX), ..range };
+        let Some(written) = self.call.effects.writes.map_write(state.0, key) else { return Some(range) };
+        // At most `removed` of what is committed is hidden: enough for the page and one entry behind it.
+        let removed = written.entries.values().filter(|value| value.is_none()).count();
+        (!written.replaced).then_some(EntryRange { limit: range.limit + removed + 1, ..range })
     }
 }
 

@@ -11,7 +11,7 @@ pub use list::Lists;
 use weir_protocol::description::StateKind;
 
 use super::{Abilities, Violation};
-use crate::keyed_state::{KeyedState, StateId, Writes};
+use crate::keyed_state::{Fetch, Fetched, KeyedState, Read, StateId, Writes};
 
 /// Handles that one instance may hold at once.
 const HANDLES_MAX: u32 = 1_024;
@@ -89,6 +89,40 @@ impl Abilities {
         }
         self.handles += 1;
         Ok(StateId(u32::try_from(index).expect("admission bounds the number of states")))
+    }
+
+    /// What must come from disk before a read. `None` also where the read is not allowed: it says so itself.
+    pub(crate) fn fetch(&mut self, read: &Read<'_>) -> Result<Option<Box<dyn Fetch>>, Violation> {
+        let keys = match read {
+            Read::Values(_, keys) => keys.unwrap_or_default(),
+            Read::Lists(_, keys) | Read::Entries(_, keys, _) => keys,
+            Read::Scan(_, key, _) => std::slice::from_ref(key),
+        };
+        if self.in_keyed("a read").is_err() || self.check_keys("a read", keys).is_err() {
+            return Ok(None);
+        }
+        match self.call.state.as_deref_mut() {
+            Some(state) => Ok(state.fetch(read)?),
+            None => Ok(None),
+        }
+    }
+
+    /// Hands what was fetched to the state.
+    pub(crate) fn supply(&mut self, fetched: Fetched) -> Result<(), Violation> {
+        match self.call.state.as_deref_mut() {
+            Some(state) => Ok(state.supply(fetched)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Brings what is about to be read into memory, unless the imports did.
+    fn bring(&mut self, read: &Read<'_>) -> Result<(), Violation> {
+        if self.waits
+            && let Some(fetch) = self.fetch(read)?
+        {
+            self.supply(fetch.now())?;
+        }
+        Ok(())
     }
 
     /// What is committed, and what the call wrote.

@@ -3,7 +3,7 @@
 use super::{Abilities, ENTRY_BYTES, READ_AT_ONCE, ValueState, Violation};
 use crate::abilities::{column, same_length};
 use crate::batch::OptionalColumn;
-use crate::keyed_state::{KeyedState, StateId, Writes};
+use crate::keyed_state::{KeyedState, Read, StateId, Writes};
 
 impl Abilities {
     /// The value of one key.
@@ -84,6 +84,7 @@ impl Abilities {
     fn load_some_as(&mut self, ability: &str, state: ValueState, keys: &[u32]) -> Result<OptionalColumn, Violation> {
         self.in_keyed(ability)?;
         self.check_keys(ability, keys)?;
+        self.bring(&Read::Values(state.0, Some(keys)))?;
         // Keys that stand once give back at most what is stored; one that stands often could give back anything.
         let at_once = if self.repeats(keys) { READ_AT_ONCE } else { keys.len().max(1) };
         let mut read = OptionalColumn::default();
