@@ -121,6 +121,7 @@ impl Setup<'_> {
             data: self.data.clone(),
             operators: Arc::new(OneOperator(Arc::clone(&contender.factory))),
             places: Arc::new(Folders),
+            disk: None,
         };
         let engine = Engine::start(config).await.expect("the store is there");
         let job = engine.submit(self.job(contender)).await.expect("the job holds together").id;

@@ -12,6 +12,7 @@ use weir_engine::clock::{Clock, Entropy};
 use weir_engine::component::{Compiler, Registry, RegistryConfig, StoredComponent, Uploaded};
 use weir_engine::job::{Engine, EngineConfig, JobStatus, Operators, Submitted};
 use weir_engine::spawn::Runtime;
+use weir_engine::state::LocalDisk;
 use weir_engine::store::{Places, Store};
 use weir_protocol::id::{JobId, Name};
 
@@ -38,6 +39,8 @@ pub struct NodeConfig {
     pub data: Handle,
     /// Opens the places that sinks write to.
     pub places: Arc<dyn Places>,
+    /// Where state goes that outgrows its memory.
+    pub disk: Option<LocalDisk>,
 }
 
 /// One process; a cheap handle.
@@ -58,7 +61,7 @@ impl Node {
     /// # Errors
     /// When the store cannot be used.
     pub async fn start(config: NodeConfig) -> Result<Self, Problem> {
-        let NodeConfig { objects, clock, entropy, compiler, journal, control, data, places } = config;
+        let NodeConfig { objects, clock, entropy, compiler, journal, control, data, places, disk } = config;
         let registry = Arc::new(Registry::new(RegistryConfig {
             store: Store::new(Arc::clone(&objects), clock),
             clock,
@@ -68,7 +71,7 @@ impl Node {
             concurrency: std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2),
         }));
         let operators = Arc::<Registry>::clone(&registry) as Arc<dyn Operators>;
-        let config = EngineConfig { store: objects, clock, entropy, control, data, operators, places };
+        let config = EngineConfig { store: objects, clock, entropy, control, data, operators, places, disk };
         let engine = Engine::start(config).await?;
         Ok(Self { engine, registry, journal, clock, uses: Arc::default() })
     }

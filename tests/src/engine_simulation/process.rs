@@ -75,6 +75,7 @@ impl Process {
             control: Runtime::of_one_thread(Handle::current()),
             data: Handle::current(),
             places: Arc::new(Outside(world.outside.clone())),
+            disk: None,
         };
         let node = Node::start(config).await.map_err(|problem| format!("{problem:?}"))?;
         Ok(Self { router: api::router(node.clone()), node, log: world.log.clone(), number })

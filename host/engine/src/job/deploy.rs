@@ -4,6 +4,7 @@
 //! the manifest, and a reporter of its own. Does not own running them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -11,10 +12,11 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 use weir_operator::attempt::{Attempts, Budget};
 use weir_operator::operator::OpenContext;
+use weir_protocol::Fault;
 use weir_protocol::chain::Owner;
 use weir_protocol::description::OperatorDescription;
 use weir_protocol::id::{CheckpointId, JobId, SubtaskId, Uid};
-use weir_protocol::job_graph::{Vertex, VertexKind};
+use weir_protocol::job_graph::{StateBackend, Vertex, VertexKind};
 use weir_protocol::job_spec::{OperatorSpec, SinkSpec, SourceSpec};
 use weir_protocol::manifest::{Manifest, SubtaskManifest};
 use weir_protocol::time::NO_TIME;
@@ -28,7 +30,7 @@ use crate::metrics::SubtaskMetrics;
 use crate::sink::{Recent, SinkContext};
 use crate::source;
 use crate::spawn::TaskGroup;
-use crate::state::SubtaskState;
+use crate::state::{SpillTo, StateLimits, SubtaskState};
 use crate::store::DataKind;
 use crate::task::{
     DeadLetters, FinishedTask, Gate, Handover, OperatorTask, SealedKind, Seeds, SinkTask, SourceCommands, SourceTask,
@@ -180,13 +182,21 @@ impl Deployer<'_> {
         };
         let processing_time = processing_time.max(self.shared.clock.now());
         let states = description.states.clone();
-        let restore = move || SubtaskState::restore(&states, max, key_groups, &files, processing_time);
+        let (limits, spill_to) = self.state_memory(id).map_err(failed)?;
+        let restore = move || {
+            let state = SubtaskState::new(&states, max, key_groups)?.with_limits(limits);
+            let state = match spill_to {
+                Some(to) => state.spilling(to),
+                None => state,
+            };
+            state.restored(&files, processing_time)
+        };
         let state = self.on_a_blocking_thread(restore).await.map_err(failed)?.map_err(|error| failed(error.into()))?;
         let blobs = self.blobs(id, DataKind::State);
         let runtime = self.shared.control.clone();
-        let files = Box::new(
-            StateUploader::new(blobs, key_groups, listed, unsaved.clone(), runtime).with_live(state.bytes_live()),
-        );
+        let files = StateUploader::new(blobs, key_groups, listed, unsaved.clone(), runtime);
+        let files = files.with_live(state.bytes_live_in_all()).incremental(self.plan.graph.spec().state.incremental);
+        let files = Box::new(files);
         let (handover, handed) = handover();
         let subtask = self.subtask(place, handover);
         let progress = Progress { passed: self.highest, positions: BTreeMap::new(), given_up: 0 };
@@ -209,6 +219,28 @@ impl Deployer<'_> {
         };
         deployment.tasks.push((id.clone(), task));
         Ok(())
+    }
+
+    /// How much memory the state of a subtask may fill, and where the rest goes.
+    fn state_memory(&self, subtask: &SubtaskId) -> Result<(StateLimits, Option<SpillTo>), TaskError> {
+        let wanted = &self.plan.graph.spec().state;
+        let mut limits = StateLimits::default();
+        if wanted.backend == StateBackend::HashMap {
+            limits.live_bytes_max = wanted.memory_bytes.unwrap_or(limits.live_bytes_max);
+            return Ok((limits, None));
+        }
+        let Some(disk) = self.shared.disk.clone() else {
+            let message = "the job keeps its state in RocksDB, but this node has no folder for local state";
+            return Err(TaskError::new(Fault::Request, message));
+        };
+        let to = SpillTo {
+            disk,
+            runtime: self.shared.control.clone(),
+            folder: wanted.local_dir.as_ref().map(PathBuf::from),
+            memory_bytes: wanted.memory_bytes.unwrap_or(SpillTo::MEMORY_BYTES),
+            name: format!("{}-{}-{}", self.plan.graph.spec().name, subtask.uid, subtask.index),
+        };
+        Ok((limits, Some(to)))
     }
 
     fn sink(

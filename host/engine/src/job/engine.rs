@@ -22,6 +22,7 @@ use crate::dead_letter::DeadLetter;
 use crate::sink::LineWriter;
 use crate::source;
 use crate::spawn::{Runtime, TaskGroup};
+use crate::state::LocalDisk;
 use crate::store::{Places, Prefix, Store, StoreError};
 
 use super::board::Board;
@@ -56,6 +57,8 @@ pub struct EngineConfig {
     pub operators: Arc<dyn Operators>,
     /// Opens the places that sinks write to.
     pub places: Arc<dyn Places>,
+    /// Where state goes that outgrows its memory; `None`: jobs that ask for it are refused.
+    pub disk: Option<LocalDisk>,
 }
 
 /// All jobs of this process. A cheap handle; the jobs run until [`Engine::stop`] or until the last handle is dropped
@@ -99,10 +102,10 @@ impl Engine {
     /// When the store fails the probe or cannot be read. A single job that cannot be resumed is no error here: its
     /// status says why.
     pub async fn start(config: EngineConfig) -> Result<Self, EngineError> {
-        let EngineConfig { store, clock, entropy, control, data, operators, places } = config;
+        let EngineConfig { store, clock, entropy, control, data, operators, places, disk } = config;
         let stdout = LineWriter::stdout();
         let store = Store::new(store, clock);
-        let shared = Shared { store, clock, entropy, control, data, operators, places, stdout };
+        let shared = Shared { store, clock, entropy, control, data, operators, places, disk, stdout };
         shared.store.probe(&shared.entropy).await?;
         let drivers = Mutex::new(TaskGroup::new(shared.control.clone()));
         let (jobs, accepts) = (Mutex::default(), tokio::sync::Mutex::new(true));

@@ -13,9 +13,10 @@ use weir_protocol::id::{CheckpointId, SubtaskId};
 use weir_protocol::manifest::{OutboxPart, Positions, SubtaskManifest};
 use weir_protocol::report::{Report, Work};
 
-use crate::checkpoint::upload::{PartUploader, StateUploader, UploadError};
+use crate::checkpoint::upload::{PartUploader, StateFiles, StateUploader, UploadError};
 use crate::clock::Clock;
 use crate::sink::SealedPart;
+use crate::state::FrozenSegment;
 use crate::step::{Place, Step};
 use crate::task::{Handed, Receiver, Sealed, SealedKind, SealedLetters, TaskError};
 
@@ -93,6 +94,7 @@ impl Reporter {
                 }
                 Handed::Finished(sealed) => self.finish(sealed).await?,
                 Handed::Results(part) => self.save(part).await?,
+                Handed::Segment(segment) => self.save_early(segment).await?,
                 Handed::Letters(letters) => self.publish(letters).await?,
             }
         }
@@ -147,6 +149,19 @@ impl Reporter {
         Ok(())
     }
 
+    /// The same for state: it leaves memory only once it is in the store.
+    async fn save_early(&mut self, segment: FrozenSegment) -> Result<(), TaskError> {
+        let Seals::Operator { files, .. } = &mut self.seals else {
+            return Err(TaskError::bug("only operators have state"));
+        };
+        passing(files.close_early(segment).await)?;
+        while files.has_unsaved() {
+            self.clock.sleep(RETRY_DELAY).await;
+            passing(files.retry().await)?;
+        }
+        Ok(())
+    }
+
     async fn acknowledge(&self, checkpoint: CheckpointId, report: Report, bytes: u64) -> Result<(), TaskError> {
         let (subtask, report) = (self.subtask.clone(), Box::new(report));
         Step::Acknowledgement.before(Place::of_subtask(&self.subtask).at(checkpoint));
@@ -192,10 +207,10 @@ impl Reporter {
                 (Work::Source(positions), Vec::new())
             }
             (SealedKind::Operator { segment, watermark, processing_time }, Seals::Operator { files, manifest }) => {
-                changed |= segment.is_some() || watermark != manifest.watermark;
+                changed |= watermark != manifest.watermark;
                 let listed = files.close(segment).await?;
-                // A base that was merged in the background, of a job that is idle meanwhile, is to be named.
-                changed |= listed.base != manifest.base;
+                // Also what was closed early, and a base that was merged in the background while the job was idle.
+                changed |= listed != StateFiles::of(manifest);
                 manifest.base = listed.base;
                 manifest.files = listed.files;
                 manifest.watermark = watermark;

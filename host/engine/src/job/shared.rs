@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use crate::clock::{Clock, Entropy};
 use crate::sink::LineWriter;
 use crate::spawn::Runtime;
+use crate::state::LocalDisk;
 use crate::store::{Places, Store};
 
 use super::Operators;
@@ -21,5 +22,6 @@ pub(crate) struct Shared {
     pub(crate) data: Handle,
     pub(crate) operators: Arc<dyn Operators>,
     pub(crate) places: Arc<dyn Places>,
+    pub(crate) disk: Option<LocalDisk>,
     pub(crate) stdout: LineWriter,
 }

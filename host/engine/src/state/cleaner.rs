@@ -8,7 +8,7 @@
 use weir_protocol::key_group::key_hash;
 
 use super::SubtaskState;
-use super::log::Log;
+use super::log::{Log, Position};
 use super::timers::Timer;
 
 /// Bytes cleaned for each byte appended; above 1, so that the log shrinks while it is too large.
@@ -34,12 +34,25 @@ pub(super) struct Cleaner {
     scratch: Vec<u8>,
 }
 
+impl Cleaner {
+    /// What had been appended when cleaning last ran.
+    pub(super) const fn appended(&self) -> u64 {
+        self.appended
+    }
+
+    /// Nothing is owed for what was appended so far.
+    pub(super) const fn caught_up(&mut self, log: &Log) {
+        self.appended = log.appended();
+    }
+}
+
 impl SubtaskState {
     /// Does a bounded amount of cleaning, if the log holds too much.
     pub(super) fn clean(&mut self) {
         let appended = self.log.appended() - self.cleaner.appended;
         let mut budget = (appended * BYTES_PER_BYTE).max(QUANTUM_MIN);
         self.sweep(budget);
+        self.spill_some(budget);
         if !self.is_cleaning_due() {
             self.cleaner.appended = self.log.appended();
             return;
@@ -77,42 +90,47 @@ impl SubtaskState {
             self.cleaner.offset = None;
             return LOOK_BYTES;
         };
-        let record = self.log.record(at);
-        let size = record.size();
+        let size = self.log.record(at).size();
         self.cleaner.offset = Some(offset + size);
-        if !record.flags().is_put() {
-            return size as u64;
-        }
         // Moved, it could end up behind the sweeper.
         if self.drop_expired(at) {
             return size as u64 * 2;
         }
+        // A live record costs a search and a copy.
+        if self.move_if_live(at) { size as u64 * 2 } else { size as u64 }
+    }
+
+    /// Copies a record among the clean ones, if it is live. Whether it was.
+    pub(super) fn move_if_live(&mut self, at: Position) -> bool {
         let record = self.log.record(at);
-        let (state, key, entry) = (record.state(), record.key(), record.entry());
-        let hash = key_hash(key);
-        let is_live = match state.checked_sub(1).map(|state| &self.states[state as usize]) {
-            None => Timer::from_record(key, entry).is_some_and(|timer| self.timers.is_live(timer, at)),
-            Some(kept) => kept.is_live(hash, key, entry, at),
-        };
-        if !is_live {
-            return size as u64;
+        let Some(state) = record.state().checked_sub(1) else { return self.move_timer_if_live(at) };
+        let (hash, kept) = (key_hash(record.key()), &mut self.states[usize::from(state)]);
+        if !kept.is_live(&self.log, hash, record, at) {
+            return false;
         }
         let new = self.log.copy_clean(at, &mut self.cleaner.scratch);
-        if let Some(life) = self.life_of(state) {
-            self.log.note_expiry(new, life.sweep_at(self.log.record(new).value()));
-        }
         let record = self.log.record(new);
-        let (key, entry) = (record.key(), record.entry());
-        match state.checked_sub(1).map(|state| &mut self.states[state as usize]) {
-            None => {
-                let timer = Timer::from_record(key, entry).expect("it was found a moment ago");
-                self.timers.repoint(timer, new);
-            }
-            Some(kept) => kept.repoint(hash, key, entry, at, new),
+        if let Some(life) = kept.life().filter(|_| record.flags().is_put()) {
+            let when = life.sweep_at(record.value());
+            self.log.note_expiry(new, when);
         }
+        kept.repoint(&self.log, hash, at, new);
         self.log.supersede(at);
-        // A live record costs a search and a copy.
-        size as u64 * 2
+        true
+    }
+
+    fn move_timer_if_live(&mut self, at: Position) -> bool {
+        let record = self.log.record(at);
+        let timer = Timer::from_record(record.key(), record.entry());
+        if !timer.is_some_and(|timer| self.timers.is_live(timer, at)) {
+            return false;
+        }
+        let new = self.log.copy_clean(at, &mut self.cleaner.scratch);
+        let record = self.log.record(new);
+        let timer = Timer::from_record(record.key(), record.entry()).expect("it was found a moment ago");
+        self.timers.repoint(timer, new);
+        self.log.supersede(at);
+        true
     }
 }
 

@@ -13,6 +13,8 @@ pub(super) struct Heads<C> {
     index: Index,
     rows: Vec<Vec<Option<Head<C>>>>,
     free: Vec<u32>,
+    /// Of all keys together.
+    key_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -23,11 +25,11 @@ struct Head<C> {
 
 impl<C> Default for Heads<C> {
     fn default() -> Self {
-        Self { index: Index::default(), rows: Vec::new(), free: Vec::new() }
+        Self { index: Index::default(), rows: Vec::new(), free: Vec::new(), key_bytes: 0 }
     }
 }
 
-impl<C: Default> Heads<C> {
+impl<C> Heads<C> {
     /// The number of a key's head.
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
         self.index.find(hash, |number| *self.head(number).key == *key)
@@ -44,11 +46,12 @@ impl<C: Default> Heads<C> {
     }
 
     /// The number of a key's head, which is made if there is none.
-    pub(super) fn find_or_insert(&mut self, hash: u64, key: &[u8]) -> u32 {
+    pub(super) fn find_or_insert(&mut self, hash: u64, key: &[u8], content: impl FnOnce() -> C) -> u32 {
         if let Some(number) = self.find(hash, key) {
             return number;
         }
-        let head = Head { key: key.into(), content: C::default() };
+        let head = Head { key: key.into(), content: content() };
+        self.key_bytes += key.len() as u64;
         let number = self.free.pop().unwrap_or_else(|| self.next_number());
         let (row, place) = place(number);
         if place == self.rows[row].len() {
@@ -82,14 +85,15 @@ impl<C: Default> Heads<C> {
     /// Takes a head away.
     pub(super) fn remove(&mut self, hash: u64, number: u32) {
         let (row, place) = place(number);
-        self.rows[row][place] = None;
+        let head = self.rows[row][place].take().expect("numbers come from `find`");
+        self.key_bytes -= head.key.len() as u64;
         self.index.remove(hash, number);
         self.free.push(number);
     }
 
     /// Roughly the bytes held, what the contents themselves point to not counted.
     pub(super) fn bytes(&self) -> u64 {
-        self.index.bytes() + (self.rows.len() * ROW * size_of::<Head<C>>()) as u64
+        self.index.bytes() + self.key_bytes + (self.rows.len() * ROW * size_of::<Head<C>>()) as u64
     }
 
     fn head(&self, number: u32) -> &Head<C> {

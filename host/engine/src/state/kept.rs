@@ -3,10 +3,12 @@
 use weir_operator::keyed_state::StateWrites;
 use weir_protocol::description::{StateDescription, StateKind};
 
+use super::below::Leaving;
 use super::limits::Growth;
 use super::lists::Lists;
 use super::log::{Log, Position};
 use super::maps::Maps;
+use super::record::Record;
 use super::selection::Selection;
 use super::stamp::Life;
 use super::values::Values;
@@ -68,21 +70,41 @@ impl Kept {
     }
 
     /// Whether this record is what its key (and entry) holds.
-    pub(super) fn is_live(&self, hash: u64, key: &[u8], entry: &[u8], at: Position) -> bool {
+    pub(super) fn is_live(&self, log: &Log, hash: u64, record: Record<'_>, at: Position) -> bool {
         match self {
             Self::Values(values) => values.is_live(hash, at),
-            Self::Lists(lists) => lists.is_live(hash, key, entry, at),
-            Self::Maps(maps) => maps.is_live(hash, key, entry, at),
+            Self::Lists(lists) => lists.is_live(log, hash, record, at),
+            Self::Maps(maps) => maps.is_live(hash, record, at),
             Self::Elsewhere => false,
         }
     }
 
-    /// Points to where a record was moved.
-    pub(super) fn repoint(&mut self, hash: u64, key: &[u8], entry: &[u8], old: Position, new: Position) {
+    /// Points to where a live record was copied.
+    pub(super) fn repoint(&mut self, log: &Log, hash: u64, old: Position, new: Position) {
         match self {
             Self::Values(values) => values.repoint(hash, old, new),
-            Self::Lists(lists) => lists.repoint(hash, key, entry, new),
-            Self::Maps(maps) => maps.repoint(hash, key, entry, new),
+            Self::Lists(lists) => lists.repoint(log, hash, old, new),
+            Self::Maps(maps) => maps.repoint(hash, log.record(new), new),
+            Self::Elsewhere => {}
+        }
+    }
+
+    /// A record is about to be handed to the base: what the base is told.
+    pub(super) fn leave(&mut self, log: &Log, hash: u64, record: Record<'_>, at: Position) -> Leaving {
+        match self {
+            Self::Values(values) => values.leave(hash, at),
+            Self::Lists(lists) => lists.leave(log, hash, record, at),
+            Self::Maps(maps) => maps.leave(hash, record, at),
+            Self::Elsewhere => Leaving::Stays,
+        }
+    }
+
+    /// The base has what a record says: it need not be resident any more.
+    pub(super) fn left(&mut self, log: &mut Log, hash: u64, key: &[u8], entry: &[u8], at: Position) {
+        match self {
+            Self::Values(values) => values.left(log, hash, at),
+            Self::Lists(lists) => lists.left(log, hash, key, entry, at),
+            Self::Maps(maps) => maps.left(log, hash, key, entry, at),
             Self::Elsewhere => {}
         }
     }

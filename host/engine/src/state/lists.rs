@@ -1,22 +1,20 @@
 //! List states: one record an element, under its key and its position in the list.
 //!
-//! An append writes one record, whatever the length of the list. A list that is replaced or cleared leaves one mark
-//! that hides what older files hold of it; the elements after it count from 0 again. Elements that expire leave a
-//! tombstone each; those behind them keep their positions.
+//! An append writes one record, whatever the length of the list, and reads nothing. A list that is replaced or cleared
+//! leaves one mark that hides what older files, and the base, hold of it. Positions only rise: from 0 where the whole
+//! list is known, else behind every position that was ever used, since how long the rest is nobody has asked.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use weir_operator::batch::BytesColumn;
 use weir_operator::keyed_state::ListWrite;
 
+use super::below::{Below, Leaving};
 use super::heads::Heads;
 use super::log::{Log, Part, Position};
-use super::record::{Flags, Parts};
+use super::record::{Flags, Parts, Record};
 use super::selection::Selection;
 use super::stamp::{Life, Seen, join, split};
-
-/// In the place of an element that has expired.
-const GONE: u32 = 0;
 
 /// One list state.
 #[derive(Debug)]
@@ -27,19 +25,18 @@ pub(super) struct Lists {
     /// Keys whose list was read, and is to be refreshed.
     pub(super) seen: Seen<u32>,
     scratch: Vec<u8>,
-    /// Where each element of a key's list is, oldest first. No list is without an element.
-    heads: Heads<Vec<u32>>,
-    /// By the number of its head: the front of each list that has lost elements.
-    fronts: BTreeMap<u32, Front>,
+    /// No list is without an element, unless a mark stands in for them.
+    heads: Heads<List>,
+    /// No element stands here or behind.
+    end: u64,
 }
 
-/// What a list has lost.
-#[derive(Debug, Clone, Copy, Default)]
-struct Front {
-    /// The position of the first element that is held, or is [`GONE`] but still has its place.
-    first: u64,
-    /// How many of the first are gone; once they are half, they lose their places.
-    gone: usize,
+/// What is resident of a key's list.
+#[derive(Debug)]
+struct List {
+    /// Where each element is, oldest first.
+    elements: VecDeque<u32>,
+    below: Below,
 }
 
 /// The length of the entry under which the record of an element is written.
@@ -49,15 +46,19 @@ const fn element_entry(position: u64) -> [u8; POSITION_BYTES] {
     position.to_be_bytes()
 }
 
+/// The position of the element that stands under an entry; `None` where the entry is malformed.
 fn element_position(entry: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(entry.try_into().ok()?))
+}
+
+fn position_at(log: &Log, at: u32) -> u64 {
+    element_position(log.record(Position(at)).entry()).expect("elements are written under their position")
 }
 
 impl Lists {
     /// No list; records are written for `state`.
     pub(super) fn new(state: u16, life: Option<Life>) -> Self {
-        let (seen, scratch) = (Seen::default(), Vec::new());
-        Self { state, life, seen, scratch, heads: Heads::default(), fronts: BTreeMap::new() }
+        Self { state, life, seen: Seen::default(), scratch: Vec::new(), heads: Heads::default(), end: 0 }
     }
 
     /// How long elements live.
@@ -67,12 +68,14 @@ impl Lists {
 
     /// Appends the elements of a key's list.
     pub(super) fn load(&mut self, log: &Log, selection: &Selection, key: u32, into: &mut BytesColumn) {
-        let elements = self.heads.get(selection.hash(key), selection.key(key)).into_iter().flatten();
+        let list = self.heads.get(selection.hash(key), selection.key(key));
+        let elements = list.into_iter().flat_map(|list| &list.elements);
         let Some(life) = self.life else {
-            return elements.for_each(|&at| into.push(log.record(Position(at)).value()));
+            elements.for_each(|&at| into.push(log.record(Position(at)).value()));
+            return;
         };
         let mut refreshed = 0;
-        for &at in elements.filter(|&&at| at != GONE) {
+        for &at in elements {
             let record = log.record(Position(at));
             if let Some(value) = life.read(record.value(), selection.now()) {
                 into.push(value);
@@ -95,23 +98,30 @@ impl Lists {
         if write.appended.is_empty() {
             return;
         }
-        let number = self.heads.find_or_insert(hash, key);
-        let first = front(&self.fronts, number).first;
-        let elements = self.heads.content_mut(number);
+        let number = self.heads.find_or_insert(hash, key, || List::unknown(log));
+        let list = self.heads.content_mut(number);
+        let mut position = match list.elements.back() {
+            _ if list.below.is_hidden_by_none() => self.end,
+            Some(&last) => position_at(log, last) + 1,
+            None => 0,
+        };
         for value in write.appended.iter() {
             // The first element tells later on whether the list was born in its epoch.
-            let flags = if elements.is_empty() { Flags::FRESH } else { Flags::PUT };
-            let entry = element_entry(first + elements.len() as u64);
+            let is_first = list.elements.is_empty() && !list.below.is_hidden_by_none();
+            let flags = if is_first { Flags::FRESH } else { Flags::PUT };
             let value = match self.life {
                 None => value,
                 Some(_) => join(selection.now(), value, &mut self.scratch),
             };
+            let entry = element_entry(position);
             let at = log.append(Part::Open, &Parts { flags, state: self.state, key, entry: &entry, value });
             if let Some(life) = self.life {
                 log.note_expiry(at, life.sweep_at(value));
             }
-            elements.push(at.0);
+            list.elements.push_back(at.0);
+            position += 1;
         }
+        self.end = self.end.max(position);
     }
 
     /// Stamps what the call read, unless it wrote it.
@@ -119,16 +129,14 @@ impl Lists {
         let (seen, Some(life)) = (self.seen.take(), self.life) else { return };
         for key in seen {
             let (hash, key) = (selection.hash(key), selection.key(key));
-            let Some(elements) = self.heads.get_mut(hash, key) else { continue };
-            for at in elements.iter_mut().filter(|at| **at != GONE) {
+            let Some(list) = self.heads.get_mut(hash, key) else { continue };
+            for at in &mut list.elements {
                 let (old, now) = (Position(*at), selection.now());
-                let record = log.record(old);
-                if !life.is_refreshed(record.value(), now) {
+                if !life.is_refreshed(log.record(old).value(), now) {
                     continue;
                 }
-                let entry: [u8; POSITION_BYTES] =
-                    record.entry().try_into().expect("elements are written under their position");
-                let value = join(now, split(record.value()).1, &mut self.scratch);
+                let entry = element_entry(position_at(log, *at));
+                let value = join(now, split(log.record(old).value()).1, &mut self.scratch);
                 if !log.overwrite(old, value) {
                     let flags = if log.is_fresh(old) { Flags::FRESH } else { Flags::PUT };
                     *at = log.append(Part::Open, &Parts { flags, state: self.state, key, entry: &entry, value }).0;
@@ -139,105 +147,171 @@ impl Lists {
         }
     }
 
-    /// Drops an expired element, if this is its record. Whether it was.
+    /// Drops an expired element, if this is its record. Whether it was. What the base may hold of it bears an older
+    /// stamp, and so is hidden without a word to the base.
     pub(super) fn expire(&mut self, log: &mut Log, hash: u64, key: &[u8], entry: &[u8], at: Position) -> bool {
-        let Some((number, element)) = self.find(hash, key, entry) else { return false };
-        let elements = self.heads.content_mut(number);
-        if elements.get(element) != Some(&at.0) {
-            return false;
-        }
-        elements[element] = GONE;
+        let Some((number, element)) = self.find(log, hash, key, entry, at) else { return false };
+        self.heads.content_mut(number).elements.remove(element);
         log.append(Part::Open, &Parts { flags: Flags::TOMBSTONE, state: self.state, key, entry, value: &[] });
         log.supersede(at);
-        let front = self.fronts.entry(number).or_default();
-        front.gone += elements[front.gone..].iter().take_while(|&&at| at == GONE).count();
-        if front.gone == elements.len() {
-            self.fronts.remove(&number);
-            self.heads.remove(hash, number);
-        } else if front.gone >= elements.len().div_ceil(2) {
-            elements.drain(..front.gone);
-            elements.shrink_to_fit();
-            front.first += front.gone as u64;
-            front.gone = 0;
-        }
+        self.drop_if_empty(hash, number);
         true
     }
 
     fn clear(&mut self, log: &mut Log, hash: u64, key: &[u8]) {
-        let Some(number) = self.heads.find(hash, key) else { return };
-        let elements = std::mem::take(self.heads.content_mut(number));
-        self.heads.remove(hash, number);
-        self.fronts.remove(&number);
-        let mut held = elements.into_iter().filter(|&at| at != GONE).map(Position).peekable();
-        if !held.peek().is_some_and(|&first| log.is_fresh(first)) {
-            log.append(Part::Open, &Parts { flags: Flags::CLEAR, state: self.state, key, entry: &[], value: &[] });
+        let number = match self.heads.find(hash, key) {
+            Some(number) => number,
+            None if log.has_base() => self.heads.find_or_insert(hash, key, || List::unknown(log)),
+            None => return,
+        };
+        let list = self.heads.content_mut(number);
+        let elements = std::mem::take(&mut list.elements);
+        let is_fresh = elements.front().is_some_and(|&first| log.is_fresh(Position(first)));
+        if list.below.is_hidden_by_none() || !elements.is_empty() && !is_fresh {
+            let mark = Parts { flags: Flags::CLEAR, state: self.state, key, entry: &[], value: &[] };
+            let at = log.append(Part::Open, &mark);
+            let old = std::mem::take(&mut list.below);
+            if log.has_base() {
+                log.hold(at);
+                list.below = Below::cleared(at.0);
+            }
+            if old.cleared_at != 0 {
+                log.supersede(Position(old.cleared_at));
+            }
         }
-        held.for_each(|at| log.supersede(at));
+        elements.into_iter().for_each(|at| log.supersede(Position(at)));
+        self.drop_if_empty(hash, number);
     }
 
-    /// The head of a key's list, and which of its elements stands under `entry`.
-    fn find(&self, hash: u64, key: &[u8], entry: &[u8]) -> Option<(u32, usize)> {
+    /// The head of a key's list, and which of its elements has this record.
+    fn find(&self, log: &Log, hash: u64, key: &[u8], entry: &[u8], at: Position) -> Option<(u32, usize)> {
         let number = self.heads.find(hash, key)?;
-        let position = element_position(entry).expect("elements are written under their position");
-        let element = position.checked_sub(front(&self.fronts, number).first)?;
-        Some((number, usize::try_from(element).ok()?))
+        let position = element_position(entry)?;
+        let elements = &self.heads.content(number).elements;
+        // Where none is missing in between, its distance from the first one is its place.
+        let near = position.checked_sub(position_at(log, *elements.front()?))?;
+        let near = usize::try_from(near).unwrap_or(usize::MAX);
+        if elements.get(near) == Some(&at.0) {
+            return Some((number, near));
+        }
+        let found = elements.binary_search_by_key(&position, |&at| position_at(log, at)).ok()?;
+        (elements[found] == at.0).then_some((number, found))
     }
 
-    /// Whether the list holds this record.
-    pub(super) fn is_live(&self, hash: u64, key: &[u8], entry: &[u8], at: Position) -> bool {
-        let found = self.find(hash, key, entry);
-        found.and_then(|(number, element)| self.heads.content(number).get(element)) == Some(&at.0)
-    }
-
-    /// Points the list to where an element was moved.
-    pub(super) fn repoint(&mut self, hash: u64, key: &[u8], entry: &[u8], new: Position) {
-        if let Some((number, element)) = self.find(hash, key, entry) {
-            self.heads.content_mut(number)[element] = new.0;
+    fn drop_if_empty(&mut self, hash: u64, number: u32) {
+        let list = self.heads.content(number);
+        if list.elements.is_empty() && list.below.cleared_at == 0 {
+            self.heads.remove(hash, number);
         }
     }
 
-    /// Takes in an element of a checkpoint file. Whether it is the next of its list; else the files lack one. Where it
-    /// `may_expire`, so may those before it: older ones that the sweeper had not come to yet go as well.
+    /// Whether the list holds this record, as an element or as its mark.
+    pub(super) fn is_live(&self, log: &Log, hash: u64, record: Record<'_>, at: Position) -> bool {
+        if record.flags().has(Flags::CLEAR) {
+            let list = self.heads.get(hash, record.key());
+            return list.is_some_and(|list| list.below.cleared_at == at.0);
+        }
+        self.find(log, hash, record.key(), record.entry(), at).is_some()
+    }
+
+    /// Points the list to where a live record was copied.
+    pub(super) fn repoint(&mut self, log: &Log, hash: u64, old: Position, new: Position) {
+        let record = log.record(new);
+        if record.flags().has(Flags::CLEAR) {
+            if let Some(list) = self.heads.get_mut(hash, record.key()) {
+                list.below.cleared_at = new.0;
+            }
+        } else if let Some((number, element)) = self.find(log, hash, record.key(), record.entry(), old) {
+            self.heads.content_mut(number).elements[element] = new.0;
+        }
+    }
+
+    /// A record is about to be handed to the base.
+    pub(super) fn leave(&mut self, log: &Log, hash: u64, record: Record<'_>, at: Position) -> Leaving {
+        if !self.is_live(log, hash, record, at) {
+            return Leaving::Stays;
+        }
+        let list = self.heads.get_mut(hash, record.key()).expect("a live record's key has a head");
+        list.below.leave(record.flags().has(Flags::CLEAR))
+    }
+
+    /// The base has what this record says: it need not be resident.
+    pub(super) fn left(&mut self, log: &mut Log, hash: u64, key: &[u8], entry: &[u8], at: Position) {
+        let Some(number) = self.heads.find(hash, key) else { return };
+        if self.heads.content(number).below.cleared_at == at.0 {
+            self.heads.content_mut(number).below.mark_left();
+        } else if let Some((_, element)) = self.find(log, hash, key, entry, at) {
+            let list = self.heads.content_mut(number);
+            list.elements.remove(element);
+            list.below.asks = true;
+        } else {
+            return;
+        }
+        log.supersede(at);
+        self.drop_if_empty(hash, number);
+    }
+
+    /// Whether some of a key's list may be in the base only.
+    pub(super) fn is_missing(&self, log: &Log, selection: &Selection, key: u32) -> bool {
+        let list = self.heads.get(selection.hash(key), selection.key(key));
+        list.map_or(log.has_base(), |list| list.below.asks)
+    }
+
+    /// Takes in the whole list of a key as the base holds it, in order.
+    pub(super) fn supply(&mut self, log: &mut Log, hash: u64, key: &[u8], found: &BytesColumn, entries: &BytesColumn) {
+        if found.is_empty() && self.heads.find(hash, key).is_none() {
+            return;
+        }
+        let number = self.heads.find_or_insert(hash, key, || List::unknown(log));
+        let list = self.heads.content_mut(number);
+        let resident = std::mem::take(&mut list.elements);
+        let mut resident = resident.into_iter().peekable();
+        for (entry, value) in entries.iter().zip(found.iter()) {
+            let position = element_position(entry).expect("elements are written under their position");
+            while let Some(at) = resident.next_if(|&at| position_at(log, at) < position) {
+                list.elements.push_back(at);
+            }
+            if resident.peek().is_some_and(|&at| position_at(log, at) == position) {
+                continue;
+            }
+            let parts = Parts { flags: Flags::IN_BASE, state: self.state, key, entry, value };
+            let at = log.append(Part::Clean, &parts);
+            if let Some(life) = self.life {
+                log.note_expiry(at, life.sweep_at(value));
+            }
+            list.elements.push_back(at.0);
+        }
+        list.elements.extend(resident);
+        list.below.asks = false;
+    }
+
+    /// Takes in an element of a checkpoint file, which come in order. Whether it stands under a position.
     pub(super) fn restore(
         &mut self,
         log: &mut Log,
         part: Part,
         (hash, key, entry): (u64, &[u8], &[u8]),
         stored: &[u8],
-        may_expire: bool,
     ) -> bool {
         let Some(position) = element_position(entry) else { return false };
-        let number = self.heads.find_or_insert(hash, key);
-        let first = front(&self.fronts, number).first;
-        let elements = self.heads.content_mut(number);
-        let next = first + elements.len() as u64;
-        if position < next || position > next && !may_expire {
-            return false;
-        }
-        if position > next {
-            for (place, at) in (first..).zip(elements.drain(..)) {
-                let entry = element_entry(place);
-                let tombstone = Parts { flags: Flags::TOMBSTONE, state: self.state, key, entry: &entry, value: &[] };
-                log.append(Part::Open, &tombstone);
-                log.supersede(Position(at));
-            }
-            self.fronts.insert(number, Front { first: position, gone: 0 });
-        }
         let at = log.append(part, &Parts { flags: Flags::PUT, state: self.state, key, entry, value: stored });
         if let Some(life) = self.life {
             log.note_expiry(at, life.sweep_at(stored));
         }
-        elements.push(at.0);
+        let number = self.heads.find_or_insert(hash, key, || List::unknown(log));
+        self.heads.content_mut(number).elements.push_back(at.0);
+        self.end = self.end.max(position.saturating_add(1));
         true
     }
 
     /// Roughly the bytes held beside the log.
     pub(super) fn bytes(&self) -> u64 {
-        self.heads.bytes() + (self.fronts.len() * size_of::<(u32, Front)>()) as u64
+        self.heads.bytes()
     }
 }
 
-/// What a list has lost; most states have none that has lost anything.
-fn front(fronts: &BTreeMap<u32, Front>, number: u32) -> Front {
-    fronts.get(&number).copied().unwrap_or_default()
+impl List {
+    fn unknown(log: &Log) -> Self {
+        Self { elements: VecDeque::new(), below: Below::unknown(log) }
+    }
 }

@@ -8,6 +8,8 @@
 //! *closed* (immutable, shared with a frozen segment) or *clean* (filled by the cleaner or a restore with records that
 //! a checkpoint file holds already: never part of a segment, never overwritten).
 
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use weir_protocol::time::{END_OF_TIME, Timestamp};
@@ -20,8 +22,9 @@ pub(super) const CHUNK_BYTES: usize = 1 << 18;
 /// What the first chunk of a segment begins with, so that the state of an idle job is small.
 const CHUNK_BYTES_MIN: usize = 1 << 12;
 const OFFSET_BITS: u32 = CHUNK_BYTES.trailing_zeros() - 3;
-/// How many chunks there can be; chunk 0 is never used, so that no position is 0.
-const CHUNKS_MAX: usize = 1 << (32 - OFFSET_BITS);
+/// How many chunks there can be. The first and the last are never used, so that no position is 0 and some at the upper
+/// end can mean something else.
+const CHUNKS_MAX: usize = (1 << (32 - OFFSET_BITS)) - 1;
 
 /// Where a record is: chunk and offset in units of 8 bytes. Never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +114,10 @@ pub(super) struct Log {
     held: u64,
     appended: u64,
     born: u64,
+    /// Chunks by age, oldest first, with what tells each from others of its number; some were given back since.
+    ages: VecDeque<(u64, u32)>,
+    /// Whether there is, or will soon be, a base that may hold what no index does.
+    has_base: bool,
     /// No chunk is worth sweeping before, but for those that the pass under way has not come to.
     sweep_at: Timestamp,
 }
@@ -128,6 +135,8 @@ impl Default for Log {
             held: 0,
             appended: 0,
             born: 0,
+            ages: VecDeque::new(),
+            has_base: false,
             sweep_at: END_OF_TIME,
         }
     }
@@ -207,6 +216,11 @@ impl Log {
             Part::Open => self.open.push(number),
             Part::Clean => self.clean = number,
         }
+        if self.ages.len() > 2 * self.chunks.len() {
+            let chunks = &self.chunks;
+            self.ages.retain(|&(born, number)| is_held(&chunks[number as usize], born));
+        }
+        self.ages.push_back((self.born, number));
         if part == Part::Clean && full != 0 {
             self.give_back_if_dead(full as usize);
         }
@@ -382,10 +396,69 @@ impl Log {
         Some(chunk.born)
     }
 
+    /// Counts a record that holds no value as live: an index points to it, so that what the base holds stays hidden.
+    pub(super) fn hold(&mut self, at: Position) {
+        let size = self.record(at).size();
+        self.chunks[at.chunk()].live += size;
+        self.live += size as u64;
+    }
+
+    /// From now on, what is not in the indexes may be in a base.
+    pub(super) const fn begin_base(&mut self) {
+        self.has_base = true;
+    }
+
+    /// Whether what is not in the indexes may be in a base.
+    #[inline]
+    pub(super) const fn has_base(&self) -> bool {
+        self.has_base
+    }
+
+    /// Whether the base holds exactly this record.
+    pub(super) fn is_in_base(&self, at: Position) -> bool {
+        matches!(self.chunks[at.chunk()].content, Content::Clean(_)) && self.record(at).flags().has(Flags::IN_BASE)
+    }
+
+    /// How many chunks were made so far; the first is 1.
+    pub(super) const fn chunks_made(&self) -> u64 {
+        self.born
+    }
+
+    /// The oldest chunk that no segment is being written to, of those made as the so-manieth; and as which it was.
+    pub(super) fn oldest_made(&mut self, range: RangeInclusive<u64>) -> Option<(usize, u64)> {
+        let chunks = &self.chunks;
+        while self.ages.front().is_some_and(|&(born, number)| !is_held(&chunks[number as usize], born)) {
+            self.ages.pop_front();
+        }
+        let is_closed = |&&(made, number): &&(u64, u32)| {
+            let chunk = &chunks[number as usize];
+            range.contains(&made) && is_held(chunk, made) && !matches!(chunk.content, Content::Open(_))
+        };
+        let &(born, number) = self.ages.iter().find(is_closed)?;
+        if number == self.clean {
+            self.clean = 0;
+        }
+        Some((number as usize, born))
+    }
+
+    /// Gives a chunk back if nothing in it is live.
+    pub(super) fn release(&mut self, number: usize, born: u64) {
+        if is_held(&self.chunks[number], born) {
+            self.give_back_if_dead(number);
+        }
+    }
+
+    /// Whether the record that was at this position is there still.
+    pub(super) fn is_same(&self, at: Position, born: u64) -> bool {
+        is_held(&self.chunks[at.chunk()], born)
+    }
+
     /// Copies a live record among the clean ones; the caller points its index there and supersedes the old one.
     pub(super) fn copy_clean(&mut self, at: Position, scratch: &mut Vec<u8>) -> Position {
+        let hides = Flags::TOMBSTONE.and(Flags::CLEAR);
+        let kept = if self.is_in_base(at) { hides.and(Flags::IN_BASE) } else { hides };
         scratch.clear();
-        self.record(at).copy_plain(scratch);
+        self.record(at).copy(kept, scratch);
         let chunk = self.chunk_with_room(Part::Clean, scratch.len());
         let Chunk { content: Content::Clean(bytes), live, .. } = &mut self.chunks[chunk as usize] else {
             unreachable!("clean records go to a clean chunk")
@@ -397,6 +470,10 @@ impl Log {
         self.appended += scratch.len() as u64;
         copy
     }
+}
+
+fn is_held(chunk: &Chunk, born: u64) -> bool {
+    chunk.born == born && !matches!(chunk.content, Content::Free)
 }
 
 #[cfg(test)]

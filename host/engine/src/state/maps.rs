@@ -2,21 +2,28 @@
 //!
 //! The entries of one map are kept in order beside the log, so that a scan costs what it returns. A removed entry
 //! leaves a tombstone; a map that is replaced or cleared leaves one mark that hides all that older files hold of it.
-//! Neither is left where no older file can hold anything.
+//! Neither is left where no older file can hold anything. Where the base may hold something of a map, tombstones and mark
+//! stay resident until the base has them.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use weir_operator::keyed_state::{Entries, EntryRange, MapWrite};
 
+use super::below::{Below, Leaving};
 use super::heads::Heads;
 use super::log::{Log, Part, Position};
-use super::record::{Flags, Parts};
+use super::record::{Flags, Parts, Record};
 use super::selection::Selection;
 use super::stamp::{Life, Seen, join, split};
 
-/// Where each entry of one map is, in the order of the entries' keys.
-type Map = BTreeMap<Box<[u8]>, u32>;
+/// What is resident of a key's map.
+#[derive(Debug)]
+struct Map {
+    /// Where each entry, or its tombstone, is, in the order of the entries' keys.
+    entries: BTreeMap<Box<[u8]>, u32>,
+    below: Below,
+}
 
 /// One map state.
 #[derive(Debug)]
@@ -27,7 +34,7 @@ pub(super) struct Maps {
     /// Keys and entries that were read, and are to be refreshed.
     pub(super) seen: Seen<(u32, Box<[u8]>)>,
     scratch: Vec<u8>,
-    /// No map is empty.
+    /// No map is empty, unless a mark stands in for its entries.
     heads: Heads<Map>,
     entries: u64,
 }
@@ -51,8 +58,11 @@ impl Maps {
         key: u32,
         entry: &[u8],
     ) -> Option<&'a [u8]> {
-        let &at = self.heads.get(selection.hash(key), selection.key(key))?.get(entry)?;
+        let &at = self.heads.get(selection.hash(key), selection.key(key))?.entries.get(entry)?;
         let record = log.record(Position(at));
+        if !record.flags().is_put() {
+            return None;
+        }
         let Some(life) = self.life else { return Some(record.value()) };
         if life.is_refreshed(record.value(), selection.now()) {
             self.seen.note((key, entry.into()), record.size());
@@ -77,9 +87,10 @@ impl Maps {
         let Some(map) = self.heads.get(selection.hash(key), selection.key(key)) else { return };
         let bounds = (Bound::Included(start), range.end.map_or(Bound::Unbounded, Bound::Excluded));
         let mut count = 0;
-        for (entry, &at) in map.range::<[u8], _>(bounds) {
+        for (entry, &at) in map.entries.range::<[u8], _>(bounds) {
             let record = log.record(Position(at));
             let value = match self.life {
+                _ if !record.flags().is_put() => None,
                 None => Some(record.value()),
                 Some(life) => life.read(record.value(), selection.now()),
             };
@@ -103,9 +114,9 @@ impl Maps {
         if write.replaced {
             self.clear(log, hash, key);
         }
-        let number = self.heads.find_or_insert(hash, key);
+        let number = self.heads.find_or_insert(hash, key, || Map::unknown(log));
         let map = self.heads.content_mut(number);
-        let before = map.len();
+        let before = map.entries.len();
         for (entry, value) in &write.entries {
             match value {
                 Some(value) => {
@@ -113,21 +124,19 @@ impl Maps {
                         None => value.as_slice(),
                         Some(_) => join(selection.now(), value, &mut self.scratch),
                     };
-                    let at = put(log, map, Parts { flags: Flags::FRESH, state: self.state, key, entry, value });
+                    let at = map.put(log, Parts { flags: Flags::FRESH, state: self.state, key, entry, value });
                     if let Some(life) = self.life {
                         log.note_expiry(at, life.sweep_at(value));
                     }
                 }
                 None => {
                     let flags = Flags::TOMBSTONE;
-                    remove(log, map, &Parts { flags, state: self.state, key, entry, value: &[] });
+                    map.remove(log, &Parts { flags, state: self.state, key, entry, value: &[] });
                 }
             }
         }
-        self.entries = self.entries + map.len() as u64 - before as u64;
-        if map.is_empty() {
-            self.heads.remove(hash, number);
-        }
+        self.entries = self.entries + map.entries.len() as u64 - before as u64;
+        self.drop_if_empty(hash, number);
     }
 
     /// Stamps what the call read, unless it wrote it.
@@ -137,11 +146,11 @@ impl Maps {
         for (key, entry) in seen {
             let (hash, key) = (selection.hash(key), selection.key(key));
             let Some(map) = self.heads.get_mut(hash, key) else { continue };
-            let Some(&at) = map.get(&entry) else { continue };
-            let stored = log.record(Position(at)).value();
-            if life.is_refreshed(stored, now) {
-                let value = join(now, split(stored).1, &mut self.scratch);
-                let at = put(log, map, Parts { flags: Flags::FRESH, state: self.state, key, entry: &entry, value });
+            let Some(&at) = map.entries.get(&entry) else { continue };
+            let record = log.record(Position(at));
+            if record.flags().is_put() && life.is_refreshed(record.value(), now) {
+                let value = join(now, split(record.value()).1, &mut self.scratch);
+                let at = map.put(log, Parts { flags: Flags::FRESH, state: self.state, key, entry: &entry, value });
                 log.note_expiry(at, life.sweep_at(value));
             }
         }
@@ -151,39 +160,129 @@ impl Maps {
     pub(super) fn expire(&mut self, log: &mut Log, hash: u64, key: &[u8], entry: &[u8], at: Position) -> bool {
         let Some(number) = self.heads.find(hash, key) else { return false };
         let map = self.heads.content_mut(number);
-        if map.get(entry) != Some(&at.0) {
+        if map.entries.get(entry) != Some(&at.0) {
             return false;
         }
-        remove(log, map, &Parts { flags: Flags::TOMBSTONE, state: self.state, key, entry, value: &[] });
-        self.entries -= 1;
-        if map.is_empty() {
-            self.heads.remove(hash, number);
-        }
+        let before = map.entries.len();
+        map.remove(log, &Parts { flags: Flags::TOMBSTONE, state: self.state, key, entry, value: &[] });
+        self.entries = self.entries + map.entries.len() as u64 - before as u64;
+        self.drop_if_empty(hash, number);
         true
     }
 
     fn clear(&mut self, log: &mut Log, hash: u64, key: &[u8]) {
-        let Some(number) = self.heads.find(hash, key) else { return };
-        let map = std::mem::take(self.heads.content_mut(number));
-        self.heads.remove(hash, number);
-        self.entries -= map.len() as u64;
-        if map.values().any(|&at| !log.is_fresh(Position(at))) {
-            log.append(Part::Open, &Parts { flags: Flags::CLEAR, state: self.state, key, entry: &[], value: &[] });
+        let number = match self.heads.find(hash, key) {
+            Some(number) => number,
+            None if log.has_base() => self.heads.find_or_insert(hash, key, || Map::unknown(log)),
+            None => return,
+        };
+        let map = self.heads.content_mut(number);
+        let entries = std::mem::take(&mut map.entries);
+        self.entries -= entries.len() as u64;
+        if map.below.is_hidden_by_none() || entries.values().any(|&at| !log.is_fresh(Position(at))) {
+            let mark = Parts { flags: Flags::CLEAR, state: self.state, key, entry: &[], value: &[] };
+            let at = log.append(Part::Open, &mark);
+            let old = std::mem::take(&mut map.below);
+            if log.has_base() {
+                log.hold(at);
+                map.below = Below::cleared(at.0);
+            }
+            if old.cleared_at != 0 {
+                log.supersede(Position(old.cleared_at));
+            }
         }
-        for at in map.into_values() {
-            log.supersede(Position(at));
+        entries.into_values().for_each(|at| log.supersede(Position(at)));
+        self.drop_if_empty(hash, number);
+    }
+
+    fn drop_if_empty(&mut self, hash: u64, number: u32) {
+        let map = self.heads.content(number);
+        if map.entries.is_empty() && map.below.cleared_at == 0 {
+            self.heads.remove(hash, number);
         }
     }
 
-    /// Whether the map holds this record.
-    pub(super) fn is_live(&self, hash: u64, key: &[u8], entry: &[u8], at: Position) -> bool {
-        self.heads.get(hash, key).and_then(|map| map.get(entry)) == Some(&at.0)
+    /// Whether the map holds this record, as an entry or as its mark.
+    pub(super) fn is_live(&self, hash: u64, record: Record<'_>, at: Position) -> bool {
+        let Some(map) = self.heads.get(hash, record.key()) else { return false };
+        if record.flags().has(Flags::CLEAR) {
+            map.below.cleared_at == at.0
+        } else {
+            map.entries.get(record.entry()) == Some(&at.0)
+        }
     }
 
-    /// Points the map to where an entry was moved.
-    pub(super) fn repoint(&mut self, hash: u64, key: &[u8], entry: &[u8], new: Position) {
-        if let Some(at) = self.heads.get_mut(hash, key).and_then(|map| map.get_mut(entry)) {
+    /// Points the map to where a live record was copied.
+    pub(super) fn repoint(&mut self, hash: u64, record: Record<'_>, new: Position) {
+        let Some(map) = self.heads.get_mut(hash, record.key()) else { return };
+        if record.flags().has(Flags::CLEAR) {
+            map.below.cleared_at = new.0;
+        } else if let Some(at) = map.entries.get_mut(record.entry()) {
             *at = new.0;
+        }
+    }
+
+    /// A record is about to be handed to the base.
+    pub(super) fn leave(&mut self, hash: u64, record: Record<'_>, at: Position) -> Leaving {
+        if !self.is_live(hash, record, at) {
+            return Leaving::Stays;
+        }
+        let map = self.heads.get_mut(hash, record.key()).expect("a live record's key has a head");
+        map.below.leave(record.flags().has(Flags::CLEAR))
+    }
+
+    /// The base has what this record says: it need not be resident.
+    pub(super) fn left(&mut self, log: &mut Log, hash: u64, key: &[u8], entry: &[u8], at: Position) {
+        let Some(number) = self.heads.find(hash, key) else { return };
+        let map = self.heads.content_mut(number);
+        if map.below.cleared_at == at.0 {
+            map.below.mark_left();
+        } else if map.entries.get(entry) == Some(&at.0) {
+            map.entries.remove(entry);
+            map.below.asks = true;
+            self.entries -= 1;
+        } else {
+            return;
+        }
+        log.supersede(at);
+        self.drop_if_empty(hash, number);
+    }
+
+    /// Whether an entry may be in the base only.
+    pub(super) fn is_entry_missing(&self, log: &Log, selection: &Selection, key: u32, entry: &[u8]) -> bool {
+        let map = self.heads.get(selection.hash(key), selection.key(key));
+        map.map_or(log.has_base(), |map| map.below.asks && !map.entries.contains_key(entry))
+    }
+
+    /// Whether some of a key's map may be in the base only; and how many of its entries' tombstones are resident.
+    pub(super) fn is_missing(&self, log: &Log, selection: &Selection, key: u32) -> Option<usize> {
+        let Some(map) = self.heads.get(selection.hash(key), selection.key(key)) else {
+            return log.has_base().then_some(0);
+        };
+        let is_tombstone = |at: &&u32| !log.record(Position(**at)).flags().is_put();
+        map.below.asks.then(|| map.entries.values().filter(is_tombstone).count())
+    }
+
+    /// Takes in an entry as the base holds it, unless something newer is resident.
+    pub(super) fn supply(&mut self, log: &mut Log, hash: u64, key: &[u8], entry: &[u8], stored: &[u8]) {
+        let number = self.heads.find_or_insert(hash, key, || Map::unknown(log));
+        let map = self.heads.content_mut(number);
+        if map.entries.contains_key(entry) {
+            return;
+        }
+        let parts = Parts { flags: Flags::IN_BASE, state: self.state, key, entry, value: stored };
+        let at = log.append(Part::Clean, &parts);
+        if let Some(life) = self.life {
+            log.note_expiry(at, life.sweep_at(stored));
+        }
+        map.entries.insert(entry.into(), at.0);
+        self.entries += 1;
+    }
+
+    /// All that the base holds of a key's map was taken in.
+    pub(super) fn supplied_whole(&mut self, hash: u64, key: &[u8]) {
+        if let Some(map) = self.heads.get_mut(hash, key) {
+            map.below.asks = false;
         }
     }
 
@@ -193,8 +292,8 @@ impl Maps {
         if let Some(life) = self.life {
             log.note_expiry(at, life.sweep_at(stored));
         }
-        let number = self.heads.find_or_insert(hash, key);
-        self.heads.content_mut(number).insert(entry.into(), at.0);
+        let number = self.heads.find_or_insert(hash, key, || Map::unknown(log));
+        self.heads.content_mut(number).entries.insert(entry.into(), at.0);
         self.entries += 1;
     }
 
@@ -207,30 +306,51 @@ impl Maps {
 /// Roughly what a resident entry costs: its place in the tree, its key and the allocator's share.
 pub(super) const ENTRY_BYTES: u64 = 64;
 
-/// Puts an entry of an ordered map whose records are its values. Where its record is.
-fn put(log: &mut Log, map: &mut Map, mut parts: Parts<'_>) -> Position {
-    let Some(at) = map.get_mut(parts.entry) else {
-        let new = log.append(Part::Open, &parts);
-        map.insert(parts.entry.into(), new.0);
-        return new;
-    };
-    let old = Position(*at);
-    if log.overwrite(old, parts.value) {
-        return old;
+impl Map {
+    fn unknown(log: &Log) -> Self {
+        Self { entries: BTreeMap::new(), below: Below::unknown(log) }
     }
-    parts.flags = if log.is_fresh(old) { Flags::FRESH } else { Flags::PUT };
-    let new = log.append(Part::Open, &parts);
-    *at = new.0;
-    log.supersede(old);
-    new
-}
 
-/// Removes an entry, leaving `tombstone` if a file may hold it.
-fn remove(log: &mut Log, map: &mut Map, tombstone: &Parts<'_>) {
-    if let Some(at) = map.remove(tombstone.entry) {
-        if !log.is_fresh(Position(at)) {
-            log.append(Part::Open, tombstone);
+    /// Puts an entry. Where its record is.
+    fn put(&mut self, log: &mut Log, mut parts: Parts<'_>) -> Position {
+        let Some(at) = self.entries.get_mut(parts.entry) else {
+            if self.below.is_hidden_by_none() {
+                parts.flags = Flags::PUT;
+            }
+            let new = log.append(Part::Open, &parts);
+            self.entries.insert(parts.entry.into(), new.0);
+            return new;
+        };
+        let old = Position(*at);
+        if log.overwrite(old, parts.value) {
+            return old;
         }
-        log.supersede(Position(at));
+        parts.flags = if log.is_fresh(old) { Flags::FRESH } else { Flags::PUT };
+        let new = log.append(Part::Open, &parts);
+        *at = new.0;
+        log.supersede(old);
+        new
+    }
+
+    /// Removes an entry, leaving `tombstone` where a file or the base may hold it.
+    fn remove(&mut self, log: &mut Log, tombstone: &Parts<'_>) {
+        let old = self.entries.get(tombstone.entry).map(|&at| Position(at));
+        if old.is_some_and(|old| !log.record(old).flags().is_put()) {
+            return;
+        }
+        let is_known = old.map_or(!self.below.asks, |old| log.is_fresh(old));
+        if !is_known {
+            let at = log.append(Part::Open, tombstone);
+            if self.below.is_hidden_by_none() {
+                log.hold(at);
+                self.entries.insert(tombstone.entry.into(), at.0);
+                old.into_iter().for_each(|old| log.supersede(old));
+                return;
+            }
+        }
+        if let Some(old) = old {
+            self.entries.remove(tombstone.entry);
+            log.supersede(old);
+        }
     }
 }

@@ -20,7 +20,10 @@
 //! was stored without a stamp counts as written at the restore, and is written again, stamped, with the next barrier;
 //! where none is declared any more, what is held stays.
 
+mod base;
+mod below;
 mod cleaner;
+mod fetch;
 pub mod file;
 mod frozen;
 mod heads;
@@ -33,6 +36,7 @@ mod maps;
 mod record;
 mod restore;
 mod selection;
+mod spill;
 mod stamp;
 mod sweeper;
 mod timers;
@@ -46,15 +50,17 @@ mod tests;
 use std::sync::Arc;
 
 use weir_operator::batch::{BytesColumn, Keys, OptionalColumn};
-use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, StateError, StateId, Writes};
+use weir_operator::keyed_state::{Entries, EntryRange, Fetch, Fetched, KeyedState, Read, StateError, StateId, Writes};
 use weir_operator::turn::{FiredTimers, TimeDomain, TimerChange};
 use weir_protocol::Fault;
 use weir_protocol::description::StateDescription;
 use weir_protocol::key_group::{KeyGroupRange, MaxParallelism};
 use weir_protocol::time::Timestamp;
 
+pub use base::{LocalDisk, LocalDiskOptions};
 pub use frozen::{Expiry, FrozenSegment};
 pub use limits::StateLimits;
+pub use spill::SpillTo;
 
 use cleaner::Cleaner;
 use frozen::Naming;
@@ -63,6 +69,7 @@ use limits::Growth;
 use log::Log;
 use record::STATES_MAX;
 use selection::Selection;
+use spill::Spill;
 use stamp::STAMP_BYTES;
 use sweeper::Sweeper;
 use timers::{Timer, Timers};
@@ -81,6 +88,8 @@ pub struct SubtaskState {
     selection: Selection,
     naming: Arc<Naming>,
     limits: StateLimits,
+    /// Where the oldest records go; `None`: nowhere.
+    spill: Option<Spill>,
 }
 
 /// The size of an open segment above which a job without checkpoints ends its epoch.
@@ -112,6 +121,7 @@ impl SubtaskState {
             selection: Selection::default(),
             naming: Arc::new(naming),
             limits: StateLimits::default(),
+            spill: None,
         })
     }
 
@@ -127,8 +137,9 @@ impl SubtaskState {
     /// by `now`, the processing time of the barrier, is dropped bit by bit from then on; each is a change of its own.
     pub fn freeze(&mut self, now: Timestamp) -> Option<FrozenSegment> {
         self.sweep_until(now);
-        let chunks = self.log.freeze()?;
-        Some(FrozenSegment::new(chunks, Arc::clone(&self.naming), now, self.log.live()))
+        let has_expired = self.spill.as_mut().is_some_and(|spill| spill.on_freeze(now));
+        let chunks = self.log.freeze().or(has_expired.then(Vec::new))?;
+        Some(FrozenSegment::new(chunks, Arc::clone(&self.naming), now, self.bytes_live_in_all()))
     }
 
     /// For a job without checkpoints, after each batch: ends the epoch once its segment has outgrown a bound or holds what
@@ -210,12 +221,18 @@ impl SubtaskState {
         self.log.live()
     }
 
+    /// The same, those that left for the disk included: `u64::MAX` once there are such, since nobody counts them.
+    #[must_use]
+    pub const fn bytes_live_in_all(&self) -> u64 {
+        if self.log.has_base() { u64::MAX } else { self.log.live() }
+    }
+
     /// Bytes held: the log with its garbage, and (roughly) the indexes. Frozen segments share the log's chunks; what
     /// they hold on their own, after the log gave a chunk back, is not counted.
     #[must_use]
     pub fn bytes_held(&self) -> u64 {
         let indexes = self.states.iter().map(Kept::bytes);
-        self.log.held() + indexes.sum::<u64>() + self.timers.bytes()
+        self.log.held() + indexes.sum::<u64>() + self.timers.bytes() + self.spill.as_ref().map_or(0, Spill::bytes)
     }
 
     fn kept(&mut self, state: StateId) -> Result<(&mut Kept, &mut Log, &Selection), StateError> {
@@ -310,6 +327,14 @@ impl KeyedState for SubtaskState {
             }
             (Kept::Values(_) | Kept::Lists(_) | Kept::Elsewhere, ..) => Err(wrong_kind(state, "a map")),
         }
+    }
+
+    fn fetch(&mut self, read: &Read<'_>) -> Result<Option<Box<dyn Fetch>>, StateError> {
+        self.fetch_from_base(read)
+    }
+
+    fn supply(&mut self, fetched: Fetched) -> Result<(), StateError> {
+        self.take_fetched(fetched)
     }
 
     /// Makes everything that one call wrote visible, together. Everything that can fail is checked before the first

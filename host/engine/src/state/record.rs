@@ -42,10 +42,17 @@ impl Flags {
     pub(super) const TOMBSTONE: Self = Self(0b0100);
     /// All that older files hold of this list or map is gone.
     pub(super) const CLEAR: Self = Self(0b1000);
+    /// In a clean chunk, where nothing is fresh: the base holds exactly this.
+    pub(super) const IN_BASE: Self = Self::FRESH;
 
     /// Whether this has a flag of `other`.
     pub(super) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// These and those of `other`.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Whether the record holds a value.
@@ -173,11 +180,12 @@ impl<'a> Record<'a> {
         &self.bytes[start..start + self.value_len()]
     }
 
-    /// Appends a copy of the record, without its flags.
-    pub(super) fn copy_plain(self, into: &mut Vec<u8>) {
+    /// Appends a copy of the record, with those of its flags that are among `flags`.
+    pub(super) fn copy(self, flags: Flags, into: &mut Vec<u8>) {
         let start = into.len();
         into.extend_from_slice(&self.bytes[..self.size()]);
-        into[start..start + 4].copy_from_slice(&(self.word(0) & SIZE_MASK).to_le_bytes());
+        let word = self.word(0) & (SIZE_MASK | flags.0 << SIZE_BITS);
+        into[start..start + 4].copy_from_slice(&word.to_le_bytes());
     }
 }
 
@@ -187,12 +195,12 @@ pub(super) fn mark_dead(bytes: &mut [u8]) {
     *word = (u32::from_le_bytes(*word) | Flags::DEAD.0 << SIZE_BITS).to_le_bytes();
 }
 
-/// Replaces the value of the record at the beginning of `bytes`, if there is room.
+/// Replaces the value of the record at the beginning of `bytes`, if it holds one and there is room.
 #[inline]
 pub(super) fn overwrite(bytes: &mut [u8], value: &[u8]) -> bool {
     let record = Record::at(bytes);
     let start = HEADER + record.key_len() + record.entry_len();
-    if start + value.len() > record.size() {
+    if start + value.len() > record.size() || !record.flags().is_put() {
         return false;
     }
     if value.len() != record.value_len() {

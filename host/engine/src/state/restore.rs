@@ -13,6 +13,9 @@ use super::log::Part;
 use super::stamp::{join, split};
 use super::timers::Timer;
 
+/// After so much was restored, room is made.
+const ROOM_BYTES: u64 = 64 << 10;
+
 impl SubtaskState {
     /// The state that these files, oldest first, hold for the key groups of this subtask. States are found by name. One
     /// that is not declared any more is left out, and stays in the files. What is stored without a stamp, but has a time
@@ -29,10 +32,18 @@ impl SubtaskState {
         files: &[FileSlice],
         now: Timestamp,
     ) -> Result<Self, StateError> {
-        let mut state = Self::new(states, max, key_groups)?;
+        Self::new(states, max, key_groups)?.restored(files, now)
+    }
+
+    /// The same for a state that holds nothing yet, within the memory that it may use.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore); and [`Fault::Unavailable`] when the local disk failed.
+    pub fn restored(mut self, files: &[FileSlice], now: Timestamp) -> Result<Self, StateError> {
         if files.is_empty() {
-            return Ok(state);
+            return Ok(self);
         }
+        let (max, key_groups) = (self.naming.header().max, self.naming.header().key_groups);
         let merge = Merge::open(files, key_groups)?;
         if merge.header().max != max {
             let message = format!(
@@ -42,25 +53,31 @@ impl SubtaskState {
             );
             return Err(StateError { fault: Fault::Request, message });
         }
-        let rows = merge.header().rows.iter().map(|row| state.naming.state_of(row));
+        let rows = merge.header().rows.iter().map(|row| self.naming.state_of(row));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         let stamped: Vec<_> = merge.header().rows.iter().map(|row| row.stamped).collect();
         let mut scratch = Vec::new();
         merge.run(true, |record| {
             let Some(number) = rows[usize::from(record.row)] else { return Ok(()) };
             let stamped = stamped[usize::from(record.row)];
-            let (stored, part) = match (state.life_of(number), stamped) {
+            let (stored, part) = match (self.life_of(number), stamped) {
                 (Some(_), true) | (None, false) => (record.value, Part::Clean),
                 (None, true) => (split(record.value).1, Part::Clean),
                 // Written again, so that the next restore finds this stamp.
                 (Some(_), false) => (join(now, record.value, &mut scratch), Part::Open),
             };
-            state.take_in(number, part, &FileRecord { value: stored, ..record }, stamped)
+            self.take_in(number, part, &FileRecord { value: stored, ..record })?;
+            if self.log.appended() - self.cleaner.appended() > ROOM_BYTES {
+                self.make_room_here()?;
+                self.cleaner.caught_up(&self.log);
+            }
+            Ok(())
         })?;
-        Ok(state)
+        self.make_room_here()?;
+        Ok(self)
     }
 
-    fn take_in(&mut self, number: u16, part: Part, record: &FileRecord<'_>, stamped: bool) -> Result<(), StateError> {
+    fn take_in(&mut self, number: u16, part: Part, record: &FileRecord<'_>) -> Result<(), StateError> {
         let (key, entry, stored) = (record.key, record.entry, record.value);
         let hash = key_hash(key);
         if self.naming.header().max.key_group(hash) != record.group {
@@ -74,8 +91,8 @@ impl SubtaskState {
             },
             Some(Kept::Values(values)) => values.restore(log, part, hash, key, stored),
             Some(Kept::Lists(lists)) => {
-                if !lists.restore(log, part, (hash, key, entry), stored, stamped) {
-                    return Err(corrupt(record, "a list lacks elements: a file is missing"));
+                if !lists.restore(log, part, (hash, key, entry), stored) {
+                    return Err(corrupt(record, "an element of a list stands under no position of 8 bytes"));
                 }
             }
             Some(Kept::Maps(maps)) => maps.restore(log, part, hash, key, entry, stored),

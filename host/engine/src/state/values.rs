@@ -2,22 +2,28 @@
 //!
 //! Where the index is larger than the caches, a batch is looked up in stages: the first slots of all keys, then the
 //! headers of all records, then the comparisons, so that cache misses overlap instead of following each other.
+//!
+//! Where a base may hold what the index does not, a removal leaves a tombstone in the index until the base has it.
 
 use weir_operator::batch::OptionalColumn;
 use weir_operator::keyed_state::ValueWrites;
 
+use super::below::Leaving;
 use super::index::Index;
 use super::log::{Log, Part, Position};
-use super::record::{Flags, Parts};
+use super::record::{Flags, Parts, Record};
 use super::selection::Selection;
 use super::stamp::{Life, Seen, join, split};
 
 /// From how many keys on a batch is looked up in stages: beyond it, index and log exceed the L2 cache.
 const STAGED_FROM: usize = 1 << 14;
 
+/// Not in the index: absent, unless the base holds it.
 const ABSENT: u32 = 0;
-/// Never a position: no record fits into the last 8 bytes of a chunk.
+/// Neither of these is a position: the last chunk is never used.
 const UNKNOWN: u32 = u32::MAX;
+/// Not in the index, nor in the base.
+const NOWHERE: u32 = u32::MAX - 1;
 
 /// One value state.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub(super) struct Values {
     /// Where the value of each selected key is, as far as it was looked up; right for `located_in`.
     located: Vec<u32>,
     located_in: u64,
+    /// How often the base was asked for values of this selection.
+    asked: u32,
     /// Room for the stages of a lookup.
     pending: Vec<Pending>,
 }
@@ -50,7 +58,7 @@ impl Values {
     pub(super) fn new(state: u16, life: Option<Life>) -> Self {
         let (seen, scratch) = (Seen::default(), Vec::new());
         let (index, located, pending) = (Index::default(), Vec::new(), Vec::new());
-        Self { state, life, seen, scratch, index, located, located_in: 0, pending }
+        Self { state, life, seen, scratch, index, located, located_in: 0, asked: 0, pending }
     }
 
     /// How long values live.
@@ -65,22 +73,26 @@ impl Values {
             return self.load_living(life, log, selection, keys, into);
         }
         for &key in keys {
-            match self.located[key as usize] {
-                ABSENT => into.push(None),
-                at => into.push(Some(log.record(Position(at)).value())),
-            }
+            into.push(self.record(log, key).map(Record::value));
+        }
+    }
+
+    /// The record of a value that was located.
+    #[inline]
+    fn record<'l>(&self, log: &'l Log, key: u32) -> Option<Record<'l>> {
+        match self.located[key as usize] {
+            ABSENT | NOWHERE => None,
+            at => Some(log.record(Position(at))).filter(|record| record.flags().is_put()),
         }
     }
 
     fn load_living(&mut self, life: Life, log: &Log, selection: &Selection, keys: &[u32], into: &mut OptionalColumn) {
         let now = selection.now();
         for &key in keys {
-            let at = self.located[key as usize];
-            if at == ABSENT {
+            let Some(record) = self.record(log, key) else {
                 into.push(None);
                 continue;
-            }
-            let record = log.record(Position(at));
+            };
             into.push(life.read(record.value(), now));
             if life.is_refreshed(record.value(), now) {
                 self.seen.note(key, record.size());
@@ -131,12 +143,12 @@ impl Values {
         self.locate(log, selection, seen.iter().copied());
         let mut value = Vec::new();
         for key in seen {
-            let at = self.located[key as usize];
-            if at == ABSENT || !life.is_refreshed(log.record(Position(at)).value(), selection.now()) {
+            let record = self.record(log, key);
+            let Some(record) = record.filter(|record| life.is_refreshed(record.value(), selection.now())) else {
                 continue;
-            }
+            };
             value.clear();
-            value.extend_from_slice(split(log.record(Position(at)).value()).1);
+            value.extend_from_slice(split(record.value()).1);
             self.put_stamped(log, selection, key, &value);
         }
     }
@@ -153,8 +165,9 @@ impl Values {
     #[inline]
     fn put(&mut self, log: &mut Log, hash: u64, key: &[u8], at: u32, value: &[u8]) -> u32 {
         let parts = |flags| Parts { flags, state: self.state, key, entry: &[], value };
-        if at == ABSENT {
-            let new = log.append(Part::Open, &parts(Flags::FRESH));
+        if at == ABSENT || at == NOWHERE {
+            let flags = if at == NOWHERE || !log.has_base() { Flags::FRESH } else { Flags::PUT };
+            let new = log.append(Part::Open, &parts(flags));
             self.index.insert(hash, new.0);
             return new.0;
         }
@@ -170,16 +183,85 @@ impl Values {
     }
 
     fn clear(&mut self, log: &mut Log, hash: u64, key: &[u8], at: u32) -> u32 {
-        if at != ABSENT {
-            let old = Position(at);
-            if !log.is_fresh(old) {
-                let parts = Parts { flags: Flags::TOMBSTONE, state: self.state, key, entry: &[], value: &[] };
-                log.append(Part::Open, &parts);
-            }
-            self.index.remove(hash, at);
-            log.supersede(old);
+        let is_known = at == NOWHERE || at == ABSENT && !log.has_base();
+        let old = Some(Position(at)).filter(|_| at != ABSENT && at != NOWHERE);
+        if is_known || old.is_some_and(|old| !log.record(old).flags().is_put()) {
+            return at;
         }
-        ABSENT
+        let tombstone = Parts { flags: Flags::TOMBSTONE, state: self.state, key, entry: &[], value: &[] };
+        let left = match old {
+            Some(old) if log.is_fresh(old) => None,
+            _ => Some(log.append(Part::Open, &tombstone)),
+        };
+        match (old, left.filter(|_| log.has_base())) {
+            (Some(old), Some(left)) => self.index.replace(hash, old.0, left.0),
+            (Some(old), None) => self.index.remove(hash, old.0),
+            (None, Some(left)) => {
+                self.index.insert(hash, left.0);
+                true
+            }
+            (None, None) => unreachable!("what is neither here nor in a base is known to be absent"),
+        };
+        old.into_iter().for_each(|old| log.supersede(old));
+        match left.filter(|_| log.has_base()) {
+            Some(left) => {
+                log.hold(left);
+                left.0
+            }
+            None if log.has_base() => NOWHERE,
+            None => ABSENT,
+        }
+    }
+
+    /// Which of `keys` (`None`: of all that are selected) the base must be asked for. Who asks for some, and then for
+    /// others, will go on: then it is all that are selected.
+    pub(super) fn missing(&mut self, log: &Log, selection: &Selection, keys: Option<&[u32]>) -> Vec<u32> {
+        let all = 0..u32::try_from(selection.count()).expect("batches are bounded far below 2^32 keys");
+        let missing = match keys {
+            Some(keys) => {
+                self.locate(log, selection, keys.iter().copied());
+                let is_missing = |key: &&u32| self.located[**key as usize] == ABSENT;
+                let mut missing: Vec<_> = keys.iter().filter(is_missing).copied().collect();
+                missing.sort_unstable();
+                missing.dedup();
+                missing
+            }
+            None => Vec::new(),
+        };
+        if keys.is_some() && (missing.is_empty() || self.asked == 0) {
+            self.asked += u32::from(!missing.is_empty());
+            return missing;
+        }
+        self.locate(log, selection, all.clone());
+        all.filter(|&key| self.located[key as usize] == ABSENT).collect()
+    }
+
+    /// Takes in what the base holds of a key for which it was asked.
+    pub(super) fn supply(&mut self, log: &mut Log, selection: &Selection, key: u32, stored: Option<&[u8]>) {
+        let Some(stored) = stored else {
+            self.located[key as usize] = NOWHERE;
+            return;
+        };
+        let parts =
+            Parts { flags: Flags::IN_BASE, state: self.state, key: selection.key(key), entry: &[], value: stored };
+        let at = log.append(Part::Clean, &parts);
+        if let Some(life) = self.life {
+            log.note_expiry(at, life.sweep_at(stored));
+        }
+        self.index.insert(selection.hash(key), at.0);
+        self.located[key as usize] = at.0;
+    }
+
+    /// The base has what this record says: it need not be resident.
+    pub(super) fn left(&mut self, log: &mut Log, hash: u64, at: Position) {
+        if self.index.remove(hash, at.0) {
+            log.supersede(at);
+        }
+    }
+
+    /// A record is about to be handed to the base.
+    pub(super) fn leave(&self, hash: u64, at: Position) -> Leaving {
+        if self.is_live(hash, at) { Leaving::Goes } else { Leaving::Stays }
     }
 
     /// Finds the records of those `keys` that were not found yet.
@@ -188,6 +270,7 @@ impl Values {
             self.located_in = selection.generation();
             self.located.clear();
             self.located.resize(selection.count(), UNKNOWN);
+            self.asked = 0;
         }
         let unknown = keys.filter(|&key| self.located[key as usize] == UNKNOWN);
         self.pending.clear();

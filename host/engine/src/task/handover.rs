@@ -25,6 +25,8 @@ pub(crate) enum Handed {
     Finished(Sealed),
     /// A sink's results, some of an epoch that is not over.
     Results(SealedPart),
+    /// What an operator wrote to its state, some of an epoch that is not over.
+    Segment(FrozenSegment),
     /// Dead letters of a job without checkpoints, to be published at once.
     Letters(SealedLetters),
 }

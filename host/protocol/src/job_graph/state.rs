@@ -14,11 +14,20 @@ pub struct StateSpec {
     pub incremental: bool,
     /// The local folder that spilled state goes to; `None`: one of the node's.
     pub local_dir: Option<String>,
+    /// Bytes of memory that the state of each subtask may fill; `None`: the backend's default. In memory it is a limit, else
+    /// what is beyond it goes to disk.
+    pub memory_bytes: Option<u64>,
 }
 
 impl Default for StateSpec {
     fn default() -> Self {
-        Self { backend: StateBackend::HashMap, storage: CheckpointStorage::Store, incremental: true, local_dir: None }
+        Self {
+            backend: StateBackend::HashMap,
+            storage: CheckpointStorage::Store,
+            incremental: true,
+            local_dir: None,
+            memory_bytes: None,
+        }
     }
 }
 

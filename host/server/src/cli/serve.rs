@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use weir_engine::clock::{Clock, Entropy};
 use weir_engine::component::Compiler;
+use weir_engine::state::{LocalDisk, LocalDiskOptions};
 use weir_engine::store::{self, DataFolder, Folders};
 use weir_operator::component::Loader;
 
@@ -65,6 +66,12 @@ impl Start<'_> {
             message: error.to_string(),
             mend: Some("look after what it names; the folder may be emptied at any time".to_owned()),
         })?;
+        let disk =
+            LocalDisk::open(&self.folder.join("state"), LocalDiskOptions::default()).map_err(|error| Failure {
+                code: FAILED,
+                message: format!("the folder for local state in {} cannot be used: {error}", self.folder.display()),
+                mend: Some("look after it; what is in it may be deleted while no node runs".to_owned()),
+            })?;
         let config = NodeConfig {
             objects,
             clock: self.clock,
@@ -74,6 +81,7 @@ impl Start<'_> {
             control: control.into(),
             data,
             places: Arc::new(Folders),
+            disk: Some(disk),
         };
         Ok(Node::start(config).await?)
     }

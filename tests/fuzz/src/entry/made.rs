@@ -269,6 +269,7 @@ fn state_spec(choices: &mut Choices<'_>) -> StateSpec {
         storage: *choices.pick(&[CheckpointStorage::Store, CheckpointStorage::JobManager]),
         incremental: choices.one_in(2),
         local_dir: choices.one_in(2).then(|| choices.text(9)),
+        memory_bytes: choices.one_in(2).then(|| choices.number()),
     }
 }
 

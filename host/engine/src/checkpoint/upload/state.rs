@@ -52,6 +52,8 @@ pub struct StateUploader {
     live: u64,
     /// The most that they were since the base.
     live_most: u64,
+    /// Whether a checkpoint adds what has changed to the files before it; else it holds everything.
+    incremental: bool,
 }
 
 /// A closed segment that is not in the store.
@@ -94,7 +96,15 @@ impl StateUploader {
             expiry: None,
             live: 0,
             live_most: 0,
+            incremental: true,
         }
+    }
+
+    /// The same, where each checkpoint holds everything if not `incremental`.
+    #[must_use]
+    pub const fn incremental(mut self, incremental: bool) -> Self {
+        self.incremental = incremental;
+        self
     }
 
     /// The same, for state of so many live bytes.
@@ -112,17 +122,32 @@ impl StateUploader {
     /// With [`Fault::Unavailable`] the segment is kept, and tried again with the next
     /// one; with any other fault the job cannot go on.
     pub async fn close(&mut self, segment: Option<FrozenSegment>) -> Result<StateFiles, UploadError> {
-        if let Some(segment) = segment {
-            self.unsaved_bytes.add(segment.bytes());
-            self.expiry = Some(segment.expiry());
-            self.live = segment.bytes_live();
-            self.live_most = self.live_most.max(self.live);
-            self.unsaved.push_back(Unencoded::Frozen(segment));
-        }
+        segment.into_iter().for_each(|segment| self.take(segment));
         self.save().await?;
-        self.take_merged().await?;
-        self.merge_if_due();
+        if self.incremental {
+            self.take_merged().await?;
+            self.merge_if_due();
+        } else {
+            self.merge_all().await?;
+        }
         Ok(self.listed.clone())
+    }
+
+    /// Takes a segment that was closed though its epoch is not over: it belongs to the next checkpoint. Not cancel-safe.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub async fn close_early(&mut self, segment: FrozenSegment) -> Result<(), UploadError> {
+        self.take(segment);
+        self.save().await
+    }
+
+    fn take(&mut self, segment: FrozenSegment) {
+        self.unsaved_bytes.add(segment.bytes());
+        self.expiry = Some(segment.expiry());
+        self.live = segment.bytes_live();
+        self.live_most = self.live_most.max(self.live);
+        self.unsaved.push_back(Unencoded::Frozen(segment));
     }
 
     /// Whether something closed is not in the store: it was away.
@@ -189,6 +214,19 @@ impl StateUploader {
             return Err(error);
         }
         tracing::warn!(subtask = %self.blobs.subtask(), %error, "checkpoint files are not merged for now");
+        Ok(())
+    }
+
+    /// Makes a base of everything: what a checkpoint names is then one file.
+    async fn merge_all(&mut self) -> Result<(), UploadError> {
+        if self.listed.files.is_empty() {
+            return Ok(());
+        }
+        let files = self.listed.iter().cloned().collect();
+        let (store, job, runtime) = (self.blobs.store().clone(), self.blobs.job(), self.runtime.clone());
+        let bytes = merged(store, job, runtime, files, self.expiry.clone()).await?;
+        let blob = self.blobs.write(&bytes).await?;
+        self.listed = StateFiles { base: Some(StateFile { blob, key_groups: self.key_groups }), files: Vec::new() };
         Ok(())
     }
 

@@ -131,6 +131,30 @@ async fn a_checkpoint_in_which_nothing_was_written_lists_the_same_files() {
 }
 
 #[tokio::test]
+async fn a_checkpoint_that_is_not_incremental_is_one_file_that_holds_everything() {
+    let mut counter = Counter::new();
+    counter.uploader = counter.uploader.incremental(false);
+    for value in 1..=5 {
+        let names = names(10 * usize::from(value));
+        let files = counter.checkpoint(&names, &[value]).await;
+        assert!(files.base.is_some() && files.files.is_empty(), "{files:?}");
+        assert_eq!(counter.restored(&files, ALL, &names).await, vec![Some(vec![value]); names.len()]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_closed_early_belongs_to_the_next_checkpoint() {
+    let mut counter = Counter::new();
+    counter.write(&names(3), b"1");
+    let early = counter.state.freeze(0).unwrap();
+    counter.uploader.close_early(early).await.unwrap();
+    let files = counter.checkpoint(&names(1), b"2").await;
+    assert_eq!(files.files.len(), 2);
+    let values = counter.restored(&files, ALL, &names(3)).await;
+    assert_eq!(values, [b"2", b"1", b"1"].map(|value| Some(value.to_vec())));
+}
+
+#[tokio::test]
 async fn a_segment_closed_for_a_checkpoint_that_was_aborted_stays_listed() {
     let mut counter = Counter::new();
     let aborted = counter.checkpoint(&names(3), b"1").await;

@@ -1,6 +1,7 @@
 //! What the tests of jobs share: engines on one store, jobs, and what they published.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use weir_protocol::manifest::Manifest;
 
 use crate::clock::{Clock, Entropy};
 use crate::job::{Engine, EngineConfig, JobState, JobStatus};
+use crate::state::{LocalDisk, LocalDiskOptions};
 use crate::store::{ChainName, Folders, Store};
 
 use super::operators::{Faults, NativeOperators};
@@ -44,6 +46,14 @@ impl Rig {
         self.start_with_data(faults, Handle::current()).await
     }
 
+    /// The same with a folder for local state, which nobody else uses.
+    pub(super) async fn start_with_disk(&self, folder: &Path) -> Engine {
+        let config = config(self.store(), self.clock, &Faults::default(), Handle::current());
+        let options = LocalDiskOptions { write_buffer_bytes: 64 << 10, ..LocalDiskOptions::default() };
+        let disk = LocalDisk::open(folder, options).unwrap();
+        Engine::start(EngineConfig { disk: Some(disk), ..config }).await.unwrap()
+    }
+
     /// The same with threads of their own for records.
     pub(super) async fn start_with_data(&self, faults: &Faults, data: Handle) -> Engine {
         self.start_over(self.store(), faults, data).await
@@ -59,7 +69,7 @@ impl Rig {
     }
 
     /// An engine on a folder instead, which a test can take away.
-    pub(super) async fn start_on(&self, folder: &std::path::Path) -> Engine {
+    pub(super) async fn start_on(&self, folder: &Path) -> Engine {
         let store = Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap());
         self.start_over(store, &Faults::default(), Handle::current()).await
     }
@@ -92,7 +102,11 @@ pub(super) async fn start_engine(store: Arc<dyn ObjectStore>, clock: Clock) -> E
 }
 
 async fn start(store: Arc<dyn ObjectStore>, clock: Clock, faults: &Faults, data: Handle) -> Engine {
-    let config = EngineConfig {
+    Engine::start(config(store, clock, faults, data)).await.unwrap()
+}
+
+fn config(store: Arc<dyn ObjectStore>, clock: Clock, faults: &Faults, data: Handle) -> EngineConfig {
+    EngineConfig {
         store,
         clock,
         entropy: Entropy::system(),
@@ -100,8 +114,8 @@ async fn start(store: Arc<dyn ObjectStore>, clock: Clock, faults: &Faults, data:
         data,
         operators: Arc::new(NativeOperators::new(faults)),
         places: Arc::new(Folders),
-    };
-    Engine::start(config).await.unwrap()
+        disk: None,
+    }
 }
 
 fn lines(text: &str) -> Vec<String> {

@@ -1,11 +1,11 @@
 //! What time does to state: for every implementation of [`KeyedState`], over a clock that steps.
 
 use weir_operator::batch::{BytesColumn, Keys};
-use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, Writes};
+use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, Read, Writes};
 use weir_protocol::description::{StateDescription, TtlDescription};
 use weir_protocol::time::Timestamp;
 
-use super::{COUNT, HISTORY, LAST, TABLE, commit, states, text, values};
+use super::{COUNT, HISTORY, LAST, TABLE, bring, commit, states, text, values};
 
 /// How long everything lives here.
 const LIFE: u64 = 100;
@@ -55,9 +55,11 @@ fn read_all(state: &mut impl KeyedState, now: Timestamp) -> String {
     };
     let value = values(state, COUNT, &[0]).remove(0).unwrap_or_default();
     let mut list = BytesColumn::default();
+    bring(state, Read::Lists(HISTORY, &[0]));
     state.list(HISTORY, 0, &mut list).expect("a declared state can be read");
     let mut page = Entries::default();
     let range = EntryRange { start: None, end: None, limit: 9 };
+    bring(state, Read::Scan(TABLE, 0, range));
     state.scan(TABLE, 0, range, &mut page).expect("a declared state can be read");
     format!("{} | {} | {}", String::from_utf8_lossy(&value), words(&list), words(&page.entries))
 }
@@ -71,6 +73,7 @@ fn each_value_element_and_entry_expires_for_itself(mut state: impl KeyedState) {
     assert_eq!(read_all(&mut state, 160), " |  | ");
     let mut found = Default::default();
     let entries: BytesColumn = [b"x".as_slice(), b"y"].into_iter().collect();
+    bring(&mut state, Read::Entries(TABLE, &[0, 0], &entries));
     state.entries(TABLE, &[0, 0], &entries, &mut found).expect("a declared state can be read");
     assert!(found.iter().eq([None, None]));
 }
@@ -147,7 +150,9 @@ fn a_page_counts_what_it_shows(mut state: impl KeyedState) {
     at(&mut state, 120);
     let mut scan = |limit| {
         let mut page = Entries::default();
-        state.scan(TABLE, 0, EntryRange { start: None, end: None, limit }, &mut page).expect("a map can be read");
+        let range = EntryRange { start: None, end: None, limit };
+        bring(&mut state, Read::Scan(TABLE, 0, range));
+        state.scan(TABLE, 0, range, &mut page).expect("a map can be read");
         (page.entries.iter().map(<[u8]>::to_vec).collect::<Vec<_>>(), page.more)
     };
     assert_eq!(scan(1), (vec![b"b".to_vec()], true));

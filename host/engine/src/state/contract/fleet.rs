@@ -1,7 +1,7 @@
 //! The subtasks of one operator, with the checkpoint files that a manifest would name for each.
 
 use weir_operator::batch::{BytesColumn, Keys, OptionalColumn};
-use weir_operator::keyed_state::{Entries, EntryRange, Writes};
+use weir_operator::keyed_state::{Entries, EntryRange, Read, Writes};
 use weir_operator::turn::{FiredTimers, TimeDomain, TimerChange};
 use weir_protocol::description::StateDescription;
 use weir_protocol::key_group::key_hash;
@@ -9,7 +9,7 @@ use weir_protocol::time::Timestamp;
 
 use super::model::{Model, ModelTimer, Time};
 use super::steps::Change;
-use super::{Backend, COUNT, HISTORY, LAST, Place, TABLE, expiring};
+use super::{Backend, COUNT, HISTORY, LAST, Place, TABLE, bring, expiring};
 use crate::state::file::{FileSlice, Reader, merge_unexpired};
 use crate::state::{Expiry, StateLimits};
 
@@ -213,6 +213,7 @@ impl<B: Backend> Subtask<B> {
         let indices: Vec<_> = (0..u32::try_from(keys.len()).expect("few keys")).rev().collect();
         for state in [COUNT, LAST] {
             let mut column = OptionalColumn::default();
+            bring(&mut self.state, Read::Values(state, Some(&indices)));
             self.state.values(state, &indices, &mut column).expect("a declared state can be read");
             for (value, &index) in column.iter().zip(&indices) {
                 let expected = model.values.get(&(state.0, keys[index as usize].clone()));
@@ -223,6 +224,7 @@ impl<B: Backend> Subtask<B> {
 
     fn check_list(&mut self, index: u32, key: &[u8], model: &Model, time: Time) {
         let mut column = BytesColumn::default();
+        bring(&mut self.state, Read::Lists(HISTORY, &[index]));
         self.state.list(HISTORY, index, &mut column).expect("a declared state can be read");
         let expected = model.lists.get(key).into_iter().flatten().filter_map(|held| time.seen(held));
         assert!(column.iter().eq(expected), "list of {key:?}: {column:?}");
@@ -231,6 +233,7 @@ impl<B: Backend> Subtask<B> {
     fn check_map(&mut self, index: u32, key: &[u8], model: &Model, time: Time) {
         let mut page = Entries::default();
         let range = EntryRange { start: None, end: None, limit: usize::MAX };
+        bring(&mut self.state, Read::Scan(TABLE, index, range));
         self.state.scan(TABLE, index, range, &mut page).expect("a declared state can be read");
         let expected = model.maps.get(key).into_iter().flatten();
         let expected: Vec<_> =
@@ -239,6 +242,7 @@ impl<B: Backend> Subtask<B> {
         assert_eq!(found, expected, "map of {key:?}");
         let mut column = OptionalColumn::default();
         let wanted = vec![index; found.len()];
+        bring(&mut self.state, Read::Entries(TABLE, &wanted, &page.entries));
         self.state.entries(TABLE, &wanted, &page.entries, &mut column).expect("a declared state can be read");
         assert!(column.iter().eq(page.values.iter().map(Some)), "entries of {key:?}");
     }

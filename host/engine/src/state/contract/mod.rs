@@ -9,7 +9,7 @@ pub(super) use expiry::{expiring, suite as expiry_suite};
 
 use bytes::Bytes;
 use weir_operator::batch::{Keys, OptionalColumn};
-use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, StateId, Writes};
+use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, Read, StateId, Writes};
 use weir_operator::turn::{FiredTimers, TimeDomain, TimerChange};
 use weir_protocol::description::{StateDescription, StateKind};
 use weir_protocol::key_group::{KeyGroupRange, MaxParallelism};
@@ -22,6 +22,8 @@ use super::{Expiry, StateLimits};
 pub(super) trait Backend: KeyedState + Sized {
     /// A closed segment.
     type Frozen;
+    /// How many random histories are tried.
+    const HISTORIES: u32 = 128;
     /// The state that files, oldest first, hold at a time; without files: none.
     fn restore(
         states: &[StateDescription],
@@ -100,7 +102,15 @@ fn keys(names: &[&str]) -> Keys {
     Keys::encode(names.iter().map(|name| name.as_bytes()))
 }
 
+/// Brings what is about to be read into memory, as the import layer does.
+fn bring(state: &mut impl KeyedState, read: Read<'_>) {
+    if let Some(fetch) = state.fetch(&read).expect("a declared state can be read") {
+        state.supply(fetch.now()).expect("the disk can be read");
+    }
+}
+
 fn values(state: &mut impl KeyedState, of: StateId, keys: &[u32]) -> Vec<Option<Vec<u8>>> {
+    bring(state, Read::Values(of, Some(keys)));
     let mut column = OptionalColumn::default();
     state.values(of, keys, &mut column).expect("a declared state can be read");
     column.iter().map(|value| value.map(<[u8]>::to_vec)).collect()
@@ -155,6 +165,7 @@ fn scans_are_ordered_and_paged<B: Backend>() {
     let mut scan = |start: Option<&str>, end: Option<&str>, limit| {
         let mut page = Entries::default();
         let range = EntryRange { start: start.map(str::as_bytes), end: end.map(str::as_bytes), limit };
+        bring(&mut state, Read::Scan(TABLE, 1, range));
         state.scan(TABLE, 1, range, &mut page).expect("a declared state can be read");
         let entries: Vec<_> = page.entries.iter().map(|entry| String::from_utf8_lossy(entry).into_owned()).collect();
         assert!(page.values.iter().zip(&entries).all(|(value, entry)| value == entry.to_uppercase().as_bytes()));
@@ -183,7 +194,9 @@ fn an_empty_entry_key_is_an_entry<B: Backend>() {
     let mut state = B::restore(&states(), Place::whole(), &[file], StateLimits::default(), 0);
     state.select(&keys, 0).expect("keys can be selected");
     let mut page = Entries::default();
-    state.scan(TABLE, 0, EntryRange { start: None, end: None, limit: 2 }, &mut page).expect("a map can be read");
+    let range = EntryRange { start: None, end: None, limit: 2 };
+    bring(&mut state, Read::Scan(TABLE, 0, range));
+    state.scan(TABLE, 0, range, &mut page).expect("a map can be read");
     assert_eq!((page.entries.len(), page.values.len()), (1, 1));
 }
 

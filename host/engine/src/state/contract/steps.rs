@@ -88,7 +88,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// whose checkpoint was not aborted.
 pub(super) fn agrees_with_the_model<B: Backend>() {
     let history = (0_u64..3000, prop::collection::vec(step(), 1..60));
-    let mut runner = TestRunner::new(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() });
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: B::HISTORIES, failure_persistence: None, ..Default::default() });
     let outcome = runner.run(&history, |(garbage_bytes_min, steps)| {
         run::<B>(garbage_bytes_min, None, &steps);
         Ok(())
@@ -105,7 +106,8 @@ pub(super) fn agrees_with_the_model_while_time_passes<B: Backend>() {
             TtlDescription { duration_ms, refresh_on_read, return_expired: false }
         });
     let history = (0_u64..3000, ttl, prop::collection::vec(step(), 1..60));
-    let mut runner = TestRunner::new(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() });
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: B::HISTORIES, failure_persistence: None, ..Default::default() });
     let outcome = runner.run(&history, |(garbage_bytes_min, ttl, steps)| {
         run::<B>(garbage_bytes_min, Some(ttl), &steps);
         Ok(())

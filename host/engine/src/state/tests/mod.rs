@@ -15,6 +15,7 @@ use super::file::{FileSlice, merge};
 use super::{Expiry, FrozenSegment, StateLimits, SubtaskState};
 
 mod expiry;
+mod spilling;
 
 impl Backend for SubtaskState {
     type Frozen = FrozenSegment;
@@ -218,24 +219,6 @@ fn two_states_of_one_name_are_refused() {
     declared[1].name = "count".to_owned();
     let error = SubtaskState::new(&declared, Place::whole().max, Place::whole().key_groups).expect_err("one name");
     assert!(error.message.contains("`count`"), "{error}");
-}
-
-#[test]
-fn a_missing_file_in_the_middle_of_a_list_is_found() {
-    let mut state = new();
-    let keys = numbered_keys(0..1);
-    state.select(&keys, 0).expect("keys can be selected");
-    let mut files = Vec::new();
-    for value in [b"1", b"2", b"3"] {
-        let mut writes = Writes::default();
-        writes.list_write_mut(HISTORY, 0).appended.push(value);
-        state.commit(&writes).expect("an append is allowed");
-        files.push(slice(&state.freeze(0).expect("something was written")));
-    }
-    files.remove(1);
-    let place = Place::whole();
-    let error = SubtaskState::restore(&states(), place.max, place.key_groups, &files, 0).expect_err("an element lacks");
-    assert_eq!(error.fault, Fault::Corrupt);
 }
 
 /// Beyond the size from which batches are looked up in stages.

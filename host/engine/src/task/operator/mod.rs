@@ -21,7 +21,7 @@ use crate::step::{self, Place};
 
 use super::gate::{Arrival, Gate};
 use super::seed::Seeds;
-use super::{SealedKind, Subtask, TaskError};
+use super::{Handed, SealedKind, Subtask, TaskError};
 
 /// Timers handed to one call, at most.
 const TIMERS_PER_CALL_MAX: usize = 1_024;
@@ -215,12 +215,14 @@ impl OperatorTask {
         if turn.state.is_some() {
             self.state = turn.state;
         }
+        let now = self.processing_time;
         if !self.subtask.has_checkpoints {
-            let now = self.processing_time;
             self.state_mut().forget_changes(now);
+        } else if let Some(segment) = self.state_mut().freeze_early(now) {
+            self.subtask.handover.give(Handed::Segment(segment)).await?;
         }
         self.note_expired();
-        Ok(())
+        Ok(self.state_mut().make_room().await?)
     }
 
     /// Makes everything that a call did visible: state and timers, then outputs, then what it rejected.

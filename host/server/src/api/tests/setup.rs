@@ -126,6 +126,7 @@ impl Asked {
             control: Handle::current().into(),
             data: Handle::current(),
             places: Arc::new(Folders),
+            disk: None,
         };
         let node = Node::start(config).await.unwrap();
         Self { router: api::router(node.clone()), node }

@@ -1,0 +1,91 @@
+//! What is handed to the base in one go: puts, deletes and marks, in the order in which they were said.
+//!
+//! Keys of the base are state (2 bytes, big-endian), length of the key (4 bytes, big-endian), key, entry: no key of one
+//! list or map begins as one of another does, and entries lie in their order.
+
+use super::super::record::Record;
+
+/// The bytes before the key.
+const HEAD: usize = 6;
+
+/// What is about to be written to the base.
+#[derive(Debug, Default)]
+pub(in crate::state) struct Outgoing {
+    bytes: Vec<u8>,
+    /// Lengths of each one's key and value in `bytes`.
+    said: Vec<(Saying, u32, u32)>,
+}
+
+/// What the base is told of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Saying {
+    Put,
+    Delete,
+    /// All that begins so is gone.
+    Clear,
+}
+
+/// One thing that the base is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told<'a> {
+    Put(&'a [u8], &'a [u8]),
+    Delete(&'a [u8]),
+    Clear(&'a [u8]),
+}
+
+impl Outgoing {
+    /// Adds what a record says.
+    pub(in crate::state) fn push(&mut self, record: Record<'_>) {
+        let before = self.bytes.len();
+        write_key(record.state(), record.key(), record.entry(), &mut self.bytes);
+        let key = length(self.bytes.len() - before);
+        let saying = if record.flags().is_put() { Saying::Put } else { Saying::Delete };
+        let value = if saying == Saying::Put { record.value() } else { &[] };
+        self.bytes.extend_from_slice(value);
+        self.said.push((saying, key, length(value.len())));
+    }
+
+    /// Adds that all that the base holds of a record's list or map is gone.
+    pub(in crate::state) fn push_clear(&mut self, record: Record<'_>) {
+        let before = self.bytes.len();
+        write_key(record.state(), record.key(), &[], &mut self.bytes);
+        self.said.push((Saying::Clear, length(self.bytes.len() - before), 0));
+    }
+
+    /// Bytes of keys and values.
+    pub(in crate::state) const fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Each of them, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Told<'_>> {
+        let mut rest = self.bytes.as_slice();
+        self.said.iter().map(move |&(saying, key, value)| {
+            let (key, behind) = rest.split_at(key as usize);
+            let (value, behind) = behind.split_at(value as usize);
+            rest = behind;
+            match saying {
+                Saying::Put => Told::Put(key, value),
+                Saying::Delete => Told::Delete(key),
+                Saying::Clear => Told::Clear(key),
+            }
+        })
+    }
+}
+
+/// Appends the key of the base under which an entry stands.
+pub(in crate::state) fn write_key(state: u16, key: &[u8], entry: &[u8], into: &mut Vec<u8>) {
+    into.extend_from_slice(&state.to_be_bytes());
+    into.extend_from_slice(&length(key.len()).to_be_bytes());
+    into.extend_from_slice(key);
+    into.extend_from_slice(entry);
+}
+
+/// The state of a key of the base.
+pub(super) fn state_of(key: &[u8]) -> Option<u16> {
+    key.first_chunk::<HEAD>().map(|head| u16::from_be_bytes([head[0], head[1]]))
+}
+
+fn length(length: usize) -> u32 {
+    u32::try_from(length).expect("parts of a record have at most RECORD_BYTES_MAX bytes")
+}

@@ -1,0 +1,217 @@
+//! What a batch is about to read, and memory does not hold, comes from the base in one go.
+//!
+//! Guarantees that what is supplied is resident, exactly as the base holds it, until the next commit at least; and that
+//! something newer that is resident stays. Does not own where the disk is waited for: whoever reads decides.
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use weir_operator::batch::{BytesColumn, OptionalColumn};
+use weir_operator::keyed_state::{EntryRange, Fetch, Fetched, Read, StateError, StateId};
+
+use super::base::{Base, Page, write_key};
+use super::kept::Kept;
+use super::{SubtaskState, bug, wrong_kind};
+use crate::spawn::{Runtime, TaskGroup};
+
+/// Entries of a list or map that are read in one go, beyond those that a scan asks for.
+const ALL: usize = usize::MAX;
+
+/// A read from the base that was not begun yet.
+struct FromBase {
+    base: Base,
+    runtime: Runtime,
+    state: StateId,
+    wanted: Wanted,
+}
+
+/// Keys of the base, beside the indices of the selected keys that they are for.
+enum Wanted {
+    /// Sorted by the key of the base.
+    Values(Vec<(Vec<u8>, u32)>),
+    Lists(Vec<(Vec<u8>, u32)>),
+    /// With the entries, sorted by the key of the base.
+    Entries(Vec<(Vec<u8>, u32, Vec<u8>)>),
+    Scan {
+        prefix: Vec<u8>,
+        key: u32,
+        start: Option<Vec<u8>>,
+        end: Option<Vec<u8>>,
+        max: usize,
+    },
+}
+
+/// What was found, for a state.
+struct Answer {
+    state: StateId,
+    found: Result<Found, StateError>,
+}
+
+/// In the order of what was wanted.
+enum Found {
+    Values(Vec<u32>, OptionalColumn),
+    Lists(Vec<(u32, Page)>),
+    Entries(Vec<(u32, Vec<u8>)>, OptionalColumn),
+    /// Whether these are all entries of the key.
+    Scan(u32, Page, bool),
+}
+
+impl Fetch for FromBase {
+    fn now(self: Box<Self>) -> Fetched {
+        Fetched(Box::new(self.answer()))
+    }
+
+    fn elsewhere(self: Box<Self>) -> BoxFuture<'static, Fetched> {
+        async move {
+            let state = self.state;
+            let mut reading = TaskGroup::new(self.runtime.clone());
+            reading.spawn_blocking("read state from disk", move || self.answer());
+            let answer = match reading.next().await.expect("one task was started, and nobody aborts it") {
+                Ok((_, answer)) => answer,
+                Err(panicked) => Answer { state, found: Err(bug(panicked.to_string())) },
+            };
+            Fetched(Box::new(answer))
+        }
+        .boxed()
+    }
+}
+
+impl FromBase {
+    fn answer(self) -> Answer {
+        Answer { state: self.state, found: read(&self.base, self.wanted) }
+    }
+}
+
+fn read(base: &Base, wanted: Wanted) -> Result<Found, StateError> {
+    match wanted {
+        Wanted::Values(wanted) => {
+            let (keys, indices): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();
+            let mut found = OptionalColumn::default();
+            base.values(&keys, &mut found)?;
+            Ok(Found::Values(indices, found))
+        }
+        Wanted::Lists(wanted) => {
+            let pages = wanted.into_iter().map(|(prefix, key)| Ok((key, base.page(&prefix, None, None, ALL)?)));
+            Ok(Found::Lists(pages.collect::<Result<_, StateError>>()?))
+        }
+        Wanted::Entries(wanted) => {
+            let (keys, places): (Vec<_>, Vec<_>) =
+                wanted.into_iter().map(|(base_key, key, entry)| (base_key, (key, entry))).unzip();
+            let mut found = OptionalColumn::default();
+            base.values(&keys, &mut found)?;
+            Ok(Found::Entries(places, found))
+        }
+        Wanted::Scan { prefix, key, start, end, max } => {
+            let page = base.page(&prefix, start.as_deref(), end.as_deref(), max)?;
+            let is_whole = page.is_last && start.is_none_or(|start| start.is_empty()) && end.is_none();
+            Ok(Found::Scan(key, page, is_whole))
+        }
+    }
+}
+
+impl SubtaskState {
+    /// What this read needs of the base; `None`: nothing.
+    pub(super) fn fetch_from_base(&mut self, read: &Read<'_>) -> Result<Option<Box<dyn Fetch>>, StateError> {
+        let Some(spill) = self.spill.as_ref().filter(|_| self.log.has_base()) else { return Ok(None) };
+        let (base, runtime) = spill.base_and_runtime();
+        let (state, wanted) = match *read {
+            Read::Values(state, keys) => (state, self.wanted_values(state, keys)?),
+            Read::Lists(state, keys) => (state, self.wanted_lists(state, keys)?),
+            Read::Entries(state, keys, entries) => (state, self.wanted_entries(state, keys, entries)?),
+            Read::Scan(state, key, range) => (state, self.wanted_page(state, key, range)?),
+        };
+        Ok(wanted.map(|wanted| Box::new(FromBase { base, runtime, state, wanted }) as Box<dyn Fetch>))
+    }
+
+    fn wanted_values(&mut self, state: StateId, keys: Option<&[u32]>) -> Result<Option<Wanted>, StateError> {
+        let (Kept::Values(values), log, selection) = self.kept(state)? else {
+            return Err(wrong_kind(state, "values"));
+        };
+        let missing = values.missing(log, selection, keys);
+        let mut wanted: Vec<_> = missing.into_iter().map(|key| (self.base_key(state, key, &[]), key)).collect();
+        wanted.sort_unstable();
+        Ok((!wanted.is_empty()).then_some(Wanted::Values(wanted)))
+    }
+
+    fn wanted_lists(&mut self, state: StateId, keys: &[u32]) -> Result<Option<Wanted>, StateError> {
+        let (Kept::Lists(lists), log, selection) = self.kept(state)? else { return Err(wrong_kind(state, "a list")) };
+        let mut missing: Vec<_> = keys.iter().copied().filter(|&key| lists.is_missing(log, selection, key)).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let wanted: Vec<_> = missing.into_iter().map(|key| (self.base_key(state, key, &[]), key)).collect();
+        Ok((!wanted.is_empty()).then_some(Wanted::Lists(wanted)))
+    }
+
+    fn wanted_entries(
+        &mut self,
+        state: StateId,
+        keys: &[u32],
+        entries: &BytesColumn,
+    ) -> Result<Option<Wanted>, StateError> {
+        let (Kept::Maps(maps), log, selection) = self.kept(state)? else { return Err(wrong_kind(state, "a map")) };
+        let places = keys.iter().copied().zip(entries.iter());
+        let missing = places.filter(|&(key, entry)| maps.is_entry_missing(log, selection, key, entry));
+        let missing: Vec<_> = missing.collect();
+        let wanted = missing.into_iter().map(|(key, entry)| (self.base_key(state, key, entry), key, entry.to_vec()));
+        let mut wanted: Vec<_> = wanted.collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        Ok((!wanted.is_empty()).then_some(Wanted::Entries(wanted)))
+    }
+
+    fn wanted_page(&mut self, state: StateId, key: u32, range: EntryRange<'_>) -> Result<Option<Wanted>, StateError> {
+        let (Kept::Maps(maps), log, selection) = self.kept(state)? else { return Err(wrong_kind(state, "a map")) };
+        let Some(hidden) = maps.is_missing(log, selection, key) else { return Ok(None) };
+        // Of what the base holds, at most `hidden` entries are gone: enough for the page and one entry behind it.
+        let max = range.limit.saturating_add(hidden).saturating_add(1);
+        let (start, end) = (range.start.map(<[u8]>::to_vec), range.end.map(<[u8]>::to_vec));
+        Ok(Some(Wanted::Scan { prefix: self.base_key(state, key, &[]), key, start, end, max }))
+    }
+
+    fn base_key(&self, state: StateId, key: u32, entry: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let number = u16::try_from(state.0 + 1).expect("there are at most STATES_MAX states");
+        write_key(number, self.selection.key(key), entry, &mut bytes);
+        bytes
+    }
+
+    /// Takes in what a fetch found.
+    pub(super) fn take_fetched(&mut self, fetched: Fetched) -> Result<(), StateError> {
+        let Ok(answer) = fetched.0.downcast::<Answer>() else {
+            return Err(bug("what was fetched is not of this state".to_owned()));
+        };
+        let Answer { state, found } = *answer;
+        let found = found?;
+        let (kept, log, selection) = self.kept(state)?;
+        match (kept, found) {
+            (Kept::Values(values), Found::Values(keys, found)) => {
+                for (key, value) in keys.into_iter().zip(found.iter()) {
+                    values.supply(log, selection, key, value);
+                }
+            }
+            (Kept::Lists(lists), Found::Lists(pages)) => {
+                for (key, page) in pages {
+                    let (hash, key) = (selection.hash(key), selection.key(key));
+                    lists.supply(log, hash, key, &page.values, &page.entries);
+                }
+            }
+            (Kept::Maps(maps), Found::Entries(places, found)) => {
+                for ((key, entry), value) in places.iter().zip(found.iter()) {
+                    if let Some(value) = value {
+                        maps.supply(log, selection.hash(*key), selection.key(*key), entry, value);
+                    }
+                }
+            }
+            (Kept::Maps(maps), Found::Scan(key, page, is_whole)) => {
+                let (hash, key) = (selection.hash(key), selection.key(key));
+                for (entry, value) in page.entries.iter().zip(page.values.iter()) {
+                    maps.supply(log, hash, key, entry, value);
+                }
+                if is_whole {
+                    maps.supplied_whole(hash, key);
+                }
+            }
+            _ => return Err(bug("what was fetched is of another kind of state".to_owned())),
+        }
+        Ok(())
+    }
+}

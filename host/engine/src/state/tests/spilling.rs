@@ -1,0 +1,289 @@
+//! The same contract where hardly anything stays in memory; and what is its own: the bound, the disk's failures.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use weir_operator::batch::{BytesColumn, Keys, OptionalColumn};
+use weir_operator::keyed_state::{Entries, EntryRange, Fetch, Fetched, KeyedState, Read, StateError, StateId, Writes};
+use weir_operator::turn::{FiredTimers, TimeDomain, TimerChange};
+use weir_protocol::Fault;
+use weir_protocol::description::StateDescription;
+use weir_protocol::time::Timestamp;
+
+use super::super::contract::{self, Backend, COUNT, Place, states};
+use super::super::file::FileSlice;
+use super::super::{Expiry, FrozenSegment, LocalDisk, LocalDiskOptions, SpillTo, StateLimits, SubtaskState};
+use super::{numbered_keys, write_all};
+use crate::spawn::Runtime;
+
+type Shared = (tempfile::TempDir, LocalDisk, tokio::runtime::Runtime);
+
+/// A folder and threads for all tests of this process.
+fn shared() -> &'static Shared {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let disk = LocalDisk::open(&folder.path().join("state"), LocalDiskOptions::default()).expect("it is empty");
+        let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
+        (folder, disk, threads.expect("threads can be started"))
+    })
+}
+
+fn disk() -> (&'static std::path::Path, LocalDisk, Runtime) {
+    let (folder, disk, threads) = shared();
+    (folder.path(), disk.clone(), Runtime::from(threads.handle().clone()))
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    shared().2.block_on(future)
+}
+
+fn spill_to(memory_bytes: u64, name: &str) -> SpillTo {
+    let (_, disk, runtime) = disk();
+    SpillTo { disk, runtime, folder: None, memory_bytes, name: name.to_owned() }
+}
+
+/// Holds next to nothing in memory, and makes room after each change as a task does.
+struct Spilling(SubtaskState);
+
+impl Spilling {
+    fn make_room(&mut self) {
+        block_on(self.0.make_room()).expect("the disk can be written");
+    }
+}
+
+impl KeyedState for Spilling {
+    fn select(&mut self, keys: &Keys, now: Timestamp) -> Result<(), StateError> {
+        self.0.select(keys, now)
+    }
+
+    fn values(&mut self, state: StateId, keys: &[u32], into: &mut OptionalColumn) -> Result<(), StateError> {
+        self.0.values(state, keys, into)
+    }
+
+    fn list(&mut self, state: StateId, key: u32, into: &mut BytesColumn) -> Result<(), StateError> {
+        self.0.list(state, key, into)
+    }
+
+    fn entries(
+        &mut self,
+        state: StateId,
+        keys: &[u32],
+        entries: &BytesColumn,
+        into: &mut OptionalColumn,
+    ) -> Result<(), StateError> {
+        self.0.entries(state, keys, entries, into)
+    }
+
+    fn scan(&mut self, state: StateId, key: u32, range: EntryRange<'_>, into: &mut Entries) -> Result<(), StateError> {
+        self.0.scan(state, key, range, into)
+    }
+
+    fn fetch(&mut self, read: &Read<'_>) -> Result<Option<Box<dyn Fetch>>, StateError> {
+        self.0.fetch(read)
+    }
+
+    fn supply(&mut self, fetched: Fetched) -> Result<(), StateError> {
+        self.0.supply(fetched)
+    }
+
+    fn commit(&mut self, writes: &Writes) -> Result<(), StateError> {
+        self.0.commit(writes)?;
+        self.make_room();
+        Ok(())
+    }
+}
+
+impl Backend for Spilling {
+    type Frozen = FrozenSegment;
+
+    /// Each opens and deletes dozens of RocksDBs.
+    const HISTORIES: u32 = 24;
+
+    /// The less garbage is allowed, the less memory there is: from none at all to more than these tests fill.
+    fn restore(
+        states: &[StateDescription],
+        place: Place,
+        files: &[FileSlice],
+        limits: StateLimits,
+        now: Timestamp,
+    ) -> Self {
+        let memory_bytes = limits.garbage_bytes_min * 8;
+        let state = SubtaskState::new(states, place.max, place.key_groups).expect("these states are legal");
+        let state = state.with_limits(limits).spilling(spill_to(memory_bytes, "contract"));
+        Self(state.restored(files, now).expect("files verify"))
+    }
+
+    fn freeze(&mut self, now: Timestamp) -> Option<FrozenSegment> {
+        let frozen = self.0.freeze(now);
+        self.make_room();
+        frozen
+    }
+
+    fn encode(frozen: &FrozenSegment) -> Bytes {
+        frozen.encode()
+    }
+
+    fn expiry(frozen: &FrozenSegment) -> Expiry {
+        frozen.expiry()
+    }
+
+    fn tidy(&mut self) -> bool {
+        self.0.tidy()
+    }
+
+    /// What hides something in the base stays until the base has it.
+    fn bytes_live(&self) -> u64 {
+        if self.0.log.has_base() { 0 } else { self.0.bytes_live() }
+    }
+
+    fn apply_timers(&mut self, changes: &[TimerChange], keys: &Keys) {
+        self.0.apply_timers(changes, keys).expect("there is room");
+        self.make_room();
+    }
+
+    fn due(&self, domain: TimeDomain, up_to: Timestamp, max: usize) -> Option<FiredTimers> {
+        self.0.due(domain, up_to, max)
+    }
+
+    fn complete(&mut self, fired: &FiredTimers) {
+        self.0.complete(fired).expect("there is room");
+    }
+
+    fn next_processing_time(&self) -> Option<Timestamp> {
+        self.0.next_processing_time()
+    }
+}
+
+#[test]
+fn state_on_disk_keeps_the_contract() {
+    contract::suite::<Spilling>();
+}
+
+fn small(memory_bytes: u64, name: &str) -> SubtaskState {
+    let place = Place::whole();
+    let state = SubtaskState::new(&states(), place.max, place.key_groups).expect("these states are legal");
+    let limits = StateLimits { garbage_bytes_min: memory_bytes / 16, ..StateLimits::default() };
+    state.with_limits(limits).spilling(spill_to(memory_bytes, name))
+}
+
+fn read(state: &mut SubtaskState, keys: &Keys) -> Vec<Option<Vec<u8>>> {
+    state.select(keys, 0).expect("keys can be selected");
+    if let Some(fetch) = state.fetch(&Read::Values(COUNT, None)).expect("a declared state") {
+        state.supply(fetch.now()).expect("the disk can be read");
+    }
+    let all: Vec<u32> = (0..).take(keys.count()).collect();
+    let mut found = OptionalColumn::default();
+    state.values(COUNT, &all, &mut found).expect("a declared state");
+    found.iter().map(|value| value.map(<[u8]>::to_vec)).collect()
+}
+
+#[test]
+fn state_of_ten_times_its_memory_stays_within_it_and_is_all_there() {
+    const MEMORY: u64 = 1 << 20;
+    let mut state = small(MEMORY, "ten-times");
+    let mut most = 0;
+    let mut files = Vec::new();
+    for round in 0..100_u32 {
+        write_all(&mut state, &numbered_keys(round * 1_000..(round + 1) * 1_000), &[round.to_le_bytes()[0]; 100]);
+        files.extend(state.freeze(0).map(|segment| super::slice(&segment)));
+        block_on(state.make_room()).expect("the disk can be written");
+        most = most.max(state.bytes_held());
+    }
+    assert!(most < 2 * MEMORY, "{most} bytes were held");
+    let place = Place::whole();
+    let restored = SubtaskState::new(&states(), place.max, place.key_groups).expect("these states are legal");
+    let mut restored = restored.spilling(spill_to(MEMORY, "ten-times")).restored(&files, 0).expect("files verify");
+    assert!(restored.bytes_held() < 2 * MEMORY, "{} bytes are held after the restore", restored.bytes_held());
+    for round in 0..100_u32 {
+        let keys = numbered_keys(round * 1_000..(round + 1) * 1_000);
+        let expected = vec![Some(vec![round.to_le_bytes()[0]; 100]); 1_000];
+        assert!(read(&mut state, &keys) == expected, "round {round}");
+        assert!(read(&mut restored, &keys) == expected, "round {round} after a restore");
+        block_on(state.make_room()).expect("the disk can be written");
+        block_on(restored.make_room()).expect("the disk can be written");
+    }
+}
+
+#[test]
+fn no_disk_is_touched_while_memory_suffices() {
+    let (folder, ..) = disk();
+    let mut state = small(64 << 20, "untouched");
+    for _ in 0..10 {
+        write_all(&mut state, &numbered_keys(0..10_000), &[1; 100]);
+        state.freeze(0);
+        block_on(state.make_room()).expect("nothing is to be done");
+    }
+    assert!(folders(folder, "untouched").is_empty());
+}
+
+#[test]
+fn a_folder_that_vanishes_is_nobody_s_fault_and_named() {
+    let (folder, ..) = disk();
+    let mut state = small(100_000, "vanishing");
+    let mut outcome = Ok(());
+    for round in 0..2_000_u32 {
+        write_all(&mut state, &numbered_keys(round * 1_000..(round + 1) * 1_000), &[1; 100]);
+        state.freeze(0);
+        outcome = block_on(state.make_room());
+        if outcome.is_err() {
+            break;
+        }
+        for folder in folders(folder, "vanishing") {
+            std::fs::remove_dir_all(folder).expect("it can be deleted");
+        }
+    }
+    let error = outcome.expect_err("what is flushed has nowhere to go");
+    assert_eq!(error.fault, Fault::Unavailable);
+    assert!(error.message.contains("vanishing"), "{error}");
+}
+
+#[test]
+fn the_folder_goes_with_the_state() {
+    let (folder, ..) = disk();
+    let mut state = small(100_000, "passing");
+    write_all(&mut state, &numbered_keys(0..10_000), &[1; 100]);
+    state.freeze(0);
+    while folders(folder, "passing").is_empty() {
+        block_on(state.make_room()).expect("the disk can be written");
+        write_all(&mut state, &numbered_keys(0..1), &[1; 100]);
+    }
+    drop(state);
+    assert!(folders(folder, "passing").is_empty());
+}
+
+fn folders(under: &std::path::Path, name: &str) -> Vec<std::path::PathBuf> {
+    let found = std::fs::read_dir(under.join("state")).expect("the folder can be listed");
+    let paths = found.map(|entry| entry.expect("an entry can be read").path());
+    paths.filter(|path| path.to_string_lossy().ends_with(name)).collect()
+}
+
+/// Random reads and writes of more keys than memory holds, against a plain map.
+#[test]
+fn a_large_state_on_disk_agrees_with_the_model() {
+    let mut state = small(400_000, "large");
+    let mut model: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    for round in 0..300_u32 {
+        let keys = numbered_keys((0..400).map(|row| (round * 7919 + row * row * 31) % 60_000));
+        let found = read(&mut state, &keys);
+        let mut writes = Writes::default();
+        for ((index, key), value) in (0_u32..).zip(keys.distinct.iter()).zip(&found) {
+            assert_eq!(value.as_ref(), model.get(key));
+            let is_removed = (index + round) % 5 == 0;
+            let value = vec![round.to_le_bytes()[0]; (index % 50) as usize];
+            writes.value_writes_mut(COUNT).set(index, (!is_removed).then_some(&value));
+            if is_removed {
+                model.remove(key);
+            } else {
+                model.insert(key.to_vec(), value);
+            }
+        }
+        state.commit(&writes).expect("these writes are allowed");
+        if round % 10 == 0 {
+            state.freeze(0);
+        }
+        block_on(state.make_room()).expect("the disk can be written");
+    }
+    assert!(model.len() > 20_000, "{} keys are too few", model.len());
+}
