@@ -95,6 +95,21 @@ pub enum StateKind {
     Broadcast,
 }
 
+impl StateKind {
+    /// The contract's word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KeyedValue => "keyed-value",
+            Self::KeyedList => "keyed-list",
+            Self::KeyedMap => "keyed-map",
+            Self::OperatorSplit => "operator-split",
+            Self::OperatorUnion => "operator-union",
+            Self::Broadcast => "broadcast",
+        }
+    }
+}
+
 /// How long what a state holds lives: each value, each element of a list, each entry of a map for itself. Its *stamp* is
 /// the processing time at which it was last written (or read, where that refreshes it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,5 +27,6 @@ pub mod manifest;
 pub mod garbage;
 pub mod publication;
 pub mod recovery;
+pub mod redistribution;
 
 pub use fault::Fault;

@@ -61,6 +61,9 @@ pub struct SubtaskManifest {
     pub base: Option<StateFile>,
     /// The checkpoint files of the segments closed after the base, oldest first; those of aborted checkpoints too.
     pub files: Vec<StateFile>,
+    /// All of its state that belongs to no key; `None`: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unkeyed: Option<Blob>,
     /// Its watermark.
     pub watermark: Timestamp,
     /// Its processing time, which does not go back on a restore.
@@ -99,7 +102,7 @@ impl Manifest {
 
     /// Every blob of the manifest, inlined or named.
     pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
-        let states = self.operators.values().flatten().flat_map(SubtaskManifest::state_files).map(|file| &file.blob);
+        let states = self.operators.values().flatten().flat_map(SubtaskManifest::blobs);
         states.chain(self.outboxes.iter().flat_map(|outbox| &outbox.parts).map(|part| &part.blob))
     }
 
@@ -119,5 +122,10 @@ impl SubtaskManifest {
     /// The base, then the files: the order in which they are read.
     pub fn state_files(&self) -> impl Iterator<Item = &StateFile> {
         self.base.iter().chain(&self.files)
+    }
+
+    /// Every blob that holds state of it.
+    pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        self.state_files().map(|file| &file.blob).chain(&self.unkeyed)
     }
 }

@@ -15,6 +15,7 @@ use crate::support::{checkpoint, object, outbox, sink, start, started, state, su
 /// Entry 4, checkpoint 3 of the owner of entry 2.
 fn entry() -> RunEntry {
     let mut manifest = checkpoint(3, Some(object("base", 2)), vec![object("file", 2)]);
+    manifest.operators.get_mut(&uid("count")).expect("it is there")[0].unkeyed = Some(object("unkeyed", 2));
     manifest.outboxes = vec![outbox(2, Some(1)), outbox(3, Some(2))];
     RunEntry {
         number: EntryNumber(4),

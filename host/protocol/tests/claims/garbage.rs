@@ -25,6 +25,19 @@ fn only_what_no_kept_entry_names_goes() {
 }
 
 #[test]
+fn state_that_belongs_to_no_key_is_named_like_files() {
+    let mut ownership = running(1);
+    let with = |id, name| {
+        let mut manifest = checkpoint(id, None, vec![]);
+        manifest.operators.values_mut().flatten().for_each(|subtask| subtask.unkeyed = Some(object(name, 0)));
+        manifest
+    };
+    record(&mut ownership, with(1, "old"));
+    let confirmed = record(&mut ownership, with(2, "new"));
+    assert_eq!(dropped(&ownership, confirmed).objects, ["old"]);
+}
+
+#[test]
 fn what_could_not_be_deleted_is_tried_again_and_what_was_is_not() {
     let mut ownership = running(1);
     record(&mut ownership, checkpoint(1, None, vec![object("one", 0)]));

@@ -22,3 +22,4 @@ mod retention;
 mod garbage;
 mod publication;
 mod recovery;
+mod redistribution;

@@ -98,6 +98,7 @@ fn subtasks(max: MaxParallelism, parallelism: u32) -> Vec<SubtaskManifest> {
             key_groups,
             base: Some(file),
             files: vec![],
+            unkeyed: None,
             watermark: i64::from(index),
             processing_time: i64::from(index),
         }

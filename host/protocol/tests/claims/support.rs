@@ -57,6 +57,7 @@ pub(crate) fn state(base: Option<Blob>, files: Vec<Blob>) -> SubtaskManifest {
         key_groups,
         base: base.map(file),
         files: files.into_iter().map(file).collect(),
+        unkeyed: None,
         watermark: 5,
         processing_time: 1_000,
     }

@@ -235,8 +235,16 @@ impl Making<'_> {
         let id = SubtaskId { uid: operator_uid(), index };
         let Restored { files, watermark, .. } = restored(self.manifest, range, world);
         let (base, files) = self.split_base(files);
-        let manifest =
-            SubtaskManifest { index, parallelism, key_groups: range, base, files, watermark, processing_time: 0 };
+        let manifest = SubtaskManifest {
+            index,
+            parallelism,
+            key_groups: range,
+            base,
+            files,
+            unkeyed: None,
+            watermark,
+            processing_time: 0,
+        };
         let gate = if world.plan.unaligned {
             Gate::Unaligned(Unaligned::new(inputs, highest))
         } else {
