@@ -18,6 +18,7 @@ use weir_operator::batch::{Batch, BytesColumn, Keys, OptionalColumn};
 use weir_operator::keyed_state::{KeyedState, StateId};
 use weir_operator::operator::{Factory, OpenContext};
 use weir_operator::turn::{Turn, Work};
+use weir_operator::unkeyed_state::UnkeyedState;
 use weir_protocol::job_spec::{ErrorPolicy, LimitSpec};
 use weir_protocol::key_group::MaxParallelism;
 use weir_tests::figures::{grouped, median, table};
@@ -124,6 +125,7 @@ impl Lane {
             parallelism: 1,
             seed: 1,
             processing_time: 0,
+            unkeyed: UnkeyedState::default(),
             limits: LimitSpec::default(),
         };
         let description = contender.factory.description();

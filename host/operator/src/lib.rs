@@ -15,4 +15,5 @@ pub mod keyed_state;
 pub mod native;
 pub mod operator;
 pub mod turn;
+pub mod unkeyed_state;
 mod wasi;

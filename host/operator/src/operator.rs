@@ -9,6 +9,7 @@ use weir_protocol::description::OperatorDescription;
 use weir_protocol::job_spec::LimitSpec;
 
 use crate::turn::Turn;
+use crate::unkeyed_state::UnkeyedState;
 
 /// Makes instances of one operator.
 pub trait Factory: Send + Sync + std::fmt::Debug {
@@ -36,6 +37,8 @@ pub struct OpenContext {
     pub seed: u64,
     /// The processing time while it is opened.
     pub processing_time: i64,
+    /// What the subtask holds for no key: it can be read in `open` already.
+    pub unkeyed: UnkeyedState,
     /// What it may use up.
     pub limits: LimitSpec,
 }

@@ -8,6 +8,7 @@ use weir_protocol::time::{NO_TIME, Timestamp};
 use crate::batch::gather::gather_plain;
 use crate::batch::{Batch, HeaderColumn, Keys, OptionalColumn};
 use crate::keyed_state::{KeyedState, Writes};
+use crate::unkeyed_state::{UnkeyedState, UnkeyedWrites};
 
 /// What one call may see and do.
 pub struct Turn {
@@ -16,6 +17,8 @@ pub struct Turn {
     /// The subtask's keyed state, its keys selected for this work. `None` where keyed state is closed (unkeyed and
     /// broadcast inputs, `finish`).
     pub state: Option<Box<dyn KeyedState>>,
+    /// The subtask's state that belongs to no key.
+    pub unkeyed: UnkeyedState,
     /// The event time up to which no more records are expected.
     pub watermark: Timestamp,
     /// Constant within the call and its retries; never goes back on one subtask.
@@ -89,6 +92,8 @@ pub enum TimeDomain {
 pub struct Effects {
     /// To keyed state.
     pub writes: Writes,
+    /// To state that belongs to no key.
+    pub unkeyed: UnkeyedWrites,
     /// To timers, in order.
     pub timers: Vec<TimerChange>,
     /// To outputs, in order.
@@ -183,6 +188,7 @@ impl Turn {
         Self {
             work,
             state: None,
+            unkeyed: UnkeyedState::default(),
             watermark: NO_TIME,
             processing_time: 0,
             seed: 0,

@@ -265,6 +265,7 @@ impl Attempt {
             key_groups: ALL,
             base: files.base,
             files: files.files,
+            unkeyed: None,
             watermark: 0,
             processing_time: 0,
         };

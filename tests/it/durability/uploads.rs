@@ -5,16 +5,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::memory::InMemory;
 use tokio::runtime::Handle;
-use weir_engine::checkpoint::upload::{BlobWriter, PartUploader, StateFiles, StateUploader, Unsaved};
+use weir_engine::checkpoint::read_blob;
+use weir_engine::checkpoint::upload::{BlobWriter, PartUploader, StateFiles, StateUploader, UnkeyedUploader, Unsaved};
 use weir_engine::clock::{Clock, Entropy};
-use weir_engine::state::SubtaskState;
+use weir_engine::state::{SubtaskState, UnkeyedStore};
 use weir_engine::store::{DataKind, Prefix, Store};
 use weir_operator::batch::Keys;
 use weir_operator::keyed_state::{KeyedState, StateId, Writes};
+use weir_operator::unkeyed_state::UnkeyedWrites;
 use weir_protocol::Fault;
 use weir_protocol::chain::Owner;
+use weir_protocol::description::{StateDescription, StateKind};
 use weir_protocol::id::{CheckpointId, EntryNumber, JobId, Nonce, SubtaskId};
 use weir_protocol::key_group::{KeyGroupRange, MaxParallelism};
+use weir_protocol::redistribution::Place;
 use weir_tests::faulty_store::{FaultyStore, Outcome};
 
 use super::counting_job::{states, uid};
@@ -94,4 +98,29 @@ async fn what_an_attempt_leaves_unsaved_does_not_count_against_the_next() {
     parts.seal(CheckpointId(1), Some((Bytes::from(noise(1)), 1))).await.unwrap_err();
     drop(parts);
     assert!(unsaved.has_room() && unsaved.bytes() == 0);
+}
+
+/// Each snapshot holds everything, so an older one that the store refused is not needed any more.
+#[tokio::test]
+async fn a_snapshot_that_the_store_refused_is_replaced_by_the_next() {
+    let (store, unsaved) = (away_at_first(Outcome::Failed), Unsaved::default());
+    let mut snapshots =
+        UnkeyedUploader::new(writer(&store, DataKind::Unkeyed), None, unsaved.clone(), Handle::current().into());
+    let states = vec![StateDescription { kind: StateKind::OperatorUnion, ..states().remove(0) }];
+    let mut state = UnkeyedStore::new(&states);
+    let mut set = |value| {
+        let mut lent = state.lend();
+        let mut writes = UnkeyedWrites::default();
+        writes.set_list(StateId(0), [noise(value).as_slice()].into_iter().collect(), &lent);
+        state.commit(&mut lent, writes);
+        state.take_back(lent);
+        state.freeze()
+    };
+    assert_eq!(snapshots.close(set(1)).await.unwrap_err().fault(), Fault::Unavailable);
+    assert!(snapshots.has_unsaved() && unsaved.bytes() > 24_000);
+    let blob = snapshots.close(set(2)).await.unwrap().unwrap();
+    assert_eq!((snapshots.has_unsaved(), unsaved.bytes()), (false, 0));
+    let old = vec![Some(read_blob(&store, JOB, &blob).await.unwrap())];
+    let restored = UnkeyedStore::restore(&states, Place { index: 0, parallelism: 1 }, &old).unwrap();
+    assert_eq!(restored.state().list(StateId(0)).unwrap().get(0), noise(2));
 }

@@ -72,11 +72,6 @@ fn a_description_must_make_sense() {
 }
 
 #[test]
-fn kinds_of_state_that_come_later_link_and_are_refused_by_name() {
-    says(&refusal(guests::LATER_STATE), &["`reads-offsets`", "`offsets`", "operator-split"]);
-}
-
-#[test]
 fn examples_and_bench_guests_are_admitted() {
     for path in [guests::KEYED_COUNT, guests::WORD_COUNT, guests::WORD_COUNT_RAW] {
         let component = guests::load(path).expect("the component is admitted");

@@ -58,6 +58,7 @@ async fn a_limit_is_the_guests_fault() {
 async fn an_instance_that_holds_much_memory_is_worn() {
     use weir_operator::operator::OpenContext;
     use weir_operator::turn::{Turn, Work};
+    use weir_operator::unkeyed_state::UnkeyedState;
 
     let context = OpenContext {
         uid: "odd".into(),
@@ -67,6 +68,7 @@ async fn an_instance_that_holds_much_memory_is_worn() {
         parallelism: 1,
         seed: 1,
         processing_time: 0,
+        unkeyed: UnkeyedState::default(),
         limits: small(),
     };
     let mut instance = odd().open(context).await.expect("it opens");

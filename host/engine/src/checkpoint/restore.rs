@@ -6,11 +6,13 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use weir_protocol::chain::{RunEntry, Stored};
 use weir_protocol::id::{EntryNumber, JobId, Uid};
 use weir_protocol::key_group::KeyGroupRange;
-use weir_protocol::manifest::{Manifest, StateFile, SubtaskManifest};
+use weir_protocol::manifest::{Blob, Manifest, StateFile, SubtaskManifest};
 use weir_protocol::recovery::{Restored, Stopped, restore};
+use weir_protocol::redistribution::Place;
 use weir_protocol::time::Timestamp;
 
 use super::chain::{ChainError, Newest, run_entry};
@@ -52,6 +54,38 @@ pub async fn restore_subtask(
     }
     let listed = with_base(subtasks, listed);
     Ok(RestoredSubtask { files, listed, watermark, processing_time })
+}
+
+/// What one subtask of an operator starts with that belongs to no key.
+#[derive(Debug, Clone)]
+pub struct RestoredUnkeyed {
+    /// The snapshots of the old subtasks, by index; those that are not looked at are left out as if there were none.
+    pub old: Vec<Option<Bytes>>,
+    /// The subtask's own, as its next manifest names it; `None` where there is none, or what it gets is dealt out anew.
+    pub own: Option<Blob>,
+}
+
+/// Reads what the subtask of operator `uid` at `place` needs of the old subtasks' snapshots.
+///
+/// # Errors
+/// [`BlobError`], naming the object that is missing or damaged.
+pub async fn restore_unkeyed(
+    store: &Store,
+    job: JobId,
+    manifest: &Manifest,
+    uid: &Uid,
+    place: Place,
+) -> Result<RestoredUnkeyed, BlobError> {
+    let subtasks = manifest.operators.get(uid).map_or(&[][..], Vec::as_slice);
+    let mut old = vec![None; subtasks.len()];
+    for index in place.sources(subtasks.len()) {
+        if let Some(blob) = &subtasks[index].unkeyed {
+            old[index] = Some(read_blob(store, job, blob).await?);
+        }
+    }
+    let is_own = subtasks.len() == place.parallelism as usize;
+    let own = subtasks.get(place.index as usize).filter(|_| is_own).and_then(|own| own.unkeyed.clone());
+    Ok(RestoredUnkeyed { old, own })
 }
 
 /// The base of one old subtask stays the base where nothing else comes before it; the bases of several are files.

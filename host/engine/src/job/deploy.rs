@@ -11,7 +11,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use weir_operator::attempt::{Attempts, Budget};
+use weir_operator::keyed_state::StateError;
 use weir_operator::operator::OpenContext;
+use weir_operator::unkeyed_state::UnkeyedState;
 use weir_protocol::Fault;
 use weir_protocol::chain::Owner;
 use weir_protocol::description::OperatorDescription;
@@ -19,18 +21,19 @@ use weir_protocol::id::{CheckpointId, JobId, SubtaskId, Uid};
 use weir_protocol::job_graph::{StateBackend, Vertex, VertexKind};
 use weir_protocol::job_spec::{OperatorSpec, SinkSpec, SourceSpec};
 use weir_protocol::manifest::{Manifest, SubtaskManifest};
+use weir_protocol::redistribution;
 use weir_protocol::time::NO_TIME;
 use weir_protocol::watermark::WatermarkMerge;
 
 use crate::checkpoint::BlobError;
-use crate::checkpoint::restore::{RestoredSubtask, restore_subtask};
-use crate::checkpoint::upload::{BlobWriter, PartUploader, StateUploader, Unsaved};
+use crate::checkpoint::restore::{RestoredSubtask, RestoredUnkeyed, restore_subtask, restore_unkeyed};
+use crate::checkpoint::upload::{BlobWriter, PartUploader, StateUploader, UnkeyedUploader, Unsaved};
 use crate::exchange::{Inputs, Outputs};
 use crate::metrics::SubtaskMetrics;
 use crate::sink::{Recent, SinkContext};
 use crate::source;
 use crate::spawn::TaskGroup;
-use crate::state::{SpillTo, StateLimits, SubtaskState};
+use crate::state::{SpillTo, StateLimits, SubtaskState, UnkeyedStore};
 use crate::store::DataKind;
 use crate::task::{
     DeadLetters, FinishedTask, Gate, Handover, OperatorTask, SealedKind, Seeds, SinkTask, SourceCommands, SourceTask,
@@ -171,12 +174,16 @@ impl Deployer<'_> {
         let key_groups = max.range(id.index, vertex.parallelism);
         let restored = restore_subtask(&self.shared.store, self.job, self.manifest, &id.uid, key_groups).await?;
         let RestoredSubtask { files, listed, watermark, processing_time } = restored;
+        let dealt = redistribution::Place { index: id.index, parallelism: vertex.parallelism };
+        let unkeyed = restore_unkeyed(&self.shared.store, self.job, self.manifest, &id.uid, dealt).await?;
+        let RestoredUnkeyed { old, own } = unkeyed;
         let manifest = SubtaskManifest {
             index: id.index,
             parallelism: vertex.parallelism,
             key_groups,
             base: listed.base.clone(),
             files: listed.files.clone(),
+            unkeyed: own.clone(),
             watermark,
             processing_time,
         };
@@ -184,28 +191,31 @@ impl Deployer<'_> {
         let states = description.states.clone();
         let (limits, spill_to) = self.state_memory(id).map_err(failed)?;
         let restore = move || {
+            let unkeyed = UnkeyedStore::restore(&states, dealt, &old)?;
             let state = SubtaskState::new(&states, max, key_groups)?.with_limits(limits);
             let state = match spill_to {
                 Some(to) => state.spilling(to),
                 None => state,
             };
-            state.restored(&files, processing_time)
+            Ok((state.restored(&files, processing_time)?, unkeyed))
         };
-        let state = self.on_a_blocking_thread(restore).await.map_err(failed)?.map_err(|error| failed(error.into()))?;
+        let restored: Result<_, StateError> = self.on_a_blocking_thread(restore).await.map_err(failed)?;
+        let (state, mut unkeyed) = restored.map_err(|error| failed(error.into()))?;
         let blobs = self.blobs(id, DataKind::State);
         let runtime = self.shared.control.clone();
-        let files = StateUploader::new(blobs, key_groups, listed, unsaved.clone(), runtime);
+        let files = StateUploader::new(blobs, key_groups, listed, unsaved.clone(), runtime.clone());
         let files = files.with_live(state.bytes_live_in_all()).incremental(self.plan.graph.spec().state.incremental);
         let files = Box::new(files);
+        let snapshots = UnkeyedUploader::new(self.blobs(id, DataKind::Unkeyed), own, unsaved.clone(), runtime);
         let (handover, handed) = handover();
         let subtask = self.subtask(place, handover);
         let progress = Progress { passed: self.highest, positions: BTreeMap::new(), given_up: 0 };
-        let seals = Seals::Operator { files, manifest };
+        let seals = Seals::Operator { files, unkeyed: Box::new(snapshots), manifest };
         deployment.reporters.push(self.reporter(place, handed, seals, self.letters(place), progress));
         let outputs = self.outputs(wiring.take_outputs(*index, id.index), metrics);
         let gate = self.gate(wiring, place);
         let task = if self.manifest.finished.contains(id) {
-            let kind = SealedKind::Operator { segment: None, watermark, processing_time };
+            let kind = SealedKind::Operator { segment: None, unkeyed: unkeyed.freeze(), watermark, processing_time };
             FinishedTask { subtask, gate: Some(gate), outputs: Some(outputs), kind }.run().boxed()
         } else {
             let seeds = Seeds::new(self.job, id, self.owner.nonce, self.manifest.checkpoint);
@@ -213,9 +223,20 @@ impl Deployer<'_> {
             let inputs = description.inputs.clone();
             let attempts = self.attempts(place, spec, &seeds);
             let state: Option<Box<dyn weir_operator::keyed_state::KeyedState>> = Some(Box::new(state));
-            let task =
-                OperatorTask { subtask, attempts, inputs, gate, watermarks, outputs, state, seeds, processing_time };
-            task.run().boxed()
+            OperatorTask {
+                subtask,
+                attempts,
+                inputs,
+                gate,
+                watermarks,
+                outputs,
+                state,
+                unkeyed,
+                seeds,
+                processing_time,
+            }
+            .run()
+            .boxed()
         };
         deployment.tasks.push((id.clone(), task));
         Ok(())
@@ -287,6 +308,7 @@ impl Deployer<'_> {
             parallelism: place.vertex.parallelism,
             seed: seeds.of_instance(),
             processing_time: self.shared.clock.now(),
+            unkeyed: UnkeyedState::default(),
             limits: job.limits.clone(),
         };
         Attempts::new(Arc::clone(factory), context, job.errors.policy, self.budget.clone())

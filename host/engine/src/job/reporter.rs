@@ -13,7 +13,7 @@ use weir_protocol::id::{CheckpointId, SubtaskId};
 use weir_protocol::manifest::{OutboxPart, Positions, SubtaskManifest};
 use weir_protocol::report::{Report, Work};
 
-use crate::checkpoint::upload::{PartUploader, StateFiles, StateUploader, UploadError};
+use crate::checkpoint::upload::{PartUploader, StateFiles, StateUploader, UnkeyedUploader, UploadError};
 use crate::clock::Clock;
 use crate::sink::SealedPart;
 use crate::state::FrozenSegment;
@@ -50,6 +50,8 @@ pub(crate) enum Seals {
     Operator {
         /// Makes it durable.
         files: Box<StateUploader>,
+        /// Makes what belongs to no key durable.
+        unkeyed: Box<UnkeyedUploader>,
         /// What a manifest says of the subtask; its files are those last listed.
         manifest: SubtaskManifest,
     },
@@ -118,7 +120,7 @@ impl Reporter {
     fn has_unsaved(&self) -> bool {
         let sealed = match &self.seals {
             Seals::Source => false,
-            Seals::Operator { files, manifest: _ } => files.has_unsaved(),
+            Seals::Operator { files, unkeyed, manifest: _ } => files.has_unsaved() || unkeyed.has_unsaved(),
             Seals::Sink(parts) => parts.has_unsaved(),
         };
         sealed || matches!(&self.letters, Letters::Outbox(parts) if parts.has_unsaved())
@@ -130,7 +132,10 @@ impl Reporter {
         }
         match &mut self.seals {
             Seals::Source => Ok(()),
-            Seals::Operator { files, manifest: _ } => files.retry().await,
+            Seals::Operator { files, unkeyed, manifest: _ } => {
+                files.retry().await?;
+                unkeyed.retry().await
+            }
             Seals::Sink(parts) => parts.retry().await,
         }
     }
@@ -206,11 +211,16 @@ impl Reporter {
                 self.progress.positions.clone_from(&positions);
                 (Work::Source(positions), Vec::new())
             }
-            (SealedKind::Operator { segment, watermark, processing_time }, Seals::Operator { files, manifest }) => {
-                changed |= watermark != manifest.watermark;
+            (
+                SealedKind::Operator { segment, unkeyed: frozen, watermark, processing_time },
+                Seals::Operator { files, unkeyed, manifest },
+            ) => {
+                changed |= frozen.is_some() || watermark != manifest.watermark;
+                let snapshot = unkeyed.close(frozen).await;
                 let listed = files.close(segment).await?;
                 // Also what was closed early, and a base that was merged in the background while the job was idle.
                 changed |= listed != StateFiles::of(manifest);
+                manifest.unkeyed = snapshot?;
                 manifest.base = listed.base;
                 manifest.files = listed.files;
                 manifest.watermark = watermark;

@@ -21,6 +21,8 @@ pub(super) struct Naming {
     rows: Vec<u16>,
     /// By the record's state: how long what it holds lives.
     lives: Vec<Option<Life>>,
+    /// The names of the states that are not keyed.
+    unkeyed: Vec<String>,
 }
 
 impl Naming {
@@ -47,7 +49,10 @@ impl Naming {
         let by_state = named.iter().map(|row| row.as_ref().map_or(u16::MAX, place));
         let by_state = std::iter::once(place(&StateRow::timers())).chain(by_state).collect();
         let lives = std::iter::once(None).chain(states.iter().map(|state| state.ttl.map(Life))).collect();
-        Ok(Self { header: Header { max, key_groups, complete: false, rows }, rows: by_state, lives })
+        let unkeyed = states.iter().filter(|state| RowKind::of(state.kind).is_none());
+        let unkeyed = unkeyed.map(|state| state.name.clone()).collect();
+        let header = Header { max, key_groups, complete: false, rows };
+        Ok(Self { header, rows: by_state, lives, unkeyed })
     }
 
     pub(super) const fn header(&self) -> &Header {
@@ -56,16 +61,21 @@ impl Naming {
 
     /// The record's state for a row of a file; `None`: it is not declared (any more).
     pub(super) fn state_of(&self, row: &StateRow) -> Result<Option<u16>, StateError> {
-        let Some(place) = self.header.rows.iter().position(|own| own.rank() == row.rank()) else { return Ok(None) };
-        let own = &self.header.rows[place];
-        if own.kind != row.kind {
+        let other_kind = |declared: &str| {
             let message = format!(
-                "state `{}` is declared as {}, but the checkpoint holds it as {}; give the new state another name",
+                "state `{}` is declared as {declared}, but the checkpoint holds it as {}; give the new state another name",
                 row.name,
-                own.kind.name(),
                 row.kind.name()
             );
-            return Err(StateError { fault: Fault::Request, message });
+            StateError { fault: Fault::Request, message }
+        };
+        let Some(place) = self.header.rows.iter().position(|own| own.rank() == row.rank()) else {
+            let is_unkeyed = row.kind != RowKind::Timers && self.unkeyed.contains(&row.name);
+            return if is_unkeyed { Err(other_kind("state that belongs to no key")) } else { Ok(None) };
+        };
+        let own = &self.header.rows[place];
+        if own.kind != row.kind {
+            return Err(other_kind(own.kind.name()));
         }
         let state = self.rows.iter().position(|&row| usize::from(row) == place).expect("every row is of a state");
         Ok(Some(u16::try_from(state).expect("there are at most STATES_MAX states")))

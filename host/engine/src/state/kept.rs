@@ -19,7 +19,7 @@ pub(super) enum Kept {
     Values(Values),
     Lists(Lists),
     Maps(Maps),
-    /// Not keyed: kept elsewhere.
+    /// Not keyed: kept in an [`UnkeyedStore`](super::UnkeyedStore).
     Elsewhere,
 }
 

@@ -40,6 +40,7 @@ mod spill;
 mod stamp;
 mod sweeper;
 mod timers;
+mod unkeyed;
 mod values;
 
 #[cfg(test)]
@@ -61,6 +62,7 @@ pub use base::{LocalDisk, LocalDiskOptions};
 pub use frozen::{Expiry, FrozenSegment};
 pub use limits::StateLimits;
 pub use spill::SpillTo;
+pub use unkeyed::{FrozenUnkeyed, UnkeyedStore};
 
 use cleaner::Cleaner;
 use frozen::Naming;

@@ -9,6 +9,7 @@
 //! jobs/<job>/spec/<n>.json                                             chain: what is wanted
 //! jobs/<job>/run/<n>.json                                              chain: what happened
 //! jobs/<job>/data/<owner's entry>-<nonce>/<uid>/<subtask>-<seq>.state  checkpoint file
+//! jobs/<job>/data/<owner's entry>-<nonce>/<uid>/<subtask>-<seq>.unkeyed snapshot of state that belongs to no key
 //! jobs/<job>/data/<owner's entry>-<nonce>/<uid>/<subtask>-<seq>.outbox sealed results
 //! jobs/<job>/dead-letters/<checkpoint>-<uid>-<subtask>.ndjson          published dead letters
 //! probe/<nonce>                                                        start probe; deleted again
@@ -47,6 +48,8 @@ pub enum ChainName {
 pub enum DataKind {
     /// A checkpoint file.
     State,
+    /// A snapshot of state that belongs to no key.
+    Unkeyed,
     /// Sealed results, or dead letters, of one subtask and epoch.
     Outbox,
 }
@@ -75,6 +78,7 @@ impl ObjectName {
     pub fn data(job: JobId, owner: Owner, subtask: &SubtaskId, seq: u64, kind: DataKind) -> Self {
         let ending = match kind {
             DataKind::State => "state",
+            DataKind::Unkeyed => "unkeyed",
             DataKind::Outbox => "outbox",
         };
         let folder = Prefix::data(job).0.join(format!("{}-{}", owner.number, owner.nonce));

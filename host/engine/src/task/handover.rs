@@ -9,7 +9,7 @@ use weir_protocol::time::Timestamp;
 
 use crate::sink::SealedPart;
 use crate::source::Positions;
-use crate::state::FrozenSegment;
+use crate::state::{FrozenSegment, FrozenUnkeyed};
 
 use super::{SealedLetters, TaskError};
 
@@ -46,9 +46,11 @@ impl Sealed {
     /// The bytes of memory that it holds.
     pub(crate) fn bytes(&self) -> u64 {
         let kind = match &self.kind {
-            SealedKind::Operator { segment: Some(segment), .. } => segment.bytes(),
+            SealedKind::Operator { segment, unkeyed, .. } => {
+                segment.as_ref().map_or(0, FrozenSegment::bytes) + unkeyed.as_ref().map_or(0, FrozenUnkeyed::bytes)
+            }
             SealedKind::Sink(Some(part)) => part.bytes.len() as u64,
-            SealedKind::Source(_) | SealedKind::Operator { segment: None, .. } | SealedKind::Sink(None) => 0,
+            SealedKind::Source(_) | SealedKind::Sink(None) => 0,
         };
         kind + self.letters.as_ref().map_or(0, |letters| letters.bytes.len() as u64)
     }
@@ -63,6 +65,8 @@ pub(crate) enum SealedKind {
     Operator {
         /// What the epoch wrote; `None`: nothing.
         segment: Option<FrozenSegment>,
+        /// All that belongs to no key; `None`: the epoch wrote nothing of it.
+        unkeyed: Option<FrozenUnkeyed>,
         /// The merged watermark of its inputs.
         watermark: Timestamp,
         /// The processing time that it has reached.

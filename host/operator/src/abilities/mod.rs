@@ -15,8 +15,7 @@ mod violation;
 
 pub use output::NewRecords;
 pub use phase::Phase;
-pub(crate) use state::kind_name;
-pub use state::{ListState, Lists, MapState, ValueState};
+pub use state::{BroadcastState, ListState, Lists, MapState, OperatorState, ValueState};
 pub use telemetry::Level;
 pub use violation::Violation;
 
@@ -31,6 +30,7 @@ use crate::batch::{Batch, ColumnError};
 use crate::keyed_state::KeyedState;
 use crate::operator::OpenContext;
 use crate::turn::{Effects, MetricChange, Turn, Work};
+use crate::unkeyed_state::UnkeyedState;
 
 /// What one column may hold, whatever the limits of the job are; offsets have 32 bits.
 const COLUMN_BYTES_MAX: u64 = 2 << 30;
@@ -66,6 +66,8 @@ struct Call {
     rows: u32,
     keys: u32,
     state: Option<Box<dyn KeyedState>>,
+    /// What is committed for no key; there from `open` on.
+    unkeyed: UnkeyedState,
     effects: Effects,
     watermark: Timestamp,
     processing_time: Timestamp,
@@ -84,6 +86,7 @@ impl Call {
             rows: 0,
             keys: 0,
             state: None,
+            unkeyed: UnkeyedState::default(),
             effects: Effects::default(),
             watermark: NO_TIME,
             processing_time: 0,
@@ -105,6 +108,7 @@ impl Abilities {
         abilities.limits = context.limits.clone();
         abilities.labels = Labels { job: context.job.clone(), uid: context.uid.clone(), subtask: context.subtask };
         abilities.call.processing_time = context.processing_time;
+        abilities.call.unkeyed = context.unkeyed.clone();
         abilities
     }
 
@@ -158,6 +162,7 @@ impl Abilities {
         self.phase = Phase::Start;
         self.opening_metrics = std::mem::take(&mut self.call.effects.metrics);
         self.call.log_lines = 0;
+        self.call.unkeyed = UnkeyedState::default();
     }
 
     /// Begins a call: takes over what the turn holds, and hands out its work.
@@ -170,6 +175,7 @@ impl Abilities {
             keys: u32::try_from(key_count).expect("batches are bounded far below 2^32 keys"),
             work: Arc::clone(&work),
             state: turn.state.take(),
+            unkeyed: std::mem::take(&mut turn.unkeyed),
             effects: std::mem::take(&mut turn.effects),
             watermark: turn.watermark,
             processing_time: turn.processing_time,
@@ -186,6 +192,7 @@ impl Abilities {
         let call = std::mem::replace(&mut self.call, Call::none());
         drop(call.work);
         turn.state = call.state;
+        turn.unkeyed = call.unkeyed;
         turn.effects = call.effects;
         turn.work = Arc::into_inner(work).expect("nobody but the call holds its work");
     }

@@ -60,6 +60,14 @@ impl Abilities {
         self.legal(ability, legal, "while a batch of a keyed input or fired timers are processed")
     }
 
+    /// What all subtasks hold alike is written to only by what all of them are given alike.
+    pub(super) fn in_broadcast(&self, ability: &str) -> Result<(), Violation> {
+        let legal = self.phase == Phase::Process(InputKind::Broadcast);
+        let place = "while a batch of a broadcast input is processed, which every instance is given: write there, or keep \
+                     this in keyed or operator state";
+        self.legal(ability, legal, place)
+    }
+
     /// Rows and headers belong to a batch.
     pub(super) fn in_process(&self, ability: &str) -> Result<(), Violation> {
         self.legal(ability, matches!(self.phase, Phase::Process(_)), "in `process`")

@@ -22,6 +22,7 @@ use weir_protocol::time::Timestamp;
 use self::plan::{Plan, Probing, Rows, Verdict};
 use crate::operator::{CallError, Factory, OpenContext, Operator};
 use crate::turn::{Effects, Turn, Work};
+use crate::unkeyed_state::UnkeyedState;
 
 /// One subtask's operator, with all that is done when a call fails.
 ///
@@ -109,8 +110,8 @@ impl Attempts {
     ///
     /// # Errors
     /// When `open` fails.
-    pub async fn open(&mut self, processing_time: Timestamp) -> Result<(), JobFailure> {
-        self.instance(processing_time).await.map(|_| ())
+    pub async fn open(&mut self, processing_time: Timestamp, unkeyed: &UnkeyedState) -> Result<(), JobFailure> {
+        self.instance(processing_time, unkeyed).await.map(|_| ())
     }
 
     /// Drops the instance, for as long as there is nothing to do; the next step makes another one.
@@ -165,7 +166,7 @@ impl Attempts {
         turn.attempt = self.attempt;
         turn.seed = mix(mix(self.seed, self.attempt.into()), rows.first().into());
         self.attempt += 1;
-        let instance = self.instance(turn.processing_time).await?;
+        let instance = self.instance(turn.processing_time, &turn.unkeyed).await?;
         let called = instance.call(turn).await;
         if called.is_err() || instance.is_worn() {
             self.instance = None;
@@ -241,10 +242,15 @@ impl Attempts {
         }
     }
 
-    async fn instance(&mut self, processing_time: Timestamp) -> Result<&mut Box<dyn Operator>, JobFailure> {
+    async fn instance(
+        &mut self,
+        processing_time: Timestamp,
+        unkeyed: &UnkeyedState,
+    ) -> Result<&mut Box<dyn Operator>, JobFailure> {
         if self.instance.is_none() {
             let mut context = self.context.clone();
             context.processing_time = processing_time;
+            context.unkeyed = unkeyed.clone();
             if self.opened > 0 {
                 context.seed = mix(context.seed, self.opened);
             }

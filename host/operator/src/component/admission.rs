@@ -102,19 +102,6 @@ pub enum AdmissionError {
         /// What is wrong, where, and the mend.
         what: String,
     },
-    /// An operator declares a kind of state that this version does not keep yet.
-    #[error(
-        "the operator `{operator}` declares the state `{state}` of the kind {kind}, which this version of Weir does not \
-         keep yet; use keyed-value, keyed-list or keyed-map"
-    )]
-    UnsupportedState {
-        /// The operator.
-        operator: String,
-        /// The state.
-        state: String,
-        /// Its kind.
-        kind: &'static str,
-    },
 }
 
 impl AdmissionError {

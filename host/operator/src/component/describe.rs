@@ -10,7 +10,6 @@ use weir_protocol::description::{
 use weir_protocol::id::Name;
 
 use super::AdmissionError;
-use crate::abilities::kind_name;
 
 /// Operators of one component.
 const OPERATORS_MAX: usize = 64;
@@ -194,28 +193,34 @@ fn check_operator(operator: &OperatorDescription) -> Result<(), AdmissionError> 
             "the `config-schema` of {place} is not JSON: {error}; leave it empty to accept anything"
         ));
     }
-    let keyed = operator.inputs.iter().any(|input| input.kind == InputKind::Keyed);
-    operator.states.iter().try_for_each(|state| check_state(operator, state, keyed))
+    operator.states.iter().try_for_each(|state| check_state(operator, state))
 }
 
-fn check_state(operator: &OperatorDescription, state: &StateDescription, keyed: bool) -> Result<(), AdmissionError> {
+fn check_state(operator: &OperatorDescription, state: &StateDescription) -> Result<(), AdmissionError> {
     let place = format!("the state `{}` of the operator `{}`", state.name, operator.name);
     let expires = matches!(state.kind, StateKind::KeyedValue | StateKind::KeyedList | StateKind::KeyedMap);
     if state.ttl.is_some() && !expires {
         return insane(format!(
             "{place} is {} and has a `ttl`, but only keyed state expires; leave `ttl` out, or make the state keyed",
-            kind_name(state.kind)
+            state.kind.name()
         ));
     }
+    let has_input = |kind| operator.inputs.iter().any(|input| input.kind == kind);
     match state.kind {
-        StateKind::KeyedValue | StateKind::KeyedList | StateKind::KeyedMap => {}
-        kind @ (StateKind::OperatorSplit | StateKind::OperatorUnion | StateKind::Broadcast) => {
-            let (operator, state) = (operator.name.clone(), state.name.clone());
-            return Err(AdmissionError::UnsupportedState { operator, state, kind: kind_name(kind) });
+        StateKind::KeyedValue | StateKind::KeyedList | StateKind::KeyedMap if !has_input(InputKind::Keyed) => {
+            return insane(format!("{place} is keyed, but the operator has no keyed input; declare one"));
         }
-    }
-    if !keyed {
-        return insane(format!("{place} is keyed, but the operator has no keyed input; declare one"));
+        StateKind::Broadcast if !has_input(InputKind::Broadcast) => {
+            return insane(format!(
+                "{place} is broadcast, but the operator has no broadcast input that could write to it; declare one"
+            ));
+        }
+        StateKind::KeyedValue
+        | StateKind::KeyedList
+        | StateKind::KeyedMap
+        | StateKind::OperatorSplit
+        | StateKind::OperatorUnion
+        | StateKind::Broadcast => {}
     }
     if state.ttl.is_some_and(|ttl| ttl.duration_ms == 0) {
         return insane(format!(
@@ -301,7 +306,7 @@ mod tests {
         let ttl = Some(TtlDescription { duration_ms: 1, refresh_on_read: false, return_expired: false });
         for kind in [StateKind::OperatorSplit, StateKind::OperatorUnion, StateKind::Broadcast] {
             let refusal = refused(|o| o.states.push(StateDescription { ttl, ..state("rules", kind) }));
-            let is_named = refusal.contains("`rules`") && refusal.contains(kind_name(kind));
+            let is_named = refusal.contains("`rules`") && refusal.contains(kind.name());
             assert!(is_named && refusal.contains("leave `ttl` out"), "{refusal}");
         }
         for kind in [StateKind::KeyedValue, StateKind::KeyedList, StateKind::KeyedMap] {
@@ -312,10 +317,19 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_state_that_come_later_are_refused_by_name() {
-        for kind in [StateKind::OperatorSplit, StateKind::OperatorUnion, StateKind::Broadcast] {
-            let refusal = refused(|operator| operator.states.push(state("later", kind)));
-            assert!(refusal.contains("`later`") && refusal.contains(kind_name(kind)), "{refusal}");
-        }
+    fn state_that_belongs_to_no_key_needs_what_could_write_to_it() {
+        let mut operator = operator();
+        operator.states.push(state("offsets", StateKind::OperatorSplit));
+        operator.states.push(state("peers", StateKind::OperatorUnion));
+        assert_eq!(check(&[operator.clone()]), Ok(()));
+        operator.states.push(state("rules", StateKind::Broadcast));
+        let refusal = check(&[operator.clone()]).expect_err("nothing could write to it").to_string();
+        assert!(refusal.contains("`rules`") && refusal.contains("no broadcast input"), "{refusal}");
+        operator.inputs.push(InputDescription {
+            name: "rules".into(),
+            kind: InputKind::Broadcast,
+            ..operator.inputs[0]
+        });
+        assert_eq!(check(&[operator]), Ok(()));
     }
 }

@@ -8,11 +8,14 @@ use crate::batch::{Batch, BytesColumn, HeaderColumn, Keys};
 use crate::keyed_state::{KeyedState, PlainState};
 use crate::operator::{CallError, Factory, OpenContext, Operator};
 use crate::turn::{Effects, Emission, Emitted, FiredTimers, TimeDomain, Turn, Work};
+use crate::unkeyed_state::UnkeyedState;
 
 /// One instance with state of its own; what a call that returned ok did is committed.
 pub struct Trial {
     instance: Box<dyn Operator>,
     state: Option<Box<dyn KeyedState>>,
+    /// What it holds for no key.
+    pub unkeyed: UnkeyedState,
     /// The watermark of the calls.
     pub watermark: i64,
     /// The processing time of the calls.
@@ -29,6 +32,19 @@ impl Trial {
     /// # Errors
     /// When it does not open.
     pub async fn open(factory: &Arc<dyn Factory>, config: &str, limits: LimitSpec) -> Result<Self, CallError> {
+        Self::open_on(factory, config, limits, UnkeyedState::default()).await
+    }
+
+    /// The same where state for no key is there already.
+    ///
+    /// # Errors
+    /// When it does not open.
+    pub async fn open_on(
+        factory: &Arc<dyn Factory>,
+        config: &str,
+        limits: LimitSpec,
+        unkeyed: UnkeyedState,
+    ) -> Result<Self, CallError> {
         let context = OpenContext {
             uid: "odd".into(),
             job: "contract".into(),
@@ -37,12 +53,14 @@ impl Trial {
             parallelism: 1,
             seed: 42,
             processing_time: 0,
+            unkeyed: unkeyed.clone(),
             limits,
         };
         let instance = factory.open(context).await?;
         Ok(Self {
             instance,
             state: Some(Box::new(PlainState::new())),
+            unkeyed,
             watermark: weir_protocol::time::NO_TIME,
             processing_time: 0,
             seed: 0,
@@ -69,6 +87,7 @@ impl Trial {
     #[must_use]
     pub fn with_state_of(mut self, other: Self) -> Self {
         self.state = other.state;
+        self.unkeyed = other.unkeyed;
         self
     }
 
@@ -113,6 +132,7 @@ impl Trial {
         turn.watermark = self.watermark;
         turn.processing_time = self.processing_time;
         turn.seed = self.seed;
+        turn.unkeyed = std::mem::take(&mut self.unkeyed);
         let keyed = matches!(turn.work, Work::Batch { input: 0, .. } | Work::Timers(_));
         if let Some(keys) = turn.work.keys().filter(|_| keyed) {
             let mut state = self.state.take().expect("every call gives back the state that it was given");
@@ -121,6 +141,10 @@ impl Trial {
         }
         let returned = self.instance.call(&mut turn).await;
         self.effects = std::mem::take(&mut turn.effects);
+        self.unkeyed = turn.unkeyed;
+        if returned.is_ok() {
+            self.unkeyed.commit(std::mem::take(&mut self.effects.unkeyed));
+        }
         if let Some(mut state) = turn.state.take() {
             if returned.is_ok() {
                 state.commit(&self.effects.writes).expect("there is room");

@@ -8,6 +8,7 @@ mod output;
 mod state;
 mod telemetry;
 mod timers;
+mod unkeyed_state;
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance};
@@ -26,7 +27,9 @@ type Context<'a> = StoreContextMut<'a, Guest>;
 
 /// Links everything that the contract offers.
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    state::link(&mut interface(linker, "state")?)?;
+    let mut states = interface(linker, "state")?;
+    state::link(&mut states)?;
+    unkeyed_state::link(&mut states)?;
     output::link(&mut interface(linker, "output")?)?;
     headers::link(&mut interface(linker, "headers")?)?;
     timers::link(&mut interface(linker, "timers")?)?;

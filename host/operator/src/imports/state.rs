@@ -1,7 +1,6 @@
-//! `weir:operator/state`.
+//! `weir:operator/state`, as far as it belongs to a key.
 
 use wasmtime::component::{LinkerInstance, Resource, ResourceType};
-use weir_protocol::description::StateKind;
 
 use super::{Context, of};
 use crate::abilities::{ListState, MapState, ValueState};
@@ -15,8 +14,7 @@ type Bytes = Vec<u8>;
 pub(super) fn link(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     link_value(linker)?;
     link_list(linker)?;
-    link_map(linker)?;
-    link_later(linker)
+    link_map(linker)
 }
 
 // A handle is the state's number; the guest cannot forge one, and the type of the handle is the kind of the state.
@@ -226,33 +224,9 @@ async fn bring(cx: &mut Context<'_>, read: Read<'_>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn resource<T: 'static>(linker: &mut LinkerInstance<'_, Guest>, name: &str) -> wasmtime::Result<()> {
+pub(super) fn resource<T: 'static>(linker: &mut LinkerInstance<'_, Guest>, name: &str) -> wasmtime::Result<()> {
     linker.resource(name, ResourceType::host::<T>(), |mut cx, _| {
         of(&mut cx).drop_handle();
         Ok(())
     })
-}
-
-/// A handle of a kind of state that is refused at upload: none can be made.
-enum Later {}
-
-/// Kinds of state that come later. They link, so that a component that could use them loads; one that declares such a
-/// state is refused at upload, so whatever is called here was not declared.
-fn link_later(linker: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
-    for (name, kind, methods) in [
-        ("operator-state", StateKind::OperatorSplit, ["get", "set"].as_slice()),
-        ("broadcast-state", StateKind::Broadcast, ["get", "put", "remove", "scan"].as_slice()),
-    ] {
-        resource::<Later>(linker, name)?;
-        linker.func_wrap(&format!("[constructor]{name}"), move |mut cx: Context<'_>, (name,): (String,)| {
-            let state = of(&mut cx).open_state(&name, kind)?;
-            Ok((Handle::<Later>::new_own(state.0),))
-        })?;
-        for method in methods {
-            linker.func_new(&format!("[method]{name}.{method}"), |_, _, _, _| {
-                Err(wasmtime::Error::msg("no handle of this kind of state can have been made"))
-            })?;
-        }
-    }
-    Ok(())
 }

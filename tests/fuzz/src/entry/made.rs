@@ -170,6 +170,7 @@ fn subtask(choices: &mut Choices<'_>, max: MaxParallelism, index: u32, paralleli
         key_groups,
         base: base.filter(|_| choices.one_in(2)),
         files,
+        unkeyed: choices.one_in(3).then(|| blob(choices)),
         watermark: choices.signed(),
         processing_time: choices.signed(),
     }

@@ -18,6 +18,7 @@ use weir_operator::batch::Keys;
 use weir_operator::keyed_state::{KeyedState, PlainState};
 use weir_operator::operator::{Factory, OpenContext, Operator};
 use weir_operator::turn::{Turn, Work};
+use weir_operator::unkeyed_state::UnkeyedState;
 use weir_protocol::Fault;
 use weir_protocol::job_spec::LimitSpec;
 use weir_protocol::key_group::MaxParallelism;
@@ -90,6 +91,7 @@ fn open(factory: &Arc<dyn Factory>, limits: LimitSpec) -> Box<dyn Operator> {
         parallelism: 1,
         seed: 0,
         processing_time: 0,
+        unkeyed: UnkeyedState::default(),
         limits,
     };
     let opened = factory.open(context).now_or_never().expect("native code waits for nothing");

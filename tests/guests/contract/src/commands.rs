@@ -3,11 +3,11 @@
 use crate::exports::weir::operator::operators::Failure;
 use crate::weir::operator::headers;
 use crate::weir::operator::output::{Emitted, Header, Origin, OwnKeys, emit, emit_with_headers, forward, reject};
-use crate::weir::operator::state::{ListState, MapState, ValueState};
+use crate::weir::operator::state::{ListState, MapState, Page, ValueState};
 use crate::weir::operator::telemetry::{Level, counter_add, gauge_set, histogram_record, log};
 use crate::weir::operator::timers;
 use crate::weir::operator::types::{BytesColumn, OptionalColumn, TimeDomain};
-use crate::{Odd, column, one, text, value_at, world};
+use crate::{Odd, column, one, text, unkeyed, value_at, world};
 
 /// The row whose command is carried out.
 #[derive(Clone, Copy)]
@@ -22,6 +22,9 @@ pub fn carry_out(verb: &str, rest: &str, row: Row, odd: &mut Odd) -> Result<(), 
         "value" => value(verb, rest, row, &odd.value),
         "list" => list(verb, rest, row, &odd.list),
         "map" => map(verb, rest, row, &odd.map),
+        "split" => unkeyed::list(verb, rest, row, &odd.split),
+        "union" => unkeyed::list(verb, rest, row, &odd.union),
+        "rule" => unkeyed::rule(verb, rest, row, &odd.rules),
         "emit" | "bad" | "flood" => emissions(verb, rest, row),
         "fail" => return fail(verb, rest, row),
         "trap" => std::process::abort(),
@@ -84,12 +87,7 @@ fn map(verb: &str, rest: &str, row: Row, state: &MapState) {
         "map-scan" => {
             let [start, end, limit]: [&str; 3] =
                 rest.split(' ').collect::<Vec<_>>().try_into().expect("START END LIMIT");
-            let page = state.scan(row.key, given(start), given(end), limit.parse().expect("a number"));
-            let entries = (0..page.entries.offsets.len() - 1).map(|index| {
-                format!("{}={}", text(value_at(&page.entries, index)), text(value_at(&page.values, index)))
-            });
-            let entries = entries.collect::<Vec<_>>().join(",");
-            answer(row, &format!("{entries} {}", if page.more { "more" } else { "end" }));
+            show_page(row, &state.scan(row.key, given(start), given(end), limit.parse().expect("a number")));
         }
         "map-get-many" => {
             let (keys, entries) = pairs(rest);
@@ -103,6 +101,13 @@ fn map(verb: &str, rest: &str, row: Row, state: &MapState) {
         }
         _ => unknown(verb),
     }
+}
+
+pub fn show_page(row: Row, page: &Page) {
+    let entries = (0..page.entries.offsets.len() - 1)
+        .map(|index| format!("{}={}", text(value_at(&page.entries, index)), text(value_at(&page.values, index))));
+    let entries = entries.collect::<Vec<_>>().join(",");
+    answer(row, &format!("{entries} {}", if page.more { "more" } else { "end" }));
 }
 
 fn emissions(verb: &str, rest: &str, row: Row) {
@@ -202,24 +207,24 @@ fn plain(port: u32, origin: Origin, values: OptionalColumn) {
 }
 
 /// Emits what a command found out, from the command's row.
-fn answer(row: Row, found: &str) {
+pub fn answer(row: Row, found: &str) {
     plain(0, Origin::Rows(vec![row.number]), one(found.as_bytes()));
 }
 
-fn unknown(verb: &str) {
+pub fn unknown(verb: &str) {
     unreachable!("the odd operator does not know `{verb}`");
 }
 
-fn present(values: BytesColumn) -> OptionalColumn {
+pub fn present(values: BytesColumn) -> OptionalColumn {
     OptionalColumn { values, validity: Vec::new() }
 }
 
 /// `-` stands for a missing value.
-fn given(value: &str) -> Option<&[u8]> {
+pub fn given(value: &str) -> Option<&[u8]> {
     (value != "-").then_some(value.as_bytes())
 }
 
-fn bytes<'a>(values: impl Iterator<Item = &'a str>) -> BytesColumn {
+pub fn bytes<'a>(values: impl Iterator<Item = &'a str>) -> BytesColumn {
     column(values.map(|value| Some(value.as_bytes()))).values
 }
 
@@ -233,11 +238,11 @@ fn pairs(text: &str) -> (Vec<u32>, Vec<&str>) {
     pairs.map(|(number, value)| (number.parse::<u32>().expect("a number"), value)).unzip()
 }
 
-fn shown(value: Option<&[u8]>) -> String {
+pub fn shown(value: Option<&[u8]>) -> String {
     value.map_or_else(|| "-".to_owned(), text)
 }
 
-fn joined(values: &OptionalColumn) -> String {
+pub fn joined(values: &OptionalColumn) -> String {
     let is_present = |index: usize| values.validity.is_empty() || values.validity[index / 8] >> (index % 8) & 1 == 1;
     let count = values.values.offsets.len() - 1;
     let shown = (0..count).map(|index| shown(is_present(index).then(|| value_at(&values.values, index))));

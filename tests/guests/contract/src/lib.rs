@@ -15,6 +15,7 @@
 //! | `handles` | makes state handles without end, in `open` (configuration) |
 
 mod commands;
+mod unkeyed;
 mod world;
 
 wit_bindgen::generate!({ path: "../../../wit", world: "stream-operator" });
@@ -26,7 +27,7 @@ use exports::weir::operator::operators::{
     StateSpec,
 };
 use weir::operator::output::{Emitted, Origin, emit};
-use weir::operator::state::{ListState, MapState, ValueState};
+use weir::operator::state::{BroadcastState, ListState, MapState, OperatorState, ValueState};
 use weir::operator::types::{BytesColumn, OptionalColumn};
 
 struct Component;
@@ -36,6 +37,9 @@ struct Odd {
     value: ValueState,
     list: ListState,
     map: MapState,
+    split: OperatorState,
+    union: OperatorState,
+    rules: BroadcastState,
     finish_badly: bool,
     calls: u32,
 }
@@ -68,6 +72,9 @@ impl Guest for Component {
                 state("value", StateKind::KeyedValue),
                 state("list", StateKind::KeyedList),
                 state("map", StateKind::KeyedMap),
+                state("split", StateKind::OperatorSplit),
+                state("union", StateKind::OperatorUnion),
+                state("rules", StateKind::Broadcast),
             ],
             config_schema: String::new(),
             properties: Vec::new(),
@@ -82,12 +89,15 @@ impl Guest for Component {
             "handles" => loop {
                 std::mem::forget(ValueState::new("value"));
             },
-            _ => {}
+            config => unkeyed::probe(config)?,
         }
         let odd = Odd {
             value: ValueState::new("value"),
             list: ListState::new("list"),
             map: MapState::new("map"),
+            split: OperatorState::new("split"),
+            union: OperatorState::new("union"),
+            rules: BroadcastState::new("rules"),
             finish_badly: context.config == "finish-badly",
             calls: 0,
         };

@@ -1,6 +1,6 @@
 //! What one subtask sealed becomes durable.
 //!
-//! Receives closed segments ([`StateUploader`]), sealed results and dead letters ([`PartUploader`]) in the order of
+//! Receives closed segments ([`StateUploader`]), snapshots ([`UnkeyedUploader`]), sealed results and dead letters ([`PartUploader`]) in the order of
 //! their barriers; guarantees that what was sealed for a checkpoint that failed is part of the next one, so that no
 //! epoch is lost in between, and that nothing is acknowledged before it is in the store. Does not own when a checkpoint
 //! is triggered or counts as recorded: it is told.
@@ -8,6 +8,7 @@
 mod blob;
 mod part;
 mod state;
+mod unkeyed;
 
 use weir_operator::keyed_state::StateError;
 use weir_protocol::Fault;
@@ -19,6 +20,7 @@ use crate::store::StoreError;
 pub use blob::{BlobWriter, Unsaved};
 pub use part::PartUploader;
 pub use state::{StateFiles, StateUploader};
+pub use unkeyed::UnkeyedUploader;
 
 /// Bytes of one job that are closed and not in the store, beyond which no checkpoint should be triggered: what its
 /// subtasks write meanwhile stays in their open segments, where it is written in place.

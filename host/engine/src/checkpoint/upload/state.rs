@@ -261,7 +261,7 @@ async fn merged(
     .await??)
 }
 
-async fn on_a_blocking_thread<T: Send + 'static>(
+pub(super) async fn on_a_blocking_thread<T: Send + 'static>(
     runtime: &Runtime,
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,

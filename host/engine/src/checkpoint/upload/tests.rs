@@ -5,17 +5,19 @@ use object_store::memory::InMemory;
 use tokio::runtime::Handle;
 use weir_operator::batch::{Keys, OptionalColumn};
 use weir_operator::keyed_state::{KeyedState, StateId, Writes};
+use weir_operator::unkeyed_state::UnkeyedWrites;
 use weir_protocol::Fault;
 use weir_protocol::chain::Owner;
 use weir_protocol::description::{StateDescription, StateKind};
 use weir_protocol::id::{CheckpointId, EntryNumber, JobId, Nonce, SubtaskId, Uid};
 use weir_protocol::key_group::{KeyGroupRange, MaxParallelism};
 use weir_protocol::manifest::{Manifest, SubtaskManifest};
+use weir_protocol::redistribution::Place;
 
 use super::*;
-use crate::checkpoint::restore::restore_subtask;
+use crate::checkpoint::restore::{restore_subtask, restore_unkeyed};
 use crate::clock::Clock;
-use crate::state::SubtaskState;
+use crate::state::{SubtaskState, UnkeyedStore};
 use crate::store::{DataKind, ObjectName, Prefix, Store};
 
 const JOB: JobId = JobId(1);
@@ -92,8 +94,16 @@ impl Counter {
 fn manifest(files: &StateFiles) -> Manifest {
     let mut manifest = Manifest::start(MaxParallelism::DEFAULT, 0, std::collections::BTreeMap::new());
     let StateFiles { base, files } = files.clone();
-    let subtask =
-        SubtaskManifest { index: 0, parallelism: 1, key_groups: ALL, base, files, watermark: 7, processing_time: 8 };
+    let subtask = SubtaskManifest {
+        index: 0,
+        parallelism: 1,
+        key_groups: ALL,
+        base,
+        files,
+        unkeyed: None,
+        watermark: 7,
+        processing_time: 8,
+    };
     manifest.operators.insert(uid(), vec![subtask]);
     manifest
 }
@@ -266,4 +276,74 @@ async fn results_stay_listed_until_an_entry_records_them() {
     parts.recorded(CheckpointId(7));
     assert!(parts.seal(CheckpointId(8), None).await.unwrap().is_empty());
     assert_eq!(store.list(&Prefix::data(JOB)).await.unwrap().len(), 2);
+}
+
+const LIST: StateId = StateId(0);
+
+fn list_states() -> Vec<StateDescription> {
+    let (name, codec) = ("list".to_owned(), "raw".to_owned());
+    let kind = StateKind::OperatorSplit;
+    vec![StateDescription { name, kind, codec, version: 1, ttl: None, properties: Vec::new() }]
+}
+
+/// One subtask with one split list, and the store that its snapshots go to.
+fn lister(store: &Store, index: u32) -> (UnkeyedStore, UnkeyedUploader) {
+    let blobs = BlobWriter::new(store.clone(), JOB, OWNER, SubtaskId { uid: uid(), index }, DataKind::Unkeyed);
+    (UnkeyedStore::new(&list_states()), UnkeyedUploader::new(blobs, None, Unsaved::default(), Handle::current().into()))
+}
+
+fn set_list(state: &mut UnkeyedStore, elements: &[Vec<u8>]) {
+    let mut lent = state.lend();
+    let mut writes = UnkeyedWrites::default();
+    writes.set_list(LIST, elements.iter().map(Vec::as_slice).collect(), &lent);
+    state.commit(&mut lent, writes);
+    state.take_back(lent);
+}
+
+#[tokio::test]
+async fn the_newest_snapshot_is_named_until_there_is_another_or_nothing_to_name() {
+    let store = Store::new(Arc::new(InMemory::new()), Clock::system());
+    let (mut state, mut uploader) = lister(&store, 0);
+    assert_eq!(uploader.close(state.freeze()).await.unwrap(), None);
+    set_list(&mut state, &[noise(0, 20_000)]);
+    let first = uploader.close(state.freeze()).await.unwrap();
+    assert!(first.as_ref().is_some_and(|blob| blob.object().is_some_and(|object| object.name.ends_with(".unkeyed"))));
+    assert_eq!(uploader.close(state.freeze()).await.unwrap(), first);
+    set_list(&mut state, &[noise(1, 20_000)]);
+    assert_ne!(uploader.close(state.freeze()).await.unwrap(), first);
+    set_list(&mut state, &[]);
+    assert_eq!(uploader.close(state.freeze()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn snapshots_of_others_are_read_only_where_the_parallelism_is_another_one() {
+    let store = Store::new(Arc::new(InMemory::new()), Clock::system());
+    let mut whole = manifest(&StateFiles::default());
+    let old = whole.operators.get_mut(&uid()).unwrap();
+    for index in 0..2 {
+        let (mut state, mut uploader) = lister(&store, index);
+        set_list(&mut state, &[noise(usize::try_from(index).unwrap(), 20_000)]);
+        let unkeyed = uploader.close(state.freeze()).await.unwrap();
+        let subtask = SubtaskManifest { index, parallelism: 2, unkeyed, ..old[0].clone() };
+        old.push(subtask);
+    }
+    old.remove(0);
+    let read = async |index, parallelism| {
+        let restored = restore_unkeyed(&store, JOB, &whole, &uid(), Place { index, parallelism }).await?;
+        let state = UnkeyedStore::restore(&list_states(), Place { index, parallelism }, &restored.old).unwrap();
+        let elements: Vec<_> =
+            state.state().list(LIST).map(|list| list.iter().map(<[u8]>::to_vec).collect()).unwrap_or_default();
+        Ok::<_, BlobError>((elements, restored.own))
+    };
+    assert_eq!(read(1, 2).await.unwrap(), (vec![noise(1, 20_000)], whole.operators[&uid()][1].unkeyed.clone()));
+    assert_eq!(read(0, 1).await.unwrap(), (vec![noise(0, 20_000), noise(1, 20_000)], None));
+    assert_eq!(read(2, 3).await.unwrap(), (vec![], None));
+    let object = whole.operators[&uid()][0].unkeyed.as_ref().unwrap().object().unwrap().name.clone();
+    let name = ObjectName::of_manifest(JOB, &object).unwrap();
+    store.put(&name, Bytes::from_static(b"bad")).await.unwrap();
+    assert!(read(1, 2).await.is_ok());
+    for (index, parallelism) in [(0, 2), (2, 3)] {
+        let error = read(index, parallelism).await.unwrap_err();
+        assert!(error.fault() == Fault::Corrupt && error.to_string().contains(&object), "{error}");
+    }
 }

@@ -3,6 +3,7 @@
 
 mod local_state;
 mod operators;
+mod rescaling;
 mod rig;
 
 use std::sync::Arc;

@@ -22,7 +22,7 @@ use crate::job::{Operators, OperatorsError};
 pub(super) struct NativeOperators(BTreeMap<String, Arc<dyn Factory>>);
 
 impl NativeOperators {
-    /// `count`, `count-two` with two inputs, and `faulty`, which counts but for its faults.
+    /// `count`, `count-two` with two inputs, `faulty`, which counts but for its faults, and `tally`.
     pub(super) fn new(faults: &Faults) -> Self {
         let mut operators: BTreeMap<String, Arc<dyn Factory>> = BTreeMap::new();
         let count = NativeFactory::new(description("count", &["records"], InputKind::Keyed), Count::default);
@@ -33,6 +33,7 @@ impl NativeOperators {
         let make = move || Faulty { count: Count::default(), faults: faults.clone() };
         let faulty = NativeFactory::new(description("faulty", &["records"], InputKind::Keyed), make);
         operators.insert("faulty".to_owned(), Arc::new(faulty));
+        operators.insert("tally".to_owned(), super::rescaling::factory());
         Self(operators)
     }
 }
@@ -72,7 +73,7 @@ fn description(name: &str, inputs: &[&str], kind: InputKind) -> OperatorDescript
 
 /// Emits `key=count` for each record.
 #[derive(Default)]
-struct Count {
+pub(super) struct Count {
     state: Option<ValueState>,
 }
 

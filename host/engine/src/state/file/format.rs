@@ -17,7 +17,7 @@ pub(super) const TAIL_BYTES: usize = 20;
 pub(super) const RUN_HEADER_BYTES: usize = 8;
 
 /// Appends a length and the bytes.
-pub(super) fn put_bytes(into: &mut Vec<u8>, bytes: &[u8]) {
+pub(in crate::state) fn put_bytes(into: &mut Vec<u8>, bytes: &[u8]) {
     let mut length = bytes.len();
     while length >= 0x80 {
         into.push(u8::try_from(length & 0x7f).expect("7 bits") | 0x80);
@@ -28,7 +28,7 @@ pub(super) fn put_bytes(into: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Appends a short text of the footer.
-pub(super) fn put_text(into: &mut Vec<u8>, text: &str) {
+pub(in crate::state) fn put_text(into: &mut Vec<u8>, text: &str) {
     let length = u16::try_from(text.len()).expect("names and codecs were checked to be short");
     into.extend_from_slice(&length.to_le_bytes());
     into.extend_from_slice(text.as_bytes());
@@ -36,14 +36,14 @@ pub(super) fn put_text(into: &mut Vec<u8>, text: &str) {
 
 /// Takes integers off the front of a part of a file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Parser<'a> {
+pub(in crate::state) struct Parser<'a> {
     rest: &'a [u8],
     /// What the part is, for errors.
     what: &'static str,
 }
 
 impl<'a> Parser<'a> {
-    pub(super) const fn new(rest: &'a [u8], what: &'static str) -> Self {
+    pub(in crate::state) const fn new(rest: &'a [u8], what: &'static str) -> Self {
         Self { rest, what }
     }
 
@@ -51,21 +51,21 @@ impl<'a> Parser<'a> {
         corrupt(format_args!("its {} ends too early", self.what))
     }
 
-    pub(super) fn fixed<const N: usize>(&mut self) -> Result<[u8; N], StateError> {
+    pub(in crate::state) fn fixed<const N: usize>(&mut self) -> Result<[u8; N], StateError> {
         let (fixed, rest) = self.rest.split_first_chunk::<N>().ok_or_else(|| self.ends_early())?;
         self.rest = rest;
         Ok(*fixed)
     }
 
-    pub(super) fn u8(&mut self) -> Result<u8, StateError> {
+    pub(in crate::state) fn u8(&mut self) -> Result<u8, StateError> {
         self.fixed().map(u8::from_le_bytes)
     }
 
-    pub(super) fn u16(&mut self) -> Result<u16, StateError> {
+    pub(in crate::state) fn u16(&mut self) -> Result<u16, StateError> {
         self.fixed().map(u16::from_le_bytes)
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, StateError> {
+    pub(in crate::state) fn u32(&mut self) -> Result<u32, StateError> {
         self.fixed().map(u32::from_le_bytes)
     }
 
@@ -74,7 +74,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A length and so many bytes.
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], StateError> {
+    pub(in crate::state) fn bytes(&mut self) -> Result<&'a [u8], StateError> {
         let mut length = 0_u64;
         for shift in (0..35).step_by(7) {
             let byte = self.u8()?;
@@ -86,7 +86,7 @@ impl<'a> Parser<'a> {
         Err(corrupt(format_args!("its {} holds a length of more than 5 bytes", self.what)))
     }
 
-    pub(super) fn text(&mut self) -> Result<String, StateError> {
+    pub(in crate::state) fn text(&mut self) -> Result<String, StateError> {
         let length = self.u16()?;
         let bytes = self.take(length.into())?;
         String::from_utf8(bytes.to_vec()).map_err(|_| corrupt(format_args!("its {} holds a text not UTF-8", self.what)))
@@ -107,7 +107,7 @@ impl<'a> Parser<'a> {
         self.rest.len()
     }
 
-    pub(super) fn end(&self) -> Result<(), StateError> {
+    pub(in crate::state) fn end(&self) -> Result<(), StateError> {
         if self.is_at_end() {
             return Ok(());
         }

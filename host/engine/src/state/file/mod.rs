@@ -24,7 +24,7 @@
 //! refreshing read (i64). Rows are sorted by name, timers first; a name may stand in several that differ in version,
 //! codec or stamp. Versions other than 1 and 2 are refused.
 
-mod format;
+pub(super) mod format;
 mod merge;
 mod reader;
 mod writer;

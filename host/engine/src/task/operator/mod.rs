@@ -16,7 +16,7 @@ use weir_protocol::watermark::{Merged, WatermarkMerge};
 
 use crate::clock::thread_cpu_time;
 use crate::exchange::{Barrier, Element, Outputs};
-use crate::state::SubtaskState;
+use crate::state::{SubtaskState, UnkeyedStore};
 use crate::step::{self, Place};
 
 use super::gate::{Arrival, Gate};
@@ -37,6 +37,7 @@ pub(crate) struct OperatorTask {
     pub(crate) outputs: Outputs,
     /// Lent to a turn for the length of its calls.
     pub(crate) state: Option<Box<dyn KeyedState>>,
+    pub(crate) unkeyed: UnkeyedStore,
     pub(crate) seeds: Seeds,
     /// Never goes back; restored with the state.
     pub(crate) processing_time: Timestamp,
@@ -54,7 +55,7 @@ impl OperatorTask {
     /// Runs until every channel has ended.
     pub(crate) async fn run(mut self) -> Result<(), TaskError> {
         let now = self.now();
-        self.attempts.open(now).await?;
+        self.attempts.open(now, self.unkeyed.state()).await?;
         self.fire_event_timers().await?;
         let mut has_fired = false;
         while !self.gate.has_ended() {
@@ -165,6 +166,7 @@ impl OperatorTask {
         let now = self.now();
         let started = thread_cpu_time();
         let segment = self.state_mut().freeze(now);
+        let unkeyed = self.unkeyed.freeze();
         let nanos = thread_cpu_time().saturating_sub(started).as_nanos();
         self.subtask.metrics.freeze_nanos.add(u64::try_from(nanos).unwrap_or(u64::MAX));
         step::Step::Segment.after(Place::of_subtask(&self.subtask.id).at(checkpoint));
@@ -172,6 +174,7 @@ impl OperatorTask {
         self.seeds.begin_epoch(checkpoint);
         let kind = SealedKind::Operator {
             segment,
+            unkeyed,
             watermark: self.watermarks.current(),
             processing_time: self.processing_time,
         };
@@ -199,6 +202,7 @@ impl OperatorTask {
     async fn process(&mut self, work: Work) -> Result<(), TaskError> {
         let mut turn = Turn::new(work);
         turn.state = if self.is_keyed(&turn.work) { self.state.take() } else { None };
+        turn.unkeyed = self.unkeyed.lend();
         turn.watermark = self.watermarks.current();
         turn.processing_time = self.now();
         turn.seed = self.seeds.next_call();
@@ -215,6 +219,7 @@ impl OperatorTask {
         if turn.state.is_some() {
             self.state = turn.state;
         }
+        self.unkeyed.take_back(turn.unkeyed);
         let now = self.processing_time;
         if !self.subtask.has_checkpoints {
             self.state_mut().forget_changes(now);
@@ -227,7 +232,7 @@ impl OperatorTask {
 
     /// Makes everything that a call did visible: state and timers, then outputs, then what it rejected.
     async fn commit(&mut self, turn: &mut Turn) -> Result<(), TaskError> {
-        let Effects { writes, timers, emissions, rejections, metrics } = std::mem::take(&mut turn.effects);
+        let Effects { writes, unkeyed, timers, emissions, rejections, metrics } = std::mem::take(&mut turn.effects);
         if let Some(state) = turn.state.as_deref_mut().map(subtask_state_mut) {
             state.commit(&writes)?;
             complete(state, &turn.work)?;
@@ -235,6 +240,7 @@ impl OperatorTask {
                 state.apply_timers(&timers, keys)?;
             }
         }
+        self.unkeyed.commit(&mut turn.unkeyed, unkeyed);
         let unplaced = self.outputs.emit(&turn.work, emissions).await?;
         self.subtask.give_up(unplaced)?;
         for rejection in &rejections {
@@ -276,8 +282,10 @@ impl OperatorTask {
         self.outputs.broadcast(Element::End).await?;
         let now = self.now();
         let segment = if self.subtask.has_checkpoints { self.state_mut().freeze(now) } else { None };
+        let unkeyed = if self.subtask.has_checkpoints { self.unkeyed.freeze() } else { None };
         let kind = SealedKind::Operator {
             segment,
+            unkeyed,
             watermark: self.watermarks.current(),
             processing_time: self.processing_time,
         };

@@ -6,6 +6,7 @@ use weir_operator::batch::{Batch, Keys, OptionalColumn};
 use weir_operator::native::{NativeError, NativeFactory, NativeOperator};
 use weir_operator::operator::OpenContext;
 use weir_operator::turn::{FiredTimers, Origin, TimerChange};
+use weir_operator::unkeyed_state::UnkeyedState;
 use weir_protocol::description::{Columns, OperatorDescription};
 use weir_protocol::id::{CheckpointId, JobId, Nonce, SubtaskId};
 use weir_protocol::job_spec::{ErrorPolicy, LimitSpec, PartitionSpec};
@@ -112,6 +113,7 @@ impl Bench {
             parallelism: 1,
             seed: 1,
             processing_time: 0,
+            unkeyed: UnkeyedState::default(),
             limits: LimitSpec::default(),
         };
         let factory = Arc::new(NativeFactory::new(description(), || Alarm));
@@ -126,6 +128,7 @@ impl Bench {
             watermarks: WatermarkMerge::new(1, NO_TIME),
             outputs,
             state: Some(Box::new(state)),
+            unkeyed: UnkeyedStore::default(),
             seeds,
             processing_time: NO_TIME,
         };

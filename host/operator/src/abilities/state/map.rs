@@ -1,5 +1,6 @@
 //! An ordered map per key.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::{Abilities, ENTRY_BYTES, MapState, READ_AT_ONCE, Violation};
@@ -8,7 +9,7 @@ use crate::batch::{BytesColumn, OptionalColumn};
 use crate::keyed_state::{Entries, EntryRange, KeyedState, MapWrite, Read, StateId, Writes};
 
 /// The most entries of one page, whatever the operator asks for; `more` then says that there are more.
-const PAGE_ENTRIES_MAX: usize = 4_096;
+pub(super) const PAGE_ENTRIES_MAX: usize = 4_096;
 
 impl Abilities {
     /// The value of one entry.
@@ -156,7 +157,7 @@ impl Abilities {
             committed.scan(state.0, key, below_range, &mut below)?;
         }
         Ok(match writes.map_write(state.0, key) {
-            Some(written) => merge(written, &below, range),
+            Some(written) => merge(&written.entries, &below, range),
             None => below,
         })
     }
@@ -215,14 +216,14 @@ fn read_entries(
 }
 
 /// Two ordered runs of entries as one; where both have an entry, what the call wrote hides what is committed.
-fn merge(written: &MapWrite, below: &Entries, range: EntryRange<'_>) -> Entries {
+pub(super) fn merge(written: &BTreeMap<Vec<u8>, Option<Vec<u8>>>, below: &Entries, range: EntryRange<'_>) -> Entries {
     let mut page = Entries::default();
     if range.start.zip(range.end).is_some_and(|(start, end)| start >= end) {
         return page;
     }
     let start = range.start.map_or(Bound::Unbounded, Bound::Included);
     let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
-    let mut above = written.entries.range::<[u8], _>((start, end)).peekable();
+    let mut above = written.range::<[u8], _>((start, end)).peekable();
     let mut below = below.entries.iter().zip(below.values.iter()).peekable();
     loop {
         let (entry, value) = match (above.peek(), below.peek()) {

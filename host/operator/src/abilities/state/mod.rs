@@ -2,8 +2,10 @@
 //!
 //! A handle is made in `open` from a declared name; every other ability here takes one. One file a kind of state.
 
+mod broadcast;
 mod list;
 mod map;
+mod operator;
 mod value;
 
 pub use list::Lists;
@@ -34,13 +36,21 @@ pub struct ListState(pub(crate) StateId);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MapState(pub(crate) StateId);
 
+/// A handle of an operator state: a list of the subtask's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OperatorState(pub(crate) StateId);
+
+/// A handle of a broadcast state: a map that is the same on every subtask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BroadcastState(pub(crate) StateId);
+
 impl Abilities {
     /// A handle of a declared value state.
     ///
     /// # Errors
     /// Outside `open`; an undeclared name; another kind; too many handles.
     pub fn value_state(&mut self, name: &str) -> Result<ValueState, Violation> {
-        self.open_state(name, StateKind::KeyedValue).map(ValueState)
+        self.open_state(name, &[StateKind::KeyedValue]).map(ValueState)
     }
 
     /// A handle of a declared list state.
@@ -48,7 +58,7 @@ impl Abilities {
     /// # Errors
     /// Outside `open`; an undeclared name; another kind; too many handles.
     pub fn list_state(&mut self, name: &str) -> Result<ListState, Violation> {
-        self.open_state(name, StateKind::KeyedList).map(ListState)
+        self.open_state(name, &[StateKind::KeyedList]).map(ListState)
     }
 
     /// A handle of a declared map state.
@@ -56,7 +66,23 @@ impl Abilities {
     /// # Errors
     /// Outside `open`; an undeclared name; another kind; too many handles.
     pub fn map_state(&mut self, name: &str) -> Result<MapState, Violation> {
-        self.open_state(name, StateKind::KeyedMap).map(MapState)
+        self.open_state(name, &[StateKind::KeyedMap]).map(MapState)
+    }
+
+    /// A handle of a declared operator state, split or union.
+    ///
+    /// # Errors
+    /// Outside `open`; an undeclared name; another kind; too many handles.
+    pub fn operator_state(&mut self, name: &str) -> Result<OperatorState, Violation> {
+        self.open_state(name, &[StateKind::OperatorSplit, StateKind::OperatorUnion]).map(OperatorState)
+    }
+
+    /// A handle of a declared broadcast state.
+    ///
+    /// # Errors
+    /// Outside `open`; an undeclared name; another kind; too many handles.
+    pub fn broadcast_state(&mut self, name: &str) -> Result<BroadcastState, Violation> {
+        self.open_state(name, &[StateKind::Broadcast]).map(BroadcastState)
     }
 
     /// A handle was dropped.
@@ -64,7 +90,7 @@ impl Abilities {
         self.handles = self.handles.saturating_sub(1);
     }
 
-    pub(crate) fn open_state(&mut self, name: &str, kind: StateKind) -> Result<StateId, Violation> {
+    fn open_state(&mut self, name: &str, kinds: &[StateKind]) -> Result<StateId, Violation> {
         self.in_open("making a state handle")?;
         let states = &self.description.states;
         let Some(index) = states.iter().position(|state| state.name == name) else {
@@ -75,11 +101,12 @@ impl Abilities {
             )));
         };
         let declared = states[index].kind;
-        if declared != kind {
+        if !kinds.contains(&declared) {
+            let kinds: Vec<_> = kinds.iter().copied().map(StateKind::name).collect();
             return Err(Violation::rule(format!(
                 "the state `{name}` is declared as {}, not as {}",
-                kind_name(declared),
-                kind_name(kind)
+                declared.name(),
+                kinds.join(" or ")
             )));
         }
         if self.handles == HANDLES_MAX {
@@ -132,17 +159,5 @@ impl Abilities {
             return Err(Violation::rule(format!("{ability}: this operator was given no keyed state")));
         };
         Ok((state, &mut self.call.effects.writes))
-    }
-}
-
-/// The contract's word for a kind of state.
-pub(crate) const fn kind_name(kind: StateKind) -> &'static str {
-    match kind {
-        StateKind::KeyedValue => "keyed-value",
-        StateKind::KeyedList => "keyed-list",
-        StateKind::KeyedMap => "keyed-map",
-        StateKind::OperatorSplit => "operator-split",
-        StateKind::OperatorUnion => "operator-union",
-        StateKind::Broadcast => "broadcast",
     }
 }

@@ -5,6 +5,7 @@ mod limits;
 mod output;
 mod state;
 mod timers;
+mod unkeyed_state;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ type Made = Arc<dyn Factory>;
 pub async fn check_all(factory: &Arc<dyn Factory>) {
     assert_eq!(*factory.description(), super::odd::description(), "it describes itself as the odd operator");
     state::check(factory).await;
+    unkeyed_state::check(factory).await;
     output::check(factory).await;
     timers::check(factory).await;
     limits::check(factory).await;

@@ -10,6 +10,10 @@
 //! | `map-get E`, `map-put E=V`, `map-remove E`, `map-clear`, `map-is-empty` | the map of the row's key |
 //! | `map-scan START END LIMIT` | a page of it; `-` for no bound |
 //! | `map-get-many 0=E,1=F`, `map-put-many 0=E=V,1=F=-` | of some keys |
+//! | `split-get`, `split-set A,B`, `split-clear`; the same with `union` | the subtask's lists |
+//! | `split-bad` | sets a malformed column |
+//! | `rule-get E`, `rule-put E=V`, `rule-remove E`, `rule-scan START END LIMIT` | the broadcast map |
+//! | `rule-fill N` | puts entries 0 to N - 1, a million bytes each |
 //! | `timer AT TAG`, `cancel-timer AT TAG`, `timers 0=AT,1=AT` | event-time timers |
 //! | `watermark`, `processing-time` | emits it |
 //! | `emit-each X`, `emit-rows 0,1`, `emit-keys 0,1`, `emit-own K`, `emit-unkeyed X`, `emit-late X` | emits |
@@ -22,16 +26,22 @@
 //! | `names` | counters with ever new names |
 //!
 //! Timers emit `KEY AT TAG`; the tag 13 fails, 14 sets the value of its key to `timer`. `finish` emits `finished`,
-//! with the configuration `finish-badly` for a row. With `undeclared`, `wrong-kind` and `refuse` it does not open.
-//! Inputs: 0 keyed, 1 unkeyed, 2 broadcast. Ports: `main`, `late`. States: `value`, `list`, `map`.
+//! with the configuration `finish-badly` for a row. With `undeclared`, `wrong-kind`, `wrong-list`, `early-split`,
+//! `early-rule` and `refuse` it does not open; nor with `look`, and tells what it finds in its states as the reason.
+//! Inputs: 0 keyed, 1 unkeyed, 2 broadcast. Ports: `main`, `late`. States: `value`, `list`, `map`, `split`, `union`,
+//! `rules`.
+
+mod unkeyed;
 
 use weir_protocol::description::{
     Columns, InputDescription, InputKind, OperatorDescription, StateDescription, StateKind,
 };
 
-use crate::abilities::{Abilities, Level, ListState, MapState, NewRecords, ValueState, Violation};
+use crate::abilities::{
+    Abilities, BroadcastState, Level, ListState, MapState, NewRecords, OperatorState, ValueState, Violation,
+};
 use crate::batch::{Batch, BytesColumn, HeaderColumn, Keys, OptionalColumn};
-use crate::keyed_state::EntryRange;
+use crate::keyed_state::{Entries, EntryRange};
 use crate::native::{NativeError, NativeFactory, NativeOperator};
 use crate::operator::OpenContext;
 use crate::turn::{FiredTimers, Origin, TimeDomain, TimerChange};
@@ -68,6 +78,9 @@ pub fn description() -> OperatorDescription {
             state("value", StateKind::KeyedValue),
             state("list", StateKind::KeyedList),
             state("map", StateKind::KeyedMap),
+            state("split", StateKind::OperatorSplit),
+            state("union", StateKind::OperatorUnion),
+            state("rules", StateKind::Broadcast),
         ],
         config_schema: String::new(),
         properties: Vec::new(),
@@ -86,6 +99,9 @@ struct Handles {
     value: ValueState,
     list: ListState,
     map: MapState,
+    split: OperatorState,
+    union: OperatorState,
+    rules: BroadcastState,
 }
 
 /// The row whose command is carried out.
@@ -104,12 +120,18 @@ impl NativeOperator for Odd {
             "undeclared" => drop(abilities.value_state("no-such-state")?),
             "wrong-kind" => drop(abilities.list_state("value")?),
             "refuse" => return Err(NativeError::failure("it refuses")),
-            config => self.finish_badly = config == "finish-badly",
+            config => {
+                unkeyed::probe(config, abilities)?;
+                self.finish_badly = config == "finish-badly";
+            }
         }
         self.handles = Some(Handles {
             value: abilities.value_state("value")?,
             list: abilities.list_state("list")?,
             map: abilities.map_state("map")?,
+            split: abilities.operator_state("split")?,
+            union: abilities.operator_state("union")?,
+            rules: abilities.broadcast_state("rules")?,
         });
         Ok(())
     }
@@ -154,6 +176,9 @@ fn carry_out(verb: &str, rest: &str, row: Row, handles: Handles, abilities: &mut
         "value" => value(verb, rest, row, handles.value, abilities),
         "list" => list(verb, rest, row, handles.list, abilities),
         "map" => map(verb, rest, row, handles.map, abilities),
+        "split" => unkeyed::list(verb, rest, row, handles.split, abilities),
+        "union" => unkeyed::list(verb, rest, row, handles.union, abilities),
+        "rule" => unkeyed::rule(verb, rest, row, handles.rules, abilities),
         "emit" | "bad" | "flood" => Ok(emit(verb, rest, row, abilities)?),
         "fail" | "trap" => failure(verb, rest, row),
         _ => other(verb, rest, row, abilities),
@@ -251,9 +276,17 @@ fn map(verb: &str, rest: &str, row: Row, state: MapState, abilities: &mut Abilit
 }
 
 fn scan(rest: &str, row: Row, state: MapState, abilities: &mut Abilities) -> Result<(), Violation> {
-    let [start, end, limit] = rest.split(' ').collect::<Vec<_>>().try_into().expect("START END LIMIT");
-    let range = EntryRange { start: given(start), end: given(end), limit: limit.parse().expect("a number") };
-    let page = abilities.scan(state, row.key, range)?;
+    let page = abilities.scan(state, row.key, range(rest))?;
+    show_page(&page, row, abilities)
+}
+
+/// `START END LIMIT`.
+fn range(text: &str) -> EntryRange<'_> {
+    let [start, end, limit] = text.split(' ').collect::<Vec<_>>().try_into().expect("START END LIMIT");
+    EntryRange { start: given(start), end: given(end), limit: limit.parse().expect("a number") }
+}
+
+fn show_page(page: &Entries, row: Row, abilities: &mut Abilities) -> Result<(), Violation> {
     let entries = page.entries.iter().zip(page.values.iter());
     let entries: Vec<_> = entries.map(|(entry, value)| format!("{}={}", text(entry), text(value))).collect();
     answer(row, &format!("{} {}", entries.join(","), if page.more { "more" } else { "end" }), abilities)
