@@ -7,3 +7,4 @@ mod examples;
 mod expiring_state;
 mod node;
 mod operator;
+mod unkeyed_state;

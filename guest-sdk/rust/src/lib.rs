@@ -31,6 +31,11 @@ pub use describe::Describe;
 pub use error::{Error, Result};
 pub use operator::{BatchOperator, Operator};
 
+/// The examples of the page about operators compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/operators.md")]
+pub struct Page;
+
 /// Makes the crate a component of these operators: `weir_sdk::export!(Split, Count);`, once, in a `cdylib`.
 ///
 /// Each is an [`Operator`] or a [`BatchOperator`]. Outside of a component, as in `cargo test`, it only checks that.

@@ -5,6 +5,7 @@
 
 mod incoming;
 mod peek;
+mod unkeyed;
 
 use std::mem;
 
@@ -16,7 +17,7 @@ pub use incoming::{DeadLetter, Incoming};
 
 use crate::batch::NO_TIME;
 use crate::bindings::weir::operator::types;
-use crate::describe::{Describe, Spec};
+use crate::describe::{Describe, InputKind, Spec};
 use crate::error::Result;
 use crate::host::simulated::{Call, Pending, Row, Scene, World, play};
 use crate::instance::{Failure, Instance, Runnable};
@@ -169,6 +170,7 @@ impl<O: Describe> Harness<O> {
             outputs: self.spec.outputs().to_vec(),
             keys,
             rows,
+            is_broadcast: false,
             world: self.world.clone(),
             emitted: Vec::new(),
             rejected: Vec::new(),
@@ -199,7 +201,8 @@ impl<O: Describe> Harness<O> {
         }
         let input = self.input_of(&records[0]);
         let batch = incoming::batch(self.spec.inputs()[input], records);
-        let scene = self.scene(Call::Process, batch.keys.clone(), batch.rows.clone());
+        let mut scene = self.scene(Call::Process, batch.keys.clone(), batch.rows.clone());
+        scene.is_broadcast = self.spec.inputs()[input].kind == InputKind::Broadcast;
         let index = u32::try_from(input).expect("few inputs");
         match self.call(scene, |instance| instance.process(index, &batch.raw)) {
             Ok(rejected) => {

@@ -4,7 +4,7 @@ use super::{DeadLetter, Harness};
 use crate::codec::{Codec, EntryKey};
 use crate::describe::Describe;
 use crate::host::simulated::Stored;
-use crate::state::{ListState, MapState, ValueState};
+use crate::state::{Aggregate, AggregatingState, ListState, MapState, Reduce, ReducingState, ValueState};
 use crate::telemetry::Level;
 use crate::timers::Timer;
 
@@ -38,6 +38,26 @@ impl<O: Describe> Harness<O> {
             Stored::Value(value) => Some(decoded::<T, C>(value)),
             Stored::List(_) | Stored::Map(_) => None,
         }
+    }
+
+    /// What a reducing state holds for a key.
+    #[must_use]
+    pub fn reduced<T: 'static, R: Reduce<T>, C: Codec<T>>(
+        &self,
+        state: impl FnOnce(&O) -> &ReducingState<T, R, C>,
+        key: impl AsRef<[u8]>,
+    ) -> Option<T> {
+        self.value(|operator| state(operator).value(), key)
+    }
+
+    /// The result of an aggregating state for a key.
+    #[must_use]
+    pub fn aggregated<A: Aggregate, C: Codec<A::Acc>>(
+        &self,
+        state: impl FnOnce(&O) -> &AggregatingState<A, C>,
+        key: impl AsRef<[u8]>,
+    ) -> Option<A::Out> {
+        self.value(|operator| state(operator).value(), key).as_ref().map(A::result)
     }
 
     /// What a list state holds for a key.
@@ -114,6 +134,6 @@ impl<O: Describe> Harness<O> {
     }
 }
 
-fn decoded<T, C: Codec<T>>(bytes: &[u8]) -> T {
+pub(super) fn decoded<T, C: Codec<T>>(bytes: &[u8]) -> T {
     C::decode(bytes).unwrap_or_else(|reason| panic!("the state holds no {}: {reason}", C::name()))
 }

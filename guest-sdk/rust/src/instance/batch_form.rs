@@ -42,7 +42,10 @@ impl<O: BatchOperator> Instance for BatchInstance<O> {
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        let result = self.operator.finish(&mut self.out).and_then(|()| flush(&mut self.operator));
+        let result = with_keys(0, || {
+            self.operator.finish(&mut self.out)?;
+            flush(&mut self.operator)
+        });
         result.map_err(finish_failure)
     }
 }

@@ -81,7 +81,10 @@ impl<O: Operator> Instance for RecordInstance<O> {
 
     fn finish(&mut self) -> Result<(), Failure> {
         self.out.move_to(Place { call: Call::Finish, row: 0, key: None, timestamp: None });
-        let result = self.operator.finish(&mut self.out).and_then(|()| flush(&mut self.operator));
+        let result = with_keys(0, || {
+            self.operator.finish(&mut self.out)?;
+            flush(&mut self.operator)
+        });
         result.map_err(finish_failure)?;
         self.out.flush(0);
         Ok(())

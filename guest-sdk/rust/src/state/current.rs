@@ -12,11 +12,19 @@ struct Current {
     key: Cell<u32>,
     /// The last row that wrote state.
     written: Cell<u32>,
+    /// Whether a call runs: not `open`.
+    in_call: Cell<bool>,
 }
 
 thread_local! {
     static CURRENT: Current = const {
-        Current { keys: Cell::new(0), row: Cell::new(NONE), key: Cell::new(NONE), written: Cell::new(NONE) }
+        Current {
+            keys: Cell::new(0),
+            row: Cell::new(NONE),
+            key: Cell::new(NONE),
+            written: Cell::new(NONE),
+            in_call: Cell::new(false),
+        }
     };
 }
 
@@ -27,12 +35,20 @@ pub(crate) fn begin(keys: u32) {
         current.row.set(NONE);
         current.key.set(NONE);
         current.written.set(NONE);
+        current.in_call.set(true);
     });
 }
 
 /// The call is over.
 pub(crate) fn end() {
     begin(0);
+    CURRENT.with(|current| current.in_call.set(false));
+}
+
+/// State of the instance is not written before its first call.
+pub(super) fn expect_call(state: &str) {
+    let in_call = CURRENT.with(|current| current.in_call.get());
+    assert!(in_call, "operator state `{state}` was written in `open`, where it can only be read; write it in a call");
 }
 
 /// The record form goes to the next row.

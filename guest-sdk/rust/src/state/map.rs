@@ -227,7 +227,7 @@ impl<K, V, C> Entries<'_, K, V, C> {
     }
 }
 
-fn empty_page() -> Page {
+pub(super) fn empty_page() -> Page {
     Page { entries: ColumnBuilder::new().take().values, values: ColumnBuilder::new().take().values, more: false }
 }
 

@@ -235,6 +235,28 @@ impl<T: 'static, C: Codec<T>> ValueState<T, C> {
         Ok(())
     }
 
+    /// Reads all, changes what `keys` name with the values beside them, and writes back what was changed.
+    pub(super) fn fold<I>(
+        &mut self,
+        keys: &[u32],
+        values: impl IntoIterator<Item = I>,
+        mut change: impl FnMut(&mut Option<T>, I),
+    ) -> Result<Vec<Option<T>>> {
+        let mut held = self.load()?;
+        let mut values = values.into_iter();
+        let mut changed = vec![false; held.len()];
+        for &key in keys {
+            let value = values.next().unwrap_or_else(|| panic!("state `{}` takes one value for each key", self.name));
+            change(&mut held[key as usize], value);
+            changed[key as usize] = true;
+        }
+        assert!(values.next().is_none(), "state `{}` takes one value for each key", self.name);
+        let changed: Vec<u32> = (0..).zip(changed).filter_map(|(key, changed)| changed.then_some(key)).collect();
+        self.encode(changed.iter().map(|&key| held[key as usize].as_ref()))?;
+        opened(self.handle.as_ref(), self.name).store_some(&changed, self.column.raw());
+        Ok(held)
+    }
+
     fn load_with<U>(&mut self, mut each: impl FnMut(Option<T>) -> U) -> Result<Vec<U>> {
         let _open = current::keys(self.name);
         let loaded = opened(self.handle.as_ref(), self.name).load();

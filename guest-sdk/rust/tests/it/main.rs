@@ -1,8 +1,10 @@
 //! What operators may rely on, each claim with a small operator that relies on it.
 
+mod aggregates;
 mod batch_form;
 mod description;
 mod failures;
 mod output;
 mod state;
 mod timers;
+mod unkeyed;

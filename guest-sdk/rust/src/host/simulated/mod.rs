@@ -9,6 +9,7 @@ pub(crate) mod output;
 pub(crate) mod state;
 pub(crate) mod telemetry;
 pub(crate) mod timers;
+mod unkeyed_state;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,8 @@ pub(crate) struct Scene {
     /// The distinct keys; none where keyed state is closed.
     pub(crate) keys: Vec<Vec<u8>>,
     pub(crate) rows: Vec<Row>,
+    /// Whether the batch is of a broadcast input.
+    pub(crate) is_broadcast: bool,
     pub(crate) world: World,
     pub(crate) emitted: Vec<Emitted>,
     pub(crate) rejected: Vec<(u32, String)>,
@@ -69,6 +72,8 @@ pub(crate) struct Row {
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) states: BTreeMap<String, BTreeMap<Vec<u8>, Stored>>,
+    /// State that belongs to no key.
+    pub(crate) unkeyed: BTreeMap<String, Stored>,
     pub(crate) timers: BTreeSet<Pending>,
     pub(crate) watermark: i64,
     pub(crate) processing_time: i64,
@@ -76,7 +81,7 @@ pub(crate) struct World {
     pub(crate) counters: BTreeMap<String, u64>,
     pub(crate) gauges: BTreeMap<String, f64>,
     pub(crate) histograms: BTreeMap<String, Vec<f64>>,
-    /// The calls that keyed state took, by name.
+    /// The calls that state took, by name.
     pub(crate) state_calls: Vec<&'static str>,
 }
 
@@ -101,6 +106,7 @@ impl Default for World {
     fn default() -> Self {
         Self {
             states: BTreeMap::new(),
+            unkeyed: BTreeMap::new(),
             timers: BTreeSet::new(),
             watermark: NO_TIME,
             processing_time: 0,

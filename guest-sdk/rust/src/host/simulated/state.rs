@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+pub(crate) use super::unkeyed_state::{BroadcastState, OperatorState};
 use super::{Call, Stored, with};
 use crate::bindings::weir::operator::state::{Lists, Page};
 use crate::bindings::weir::operator::types::{BytesColumn, OptionalColumn};
@@ -34,7 +35,7 @@ fn all_keys() -> Vec<u32> {
     })
 }
 
-fn expect_open() {
+pub(super) fn expect_open() {
     with(|scene| scene.expect_call(&[Call::Open], "making a state handle"));
 }
 
@@ -179,17 +180,7 @@ impl MapState {
 
     pub(crate) fn scan(&self, key: u32, start: Option<&[u8]>, end: Option<&[u8]>, limit: u32) -> Page {
         count("map.scan");
-        let map = self.map(key);
-        let start = start.map_or(Bound::Unbounded, |start| Bound::Included(start.to_vec()));
-        let before_end = |entry: &[u8]| end.is_none_or(|end| entry < end);
-        let mut range = map.range((start, Bound::Unbounded)).take_while(|(entry, _)| before_end(entry));
-        let (entries, values): (ColumnBuilder, ColumnBuilder) = {
-            let page: Vec<_> = range.by_ref().take(limit as usize).collect();
-            (page.iter().map(|(entry, _)| entry).collect(), page.iter().map(|(_, value)| value).collect())
-        };
-        let more = range.next().is_some();
-        let (mut entries, mut values) = (entries, values);
-        Page { entries: entries.take().values, values: values.take().values, more }
+        page(&self.map(key), start, end, limit)
     }
 
     fn map(&self, key: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
@@ -198,4 +189,18 @@ impl MapState {
             _ => BTreeMap::new(),
         })
     }
+}
+
+/// A page of a map.
+pub(super) fn page(map: &BTreeMap<Vec<u8>, Vec<u8>>, start: Option<&[u8]>, end: Option<&[u8]>, limit: u32) -> Page {
+    let start = start.map_or(Bound::Unbounded, |start| Bound::Included(start.to_vec()));
+    let before_end = |entry: &[u8]| end.is_none_or(|end| entry < end);
+    let mut range = map.range((start, Bound::Unbounded)).take_while(|(entry, _)| before_end(entry));
+    let (entries, values): (ColumnBuilder, ColumnBuilder) = {
+        let page: Vec<_> = range.by_ref().take(limit as usize).collect();
+        (page.iter().map(|(entry, _)| entry).collect(), page.iter().map(|(_, value)| value).collect())
+    };
+    let more = range.next().is_some();
+    let (mut entries, mut values) = (entries, values);
+    Page { entries: entries.take().values, values: values.take().values, more }
 }

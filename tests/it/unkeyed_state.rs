@@ -1,0 +1,91 @@
+//! State of every kind in an uploaded component, on a node that is killed in between.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use weir_engine::clock::Clock;
+use weir_tests::node::Node;
+use weir_tests::{guests, oracle, published};
+
+const RECORDS: u64 = 30_000;
+const RULES: u64 = 400;
+const PARALLELISM: usize = 2;
+const KILLS: usize = 3;
+
+fn job() -> String {
+    format!(
+        r#"
+        name = "tally"
+        parallelism = {PARALLELISM}
+
+        [checkpoint]
+        interval = "50ms"
+
+        [[source]]
+        uid = "numbers"
+        type = "generator"
+        count = {RECORDS}
+        keys = 20
+        rate = 10000
+
+        [[source]]
+        uid = "rules"
+        type = "generator"
+        count = {RULES}
+        rate = 200
+
+        [[operator]]
+        uid = "tally"
+        component = "states"
+        operator = "tally"
+        inputs = [{{ input = "records", from = "numbers", key = "carried" }}, {{ input = "rules", from = "rules" }}]
+
+        [[sink]]
+        uid = "results"
+        type = "files"
+        path = "output"
+        from = "tally"
+        "#
+    )
+}
+
+/// Waits until this life of the node has completed some checkpoints.
+async fn checkpoints(node: &Node, id: &str) -> Result<()> {
+    let clock = Clock::system();
+    let start = clock.elapsed();
+    loop {
+        let job = node.get(&format!("/api/v1/jobs/{id}")).await?;
+        if job["checkpoints"]["completed"].as_u64().context("a count")? >= 2 {
+            return Ok(());
+        }
+        ensure!(clock.elapsed() - start < Duration::from_secs(120), "no checkpoint: {job}\n{}", node.log());
+        clock.sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn state_of_every_kind_survives_a_killed_node_exactly_once() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let mut node = Node::start(data.path()).await?;
+    node.upload("states", guests::STATES.as_ref()).await?;
+    let answer = node.deploy(&job()).await?;
+    let id = answer["id"].as_str().with_context(|| format!("no id in {answer}"))?.to_owned();
+    for _ in 0..KILLS {
+        checkpoints(&node, &id).await?;
+        node.kill()?;
+        node = Node::start(data.path()).await?;
+    }
+    node.reaches(&id, "FINISHED", Duration::from_secs(120)).await?;
+    node.kill()?;
+    let mut found = published::by_key(&published::lines(&data.path().join("output").join(&id).join("results"))?)?;
+    let mut take = |name: &str| -> Result<Vec<u64>> {
+        let lines = found.remove(name).with_context(|| format!("no `{name}`"))?;
+        Ok(lines.iter().map(|line| line.parse()).collect::<Result<_, _>>()?)
+    };
+    let (records, union, rules) = (take("!records")?, take("!union")?, take("!rules")?);
+    ensure!(records.iter().sum::<u64>() == RECORDS && records == union, "{records:?} and {union:?}, not {RECORDS}");
+    ensure!(rules == [RULES; PARALLELISM], "every instance has every rule: {rules:?}");
+    let counted = oracle::counts_go_on(&found)?;
+    ensure!(counted == RECORDS, "{counted} of {RECORDS} counts");
+    Ok(())
+}
