@@ -34,12 +34,14 @@ impl Assembly {
             outboxes: publication.outboxes(complete.checkpoint, self.sealed(complete)),
             rejected: self.restored.rejected,
             finished: BTreeSet::new(),
+            parallelism: BTreeMap::new(),
             format: self.restored.format,
             key_group_function: self.restored.key_group_function.clone(),
             max_parallelism: self.restored.max_parallelism,
         };
         for (SubtaskId { uid, index }, report) in &complete.reports {
             manifest.rejected += report.rejected;
+            *manifest.parallelism.entry(uid.clone()).or_default() += 1;
             if report.finished {
                 manifest.finished.insert(SubtaskId { uid: uid.clone(), index: *index });
             }

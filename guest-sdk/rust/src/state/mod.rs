@@ -1,9 +1,10 @@
 //! State that the host keeps for the operator; a field of the operator's struct.
 //!
-//! Most state is of each key. In the record form a state means that of the current record's (or timer's) key: all keys of the batch are loaded by
-//! one call when the first is looked at, kept decoded, and what was written goes back by one call at the end of the
-//! batch. In the batch form whole columns are loaded and stored. What a batch wrote counts when its call has returned
-//! ok, and not at all otherwise. Operator lists belong to the parallel instance, broadcast maps to all of them alike.
+//! Most state is of each key. In the record form a state means that of the current record's (or timer's) key: all keys
+//! of the batch are loaded by one call when the first is looked at, kept decoded, and what was written goes back by one
+//! call at the end of the batch. In the batch form whole columns are loaded and stored. What a batch wrote counts when
+//! its call has returned ok, and not at all otherwise. Operator lists belong to the parallel instance, broadcast maps to
+//! all of them alike.
 
 mod aggregating;
 mod broadcast;

@@ -17,6 +17,7 @@ use weir_operator::unkeyed_state::UnkeyedState;
 use weir_protocol::Fault;
 use weir_protocol::chain::Owner;
 use weir_protocol::description::OperatorDescription;
+use weir_protocol::finished::{Unfit, finished};
 use weir_protocol::id::{CheckpointId, JobId, SubtaskId, Uid};
 use weir_protocol::job_graph::{StateBackend, Vertex, VertexKind};
 use weir_protocol::job_spec::{OperatorSpec, SinkSpec, SourceSpec};
@@ -68,6 +69,9 @@ pub(crate) enum DeployError {
     /// State cannot be read back.
     #[error(transparent)]
     Blob(#[from] BlobError),
+    /// The checkpoint cannot be restored as what the job is now.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// A subtask cannot be made.
     #[error("{subtask}: {error}")]
     Subtask {
@@ -99,6 +103,7 @@ impl Deployer<'_> {
     /// # Errors
     /// [`DeployError`]; then nothing runs.
     pub(crate) async fn deploy(self) -> Result<Deployment, DeployError> {
+        let finished = finished(&self.plan.graph, self.manifest)?;
         let mut wiring = Wiring::new(&self.plan.graph);
         let mut deployment = Deployment::default();
         for (index, vertex) in self.plan.graph.vertices().iter().enumerate() {
@@ -106,7 +111,8 @@ impl Deployer<'_> {
             for id in vertex.subtasks() {
                 let metrics = Arc::new(SubtaskMetrics::default());
                 status.subtasks.push(Arc::clone(&metrics));
-                let place = Place { vertex, index, id, metrics, unsaved: self.unsaved.clone() };
+                let (is_finished, unsaved) = (finished.contains(&id), self.unsaved.clone());
+                let place = Place { vertex, index, id, is_finished, metrics, unsaved };
                 self.deploy_subtask(place, &mut wiring, &mut deployment).await?;
             }
             deployment.vertices.push(status);
@@ -148,7 +154,7 @@ impl Deployer<'_> {
         let outputs = self.outputs(wiring.take_outputs(*index, id.index), metrics);
         let progress = Progress { passed: self.highest, positions: positions.clone(), given_up: 0 };
         deployment.reporters.push(self.reporter(place, handed, Seals::Source, self.letters(place), progress));
-        let task = if self.manifest.finished.contains(id) {
+        let task = if place.is_finished {
             let kind = SealedKind::Source(positions);
             FinishedTask { subtask, gate: None, outputs: Some(outputs), kind }.run().boxed()
         } else {
@@ -168,7 +174,7 @@ impl Deployer<'_> {
         wiring: &mut Wiring,
         deployment: &mut Deployment,
     ) -> Result<(), DeployError> {
-        let Place { vertex, index, id, metrics, unsaved } = place;
+        let Place { vertex, index, id, metrics, unsaved, .. } = place;
         let failed = |error: TaskError| DeployError::Subtask { subtask: id.clone(), error };
         let max = self.manifest.max_parallelism;
         let key_groups = max.range(id.index, vertex.parallelism);
@@ -214,7 +220,7 @@ impl Deployer<'_> {
         deployment.reporters.push(self.reporter(place, handed, seals, self.letters(place), progress));
         let outputs = self.outputs(wiring.take_outputs(*index, id.index), metrics);
         let gate = self.gate(wiring, place);
-        let task = if self.manifest.finished.contains(id) {
+        let task = if place.is_finished {
             let kind = SealedKind::Operator { segment: None, unkeyed: unkeyed.freeze(), watermark, processing_time };
             FinishedTask { subtask, gate: Some(gate), outputs: Some(outputs), kind }.run().boxed()
         } else {
@@ -278,7 +284,7 @@ impl Deployer<'_> {
         let progress = Progress { passed: self.highest, positions: BTreeMap::new(), given_up: 0 };
         deployment.reporters.push(self.reporter(place, handed, Seals::Sink(parts), Letters::None, progress));
         let gate = self.gate(wiring, place);
-        let task = if self.manifest.finished.contains(id) {
+        let task = if place.is_finished {
             let kind = SealedKind::Sink(None);
             FinishedTask { subtask, gate: Some(gate), outputs: None, kind }.run().boxed()
         } else {
@@ -374,6 +380,8 @@ struct Place<'a> {
     vertex: &'a Vertex,
     index: usize,
     id: SubtaskId,
+    /// Whether it does nothing.
+    is_finished: bool,
     metrics: Arc<SubtaskMetrics>,
     unsaved: Unsaved,
 }

@@ -103,6 +103,7 @@ impl From<DeployError> for Ended {
                 let failed = Failed::new(error.fault(), error.to_string());
                 Failed { blob: Some(error), ..failed }.into()
             }
+            DeployError::Unfit(unfit) => Failed::new(unfit.fault(), unfit.to_string()).into(),
             DeployError::Subtask { subtask, error } => Failed::of_subtask(subtask, error).into(),
         }
     }

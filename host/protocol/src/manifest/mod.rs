@@ -44,8 +44,11 @@ pub struct Manifest {
     pub outboxes: Vec<Outbox>,
     /// Records dead-lettered or skipped over the job's life, which counts against its budget.
     pub rejected: u64,
-    /// The subtasks that have finished and do nothing when they are restored.
+    /// The subtasks that have finished; see [`finished`](crate::finished::finished).
     pub finished: BTreeSet<SubtaskId>,
+    /// How many subtasks each source, operator and sink had: an index of `finished` is one of so many.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parallelism: BTreeMap<Uid, u32>,
 }
 
 /// The state of one subtask at one barrier.
@@ -97,6 +100,7 @@ impl Manifest {
             outboxes: Vec::new(),
             rejected: 0,
             finished: BTreeSet::new(),
+            parallelism: BTreeMap::new(),
         }
     }
 

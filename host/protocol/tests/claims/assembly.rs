@@ -40,6 +40,7 @@ fn manifest_holds_what_every_subtask_reports() {
     assert_eq!(manifest.sources[&uid("source")].len(), 2);
     assert_eq!(manifest.operators[&uid("count")], [state(None, vec![])]);
     assert_eq!(manifest.finished, BTreeSet::from([subtask("source", 1)]));
+    assert_eq!(manifest.parallelism, BTreeMap::from([(uid("count"), 1), (uid("sink"), 1), (uid("source"), 2)]));
     assert_eq!(manifest.outboxes, [], "an epoch without records makes no outbox");
     assert_eq!(manifest.check(&BTreeMap::new()), Ok(()));
 }

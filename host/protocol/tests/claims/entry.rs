@@ -119,6 +119,7 @@ fn manifest_layout_is_this() {
     let mut manifest = checkpoint(1, None, vec![Blob::inline(b"state")]);
     manifest.outboxes = vec![outbox(1, None)];
     manifest.finished.insert(subtask("source", 0));
+    manifest.parallelism.insert(uid("source"), 1);
     let expected = serde_json::json!({
         "format": 1,
         "checkpoint": 1,
@@ -141,6 +142,7 @@ fn manifest_layout_is_this() {
         }],
         "rejected": 0,
         "finished": [{"uid": "source", "index": 0}],
+        "parallelism": {"source": 1},
     });
     assert_eq!(serde_json::to_value(&manifest).expect("plain data"), expected);
 }

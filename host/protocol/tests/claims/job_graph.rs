@@ -30,7 +30,7 @@ fn operator(name: &str, inputs: Vec<InputDescription>, outputs: &[&str]) -> Oper
 }
 
 /// The one component that there is.
-fn components(component: &str) -> Option<Vec<OperatorDescription>> {
+pub(crate) fn components(component: &str) -> Option<Vec<OperatorDescription>> {
     let operators = vec![
         operator("split", vec![input("lines", InputKind::Unkeyed)], &["words", "odd"]),
         operator("count", vec![input("words", InputKind::Keyed)], &["counts"]),

@@ -19,6 +19,7 @@ mod entry;
 mod ownership;
 mod retention;
 
+mod finished;
 mod garbage;
 mod publication;
 mod recovery;

@@ -119,6 +119,7 @@ fn manifest(choices: &mut Choices<'_>) -> Manifest {
     manifest.outboxes = outlets.iter().flat_map(|outlet| outboxes(choices, outlet, manifest.checkpoint)).collect();
     manifest.rejected = choices.number();
     manifest.finished = (0..choices.below(3)).map(|_| subtask_id(choices)).collect::<BTreeSet<_>>();
+    manifest.parallelism = (0..choices.below(3)).map(|_| (uid(choices), choices.u32())).collect();
     manifest
 }
 

@@ -1,9 +1,9 @@
 //! What one subtask sealed becomes durable.
 //!
-//! Receives closed segments ([`StateUploader`]), snapshots ([`UnkeyedUploader`]), sealed results and dead letters ([`PartUploader`]) in the order of
-//! their barriers; guarantees that what was sealed for a checkpoint that failed is part of the next one, so that no
-//! epoch is lost in between, and that nothing is acknowledged before it is in the store. Does not own when a checkpoint
-//! is triggered or counts as recorded: it is told.
+//! Receives closed segments ([`StateUploader`]), snapshots ([`UnkeyedUploader`]), sealed results and dead letters
+//! ([`PartUploader`]) in the order of their barriers; guarantees that what was sealed for a checkpoint that failed is
+//! part of the next one, so that no epoch is lost in between, and that nothing is acknowledged before it is in the
+//! store. Does not own when a checkpoint is triggered or counts as recorded: it is told.
 
 mod blob;
 mod part;

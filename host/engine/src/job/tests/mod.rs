@@ -5,6 +5,7 @@ mod local_state;
 mod operators;
 mod rescaling;
 mod rig;
+mod tally;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

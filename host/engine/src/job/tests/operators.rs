@@ -33,7 +33,7 @@ impl NativeOperators {
         let make = move || Faulty { count: Count::default(), faults: faults.clone() };
         let faulty = NativeFactory::new(description("faulty", &["records"], InputKind::Keyed), make);
         operators.insert("faulty".to_owned(), Arc::new(faulty));
-        operators.insert("tally".to_owned(), super::rescaling::factory());
+        operators.insert("tally".to_owned(), super::tally::factory());
         Self(operators)
     }
 }
@@ -73,7 +73,7 @@ fn description(name: &str, inputs: &[&str], kind: InputKind) -> OperatorDescript
 
 /// Emits `key=count` for each record.
 #[derive(Default)]
-pub(super) struct Count {
+struct Count {
     state: Option<ValueState>,
 }
 

@@ -1,135 +1,166 @@
-//! A job that goes on with another parallelism: what is kept for no key is dealt out anew, exactly once.
+//! A job that goes on with another parallelism: every kind of state is on the right subtask, exactly once.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
-use weir_operator::abilities::{Abilities, BroadcastState, NewRecords, OperatorState, ValueState};
-use weir_operator::batch::{Batch, BytesColumn, OptionalColumn};
-use weir_operator::keyed_state::EntryRange;
-use weir_operator::native::{NativeError, NativeFactory, NativeOperator};
-use weir_operator::operator::{Factory, OpenContext};
-use weir_operator::turn::Origin;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use weir_protocol::chain::Wanted;
-use weir_protocol::description::{
-    Columns, InputDescription, InputKind, OperatorDescription, StateDescription, StateKind,
-};
-use weir_protocol::id::JobId;
+use weir_protocol::id::{JobId, SubtaskId};
 use weir_protocol::job_spec::{InputSpec, JobSpec, PartitionSpec};
+use weir_protocol::key_group::MaxParallelism;
 
-use super::operators::{Count, Faults};
-use super::rig::{Rig, check_counts, generator, generator_job, keyed, operator, output, wait_for, wait_until};
+use super::operators::Faults;
+use super::rig::{Rig, check_counts, generator, generator_job, keyed, operator, output, uid, wait_for, wait_until};
 use crate::checkpoint::chain::SpecChain;
 use crate::clock::Entropy;
 use crate::job::JobState;
 use crate::store::Store;
 
-const RECORDS: u64 = 20_000;
-const RULES: u64 = 300;
-
-/// Counts by key; keeps how many records each of its batches had (a split list), and every rule (a broadcast map). At
-/// the end it emits `rows=` their sum, and `rules=` how many there are.
-#[derive(Default)]
-pub(super) struct Tally {
-    count: Count,
-    handles: Option<(ValueState, OperatorState, BroadcastState)>,
+/// How many subtasks there are of the source of records and of the operator.
+#[derive(Debug, Clone, Copy)]
+struct Parallelism {
+    source: u32,
+    operator: u32,
 }
 
-pub(super) fn factory() -> Arc<dyn Factory> {
-    let columns = Columns { keys: true, values: true, timestamps: true };
-    let input = |name: &str, kind| InputDescription { name: name.to_owned(), kind, columns };
-    let state = |name: &str, kind| StateDescription {
-        name: name.to_owned(),
-        kind,
-        codec: "u64".to_owned(),
-        version: 1,
-        ttl: None,
-        properties: Vec::new(),
-    };
-    let description = OperatorDescription {
-        name: "tally".to_owned(),
-        doc: String::new(),
-        inputs: vec![input("records", InputKind::Keyed), input("rules", InputKind::Broadcast)],
-        outputs: vec!["counts".to_owned()],
-        states: vec![
-            state("count", StateKind::KeyedValue),
-            state("rows", StateKind::OperatorSplit),
-            state("rules", StateKind::Broadcast),
-        ],
-        config_schema: String::new(),
-        properties: Vec::new(),
-    };
-    Arc::new(NativeFactory::new(description, Tally::default))
+/// What a job is given, and its lives: each begins with another parallelism and lasts so many checkpoints, but for the
+/// last, which lasts to the end.
+#[derive(Debug, Clone)]
+struct History {
+    records: u64,
+    keys: u64,
+    rules: u64,
+    max_parallelism: u32,
+    lives: Vec<(Parallelism, u64)>,
 }
 
-impl NativeOperator for Tally {
-    fn open(&mut self, context: &OpenContext, abilities: &mut Abilities) -> Result<(), NativeError> {
-        self.count.open(context, abilities)?;
-        let value = abilities.value_state("count")?;
-        self.handles = Some((value, abilities.operator_state("rows")?, abilities.broadcast_state("rules")?));
-        Ok(())
-    }
-
-    fn process(&mut self, input: u32, batch: &Batch, abilities: &mut Abilities) -> Result<(), NativeError> {
-        let (_, rows, rules) = self.handles.expect("it was opened");
-        if input == 1 {
-            for rule in batch.values.iter().flatten() {
-                abilities.put_broadcast(rules, rule, Some(b"on"))?;
-            }
-            return Ok(());
-        }
-        let mut list = abilities.get_operator_list(rows)?;
-        list.push(&u64::from(batch.rows).to_le_bytes());
-        abilities.set_operator_list(rows, list)?;
-        self.count.process(0, batch, abilities)
-    }
-
-    fn finish(&mut self, abilities: &mut Abilities) -> Result<(), NativeError> {
-        let (_, rows, rules) = self.handles.expect("it was opened");
-        let rows: BytesColumn = abilities.get_operator_list(rows)?;
-        let sum: u64 = rows.iter().map(|rows| u64::from_le_bytes(rows.try_into().expect("8 bytes"))).sum();
-        let rules = abilities.scan_broadcast(rules, EntryRange { start: None, end: None, limit: 4_096 })?;
-        let lines = [format!("rows={sum}"), format!("rules={}", rules.entries.len())];
-        let values: OptionalColumn = lines.iter().map(|line| Some(line.as_bytes())).collect();
-        Ok(abilities.emit(0, NewRecords::new(Origin::Unkeyed, values))?)
-    }
+fn history() -> impl Strategy<Value = History> {
+    let parallelism = (1_u32..5, 1_u32..7).prop_map(|(source, operator)| Parallelism { source, operator });
+    let lives = prop::collection::vec((parallelism, 1_u64..4), 2..6);
+    let max = prop_oneof![Just(6_u32), Just(7), Just(128)];
+    (8_000_u64..16_000, 1_u64..40, 1_u64..300, max, lives).prop_map(|(records, keys, rules, max_parallelism, lives)| {
+        History { records, keys, rules, max_parallelism, lives }
+    })
 }
 
-fn job(rig: &Rig, parallelism: u32) -> JobSpec {
-    let mut spec = generator_job(rig, "tally", RECORDS, 5);
-    let (mut numbers, mut rules) =
-        (generator("numbers", Some(RECORDS), Some(10_000), 5), generator("rules", Some(RULES), Some(300), 1));
-    (numbers.parallelism, rules.parallelism) = (Some(1), Some(1));
-    spec.sources = vec![numbers, rules];
+fn job(rig: &Rig, history: &History, parallelism: Parallelism) -> JobSpec {
+    let History { records, keys, rules, max_parallelism, lives: _ } = *history;
+    let mut spec = generator_job(rig, "tally", records, keys);
+    spec.max_parallelism = MaxParallelism::new(max_parallelism).unwrap();
+    let (mut numbers, mut changes) =
+        (generator("numbers", Some(records), Some(10_000), keys), generator("rules", Some(rules), Some(400), 1));
+    (numbers.parallelism, changes.parallelism) = (Some(parallelism.source), Some(1));
+    spec.sources = vec![numbers, changes];
     let to_all = InputSpec { input: "rules".to_owned(), from: output("rules"), partition: PartitionSpec::Broadcast };
     let mut tally = operator("count", "tally", vec![keyed("records", "numbers"), to_all]);
-    tally.parallelism = Some(parallelism);
+    tally.parallelism = Some(parallelism.operator);
     spec.operators = vec![tally];
     spec
 }
 
+/// What a client that may change a running job would append to its chain.
 async fn want(rig: &Rig, job: JobId, spec: JobSpec) {
     let chain = SpecChain::new(Store::new(rig.store(), rig.clock), rig.clock, job);
     chain.want(&Entropy::seeded(9), &Wanted::Deploy(Box::new(spec))).await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_job_that_goes_on_with_another_parallelism_deals_out_its_state_exactly_once() {
+/// Lives a history; what was published.
+async fn live(history: &History) -> Vec<String> {
     let rig = Rig::new();
     let mut engine = rig.start(&Faults::default()).await;
-    let id = engine.submit(job(&rig, 2)).await.unwrap().id;
-    for parallelism in [3, 3, 1, 4] {
-        wait_until(&engine, id, |status| status.checkpoints.completed >= 2).await;
+    let id = engine.submit(job(&rig, history, history.lives[0].0)).await.unwrap().id;
+    for pair in history.lives.windows(2) {
+        wait_until(&engine, id, |status| status.checkpoints.completed >= pair[0].1).await;
         drop(engine);
-        want(&rig, id, job(&rig, parallelism)).await;
+        want(&rig, id, job(&rig, history, pair[1].0)).await;
         engine = rig.start(&Faults::default()).await;
     }
     let status = wait_for(&engine, id, JobState::Finished).await;
-    assert!(status.failures.is_empty(), "{:?}", status.failures);
-    let (lines, counts): (Vec<_>, Vec<_>) =
-        rig.published(id).into_iter().partition(|line| line.starts_with("rows=") || line.starts_with("rules="));
-    check_counts(&counts, RECORDS, 5);
-    let of = |name: &str| -> Vec<u64> {
-        lines.iter().filter_map(|line| line.strip_prefix(name)).map(|number| number.parse().unwrap()).collect()
-    };
-    assert_eq!(of("rows=").iter().sum::<u64>(), RECORDS, "each element is on one subtask: {lines:?}");
-    assert_eq!(of("rules="), [RULES; 4], "every subtask has every rule");
+    assert!(status.failures.is_empty() && status.dead_letters == 0, "{:?}", status.failures);
+    rig.published(id)
+}
+
+/// Every record is counted once, in every kind of state.
+fn check(history: &History, lines: &[String]) {
+    let keys = history.keys.min(history.records);
+    let of = |kind: &str| lines.iter().filter_map(|line| line.strip_prefix(kind)).collect::<Vec<_>>();
+    let numbers = |kind: &str| of(kind).iter().map(|number| number.parse().unwrap()).collect::<Vec<u64>>();
+    let counts: Vec<String> = lines.iter().filter(|line| line.starts_with('k')).cloned().collect();
+    check_counts(&counts, history.records, usize::try_from(keys).unwrap());
+
+    let timers: Vec<(&str, u64)> = of("timer ")
+        .iter()
+        .map(|fired| fired.split_once(' ').map(|(timer, listed)| (timer, listed.parse().unwrap())).unwrap())
+        .collect();
+    let distinct: BTreeSet<_> = timers.iter().map(|(timer, _)| *timer).collect();
+    assert_eq!(distinct.len(), timers.len(), "a timer fired twice");
+    assert_eq!(timers.iter().map(|(_, listed)| listed).sum::<u64>(), history.records, "each record was in one list");
+
+    assert_eq!(numbers("rows=").iter().sum::<u64>(), history.records, "each element of a split list is on one subtask");
+    let batches: BTreeMap<_, _> = of("batch=").iter().map(|batch| batch.split_once(':').unwrap()).collect();
+    let rows: u64 = batches.values().map(|rows| rows.parse::<u64>().unwrap()).sum();
+    assert_eq!(rows, history.records, "each element of a union list is on some subtask");
+    let last = history.lives.last().unwrap().0.operator as usize;
+    assert_eq!(numbers("rules="), vec![history.rules; last], "every subtask has every rule");
+}
+
+fn in_simulated_time<T>(run: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(run)
+}
+
+#[test]
+fn at_any_parallelism_a_job_goes_on_with_all_of_its_state_exactly_once() {
+    let mut runner = TestRunner::new(ProptestConfig { cases: 12, failure_persistence: None, ..Default::default() });
+    let outcome = runner.run(&history(), |history| {
+        check(&history, &in_simulated_time(live(&history)));
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+fn lives(lives: &[(u32, u32, u64)]) -> History {
+    let lives = lives.iter().map(|&(source, operator, last)| (Parallelism { source, operator }, last)).collect();
+    History { records: 12_000, keys: 5, rules: 100, max_parallelism: 6, lives }
+}
+
+/// Four splits on three subtasks: two of these end first. On two subtasks, what one of them has is more.
+#[tokio::test(start_paused = true)]
+async fn a_subtask_that_had_finished_is_not_taken_for_another_of_its_index() {
+    let history = lives(&[(4, 2, 1), (3, 2, 0), (2, 2, 0)]);
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let id = engine.submit(job(&rig, &history, history.lives[0].0)).await.unwrap().id;
+    wait_until(&engine, id, |status| status.checkpoints.completed >= 1).await;
+    drop(engine);
+    want(&rig, id, job(&rig, &history, history.lives[1].0)).await;
+    let engine = rig.start(&Faults::default()).await;
+    let second = SubtaskId { uid: uid("numbers"), index: 1 };
+    let mut seen = 0;
+    while !rig.newest_manifest(id).await.finished.contains(&second) {
+        wait_until(&engine, id, |status| status.checkpoints.completed > seen).await;
+        seen = engine.job(id).unwrap().checkpoints.completed;
+    }
+    drop(engine);
+    want(&rig, id, job(&rig, &history, history.lives[2].0)).await;
+    let engine = rig.start(&Faults::default()).await;
+    wait_for(&engine, id, JobState::Finished).await;
+    check(&history, &rig.published(id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parallelism_above_the_maximum_that_the_job_began_with_is_refused_by_name() {
+    let history = lives(&[(1, 2, 1)]);
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let id = engine.submit(job(&rig, &history, history.lives[0].0)).await.unwrap().id;
+    wait_until(&engine, id, |status| status.checkpoints.completed >= 1).await;
+    drop(engine);
+    let wider = History { max_parallelism: 128, ..history };
+    want(&rig, id, job(&rig, &wider, Parallelism { source: 1, operator: 7 })).await;
+    let engine = rig.start(&Faults::default()).await;
+    let status = wait_until(&engine, id, |status| !status.failures.is_empty()).await;
+    let failure = &status.failures[0].message;
+    assert!(failure.contains("`count`: parallelism must be between 1 and 6, not 7"), "{failure}");
 }
