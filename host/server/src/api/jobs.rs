@@ -38,7 +38,8 @@ pub(super) async fn submit(
     let submitted = node.submit(&draft).await?;
     let status = if submitted.created { StatusCode::CREATED } else { StatusCode::OK };
     let (id, name) = (submitted.id.to_string(), draft.name().to_string());
-    Ok((status, Json(Submission { id, name, created: submitted.created })))
+    let warnings = draft.warnings().to_vec();
+    Ok((status, Json(Submission { id, name, created: submitted.created, warnings })))
 }
 
 fn read(content_type: &str, body: &[u8]) -> Result<Draft, Problem> {

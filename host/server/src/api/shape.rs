@@ -60,6 +60,9 @@ pub struct Submission {
     pub name: String,
     /// Whether it is new (201); else it ran from the same spec already (200).
     pub created: bool,
+    /// What whoever submitted it should know, though it was accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A job, as an answer that has nothing else to say names it.

@@ -70,10 +70,16 @@ pub(super) fn read<T>(path: &Path, what: &str, read: impl FnOnce(&Path) -> std::
 
 async fn submit(client: &Client, path: &Path) -> Result<Submission, Failure> {
     let job = read_job(path)?;
-    client
-        .submit(job.text, job.content_type)
-        .await
-        .map_err(|failure| Failure { message: format!("{}: {}", path.display(), failure.message), ..failure })
+    let submitted = client.submit(job.text, job.content_type).await;
+    let submission = submitted
+        .map_err(|failure| Failure { message: format!("{}: {}", path.display(), failure.message), ..failure })?;
+    warn(&submission.warnings);
+    Ok(submission)
+}
+
+/// Tells what whoever submits a job should know.
+pub(super) fn warn(warnings: &[String]) {
+    warnings.iter().for_each(|warning| terminal::note(&format!("warning: {warning}")));
 }
 
 fn submitted(submission: &Submission) -> String {

@@ -8,7 +8,7 @@ use weir_protocol::id::Name;
 
 use crate::api::Problem;
 use crate::cli::args::Run;
-use crate::cli::commands::{JobText, read, read_job};
+use crate::cli::commands::{JobText, read, read_job, warn};
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::follow::{Followed, Watched, follow};
 use crate::cli::log::{self, Listener};
@@ -58,6 +58,7 @@ async fn run_in(
         mend: Some("give each component that the job names with --component NAME=FILE, and mend the job".to_owned()),
         ..Failure::from(problem)
     })?;
+    warn(job.draft.warnings());
     match follow(&Watched::Here { node: node.clone(), id: submitted.id }, signals).await? {
         Followed::Ended { state } => {
             terminal::note(&format!("job {} {state}", job.draft.name()));

@@ -12,6 +12,8 @@ pub struct Draft {
     pub(super) spec: JobSpec,
     /// Its operators, in the order of the file.
     pub operators: Vec<OperatorDraft>,
+    /// What whoever submits the job should know, though it is accepted.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Draft {
@@ -19,6 +21,12 @@ impl Draft {
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.spec.name
+    }
+
+    /// What whoever submits the job should know, though it is accepted.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 }
 

@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 use weir_protocol::id::Uid;
+use weir_protocol::job_graph::StateSpec;
 use weir_protocol::job_spec::{
     InputSpec, JobSpec, KeySpec, OperatorSpec, OutputRef, PartitionSpec, SinkConnector, SinkSpec, SourceConnector,
     SourceSpec,
@@ -49,11 +50,12 @@ pub fn json_to_toml(mut job: Value) -> String {
 }
 
 /// The order in which people write a job down; plain keys must come before tables.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "name",
     "parallelism",
     "max-parallelism",
     "checkpoint",
+    "state",
     "restart",
     "errors",
     "limits",
@@ -91,6 +93,7 @@ fn encode(spec: &JobSpec) -> Value {
             "emitted": units::size(spec.limits.emitted_bytes_max),
         },
     }));
+    job.insert("state".to_owned(), state(&spec.state));
     if let Some(checkpoint) = &spec.checkpoint {
         let checkpoint = json!({
             "interval": units::duration(checkpoint.interval_ms),
@@ -107,6 +110,14 @@ fn encode(spec: &JobSpec) -> Value {
     job.insert("operator".to_owned(), spec.operators.iter().map(|spec| operator(spec, &uids)).collect());
     job.insert("sink".to_owned(), spec.sinks.iter().map(|spec| sink(spec, &uids)).collect());
     Value::Object(job)
+}
+
+fn state(spec: &StateSpec) -> Value {
+    let StateSpec { backend, storage, incremental, local_dir, memory_bytes } = spec;
+    let mut state = object(json!({ "backend": backend, "storage": storage, "incremental": incremental }));
+    state.extend(memory_bytes.map(|bytes| ("memory".to_owned(), json!(units::size(bytes)))));
+    state.extend(local_dir.as_ref().map(|dir| ("local-dir".to_owned(), json!(dir))));
+    Value::Object(state)
 }
 
 /// The uids that `from` may name.

@@ -1,15 +1,15 @@
 //! The job as a whole, and what applies to all of it.
 
-use weir_protocol::job_graph::StateSpec;
 use weir_protocol::job_spec::{CheckpointSpec, ErrorPolicy, ErrorSpec, JobSpec, LimitSpec, RestartSpec};
 use weir_protocol::key_group::MaxParallelism;
 
-use crate::job_file::decode::{NAME, Vertices, operator, parallelism, sink, source};
+use crate::job_file::decode::{NAME, Vertices, operator, parallelism, sink, source, state};
 use crate::job_file::draft::Draft;
 use crate::job_file::fields::{AT_LEAST_1, COUNT, Fields, Read, SMALL_AT_LEAST_1, SMALL_COUNT};
-use crate::job_file::tree::{Error, Node};
+use crate::job_file::tree::{Error, Node, Value};
 use crate::job_file::units::{DURATION, SIZE};
 
+// Beside these, whatever `state` owns.
 const KEYS: [&str; 10] = [
     "name",
     "parallelism",
@@ -25,7 +25,8 @@ const KEYS: [&str; 10] = [
 
 /// Reads a whole job.
 pub(in crate::job_file) fn job(document: &Node) -> Result<Draft, Error> {
-    let fields = Fields::open(document, "a job", &KEYS)?;
+    let (document, state) = state_apart(document)?;
+    let fields = Fields::open(&document, "a job", &KEYS)?;
     let name = fields.required("name", "\"word-count\"", NAME)?;
     let max_parallelism = fields.optional("max-parallelism", MAX_PARALLELISM)?.unwrap_or_default();
     let parallelism = parallelism(&fields, max_parallelism)?.unwrap_or(1);
@@ -48,7 +49,7 @@ pub(in crate::job_file) fn job(document: &Node) -> Result<Draft, Error> {
         max_parallelism,
         parallelism,
         checkpoint,
-        state: StateSpec::default(),
+        state: state.spec,
         restart,
         errors,
         limits,
@@ -56,7 +57,15 @@ pub(in crate::job_file) fn job(document: &Node) -> Result<Draft, Error> {
         operators: Vec::new(),
         sinks,
     };
-    Ok(Draft { spec, operators })
+    Ok(Draft { spec, operators, warnings: state.warnings })
+}
+
+/// What is said of state has many spellings; the rest of the job is read without it.
+fn state_apart(document: &Node) -> Result<(Node, state::State), Error> {
+    let Value::Table(entries) = &document.value else { return Ok((document.clone(), state::State::default())) };
+    let state = state::state(entries)?;
+    let rest = entries.iter().filter(|entry| !state::owns(&entry.key)).cloned().collect();
+    Ok((Node { place: document.place.clone(), value: Value::Table(rest) }, state))
 }
 
 const MAX_PARALLELISM: Read<MaxParallelism> = |node, what| {

@@ -4,6 +4,7 @@ mod job;
 mod operator;
 mod sink;
 mod source;
+mod state;
 
 use std::collections::BTreeMap;
 

@@ -182,7 +182,8 @@ fn the_longest_uid_that_fits_is_the_one_meant() {
 
 #[test]
 fn a_job_without_operators_is_written_down_in_the_order_that_people_use() {
-    let text = "name = \"n\"\nparallelism = 1\nmax-parallelism = 128\n\n[restart]\nattempts = 10\ndelay = \"100ms\"\n\
+    let text = "name = \"n\"\nparallelism = 1\nmax-parallelism = 128\n\n[state]\nbackend = \"hashmap\"\n\
+                incremental = true\nstorage = \"store\"\n\n[restart]\nattempts = 10\ndelay = \"100ms\"\n\
                 max-delay = \"30s\"\n\n[errors]\nbudget = 10000\npolicy = \"dead-letter\"\n\n[limits]\ncall-cpu = \"1s\"\n\
                 emitted = \"64MiB\"\nmemory = \"256MiB\"\nrow-cpu-us = 1000\n\n[[source]]\ncount = 5\n\
                 distribution = \"round-robin\"\nkeys = 1000\ntype = \"generator\"\nuid = \"g\"\nvalue-bytes = 100\n\n\

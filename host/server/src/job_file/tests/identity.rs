@@ -5,7 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use weir_protocol::id::{Name, Uid};
-use weir_protocol::job_graph::StateSpec;
+use weir_protocol::job_graph::{CheckpointStorage, StateBackend, StateSpec};
 use weir_protocol::job_spec::{
     CheckpointSpec, ErrorPolicy, ErrorSpec, FileFormat, FileSinkSpec, FileSourceSpec, GeneratorSpec, InputSpec,
     JobSpec, KeyDistribution, KeySpec, LimitSpec, OperatorSpec, OutputRef, PartitionSpec, RestartSpec, SinkConnector,
@@ -119,6 +119,21 @@ fn sink() -> impl Strategy<Value = SinkSpec> {
     })
 }
 
+fn state() -> impl Strategy<Value = StateSpec> {
+    let backend = select(vec![StateBackend::HashMap, StateBackend::RocksDb]);
+    let storage = select(vec![CheckpointStorage::Store, CheckpointStorage::JobManager]);
+    let local_dir = option::of("[a-z/ ]{1,9}");
+    (backend, storage, any::<bool>(), local_dir, option::of(quantity())).prop_map(
+        |(backend, storage, incremental, local_dir, memory_bytes)| StateSpec {
+            backend,
+            storage,
+            incremental,
+            local_dir,
+            memory_bytes,
+        },
+    )
+}
+
 fn settings() -> impl Strategy<Value = JobSpec> {
     let checkpoint = (quantity(), quantity(), quantity(), 1..9_u32, 1..9_u32, 0..9_u32).prop_map(
         |(interval_ms, timeout_ms, min_pause_ms, max_concurrent, retained, tolerable_failures)| CheckpointSpec {
@@ -143,13 +158,13 @@ fn settings() -> impl Strategy<Value = JobSpec> {
         },
     );
     let numbers = ("[a-z0-9][a-zA-Z0-9._-]{0,9}", 4..=32_768_u32, 1..=4_u32);
-    (numbers, option::of(checkpoint), restart, errors, limits).prop_map(
-        |((name, max_parallelism, parallelism), checkpoint, restart, errors, limits)| JobSpec {
+    (numbers, option::of(checkpoint), state(), restart, errors, limits).prop_map(
+        |((name, max_parallelism, parallelism), checkpoint, state, restart, errors, limits)| JobSpec {
             name: Name::try_from(name).unwrap(),
             max_parallelism: MaxParallelism::new(max_parallelism).unwrap(),
             parallelism,
             checkpoint,
-            state: StateSpec::default(),
+            state,
             restart,
             errors,
             limits,

@@ -3,6 +3,7 @@
 mod bad;
 mod good;
 mod identity;
+mod state;
 
 use weir_protocol::description::{Columns, InputDescription, InputKind, OperatorDescription};
 

@@ -1,0 +1,145 @@
+//! What is said of state: in `[state]`, and as Flink's files say it.
+
+use weir_protocol::job_graph::{CheckpointStorage, StateBackend, StateSpec};
+
+use super::components;
+use crate::job_file;
+
+const REST: &str = r#"
+[[source]]
+uid = "numbers"
+type = "generator"
+[[sink]]
+uid = "nowhere"
+type = "blackhole"
+from = "numbers"
+"#;
+
+/// The state's settings and the warnings of a job that says this, or why it is refused.
+fn read(said: &str) -> Result<(StateSpec, Vec<String>), String> {
+    let draft = job_file::from_toml(&format!("name = \"j\"\n{said}\n{REST}")).map_err(|error| error.to_string())?;
+    let spec = draft.resolve(&components()).map_err(|error| error.to_string())?;
+    Ok((spec.state, draft.warnings().to_vec()))
+}
+
+fn state(said: &str) -> StateSpec {
+    read(said).unwrap_or_else(|error| panic!("{said}: {error}")).0
+}
+
+#[test]
+fn each_legacy_name_of_a_backend_is_accepted_and_mapped() {
+    use CheckpointStorage::{JobManager, Store};
+    use StateBackend::{HashMap, RocksDb};
+    for (name, backend, storage) in [
+        ("hashmap", HashMap, Store),
+        ("HashMapStateBackend", HashMap, Store),
+        ("filesystem", HashMap, Store),
+        ("FsStateBackend", HashMap, Store),
+        ("jobmanager", HashMap, JobManager),
+        ("MemoryStateBackend", HashMap, JobManager),
+        ("rocksdb", RocksDb, Store),
+        ("RocksDBStateBackend", RocksDb, Store),
+        ("EmbeddedRocksDBStateBackend", RocksDb, Store),
+    ] {
+        for said in [
+            format!("state.backend = {name:?}"),
+            format!("[state]\nbackend = {name:?}"),
+            format!("\"state.backend\" = {name:?}"),
+            format!("\"state.backend.type\" = {name:?}"),
+            format!("[state.backend]\ntype = {name:?}"),
+        ] {
+            assert_eq!(state(&said), StateSpec { backend, storage, ..StateSpec::default() }, "{said}");
+        }
+    }
+}
+
+#[test]
+fn any_other_backend_is_refused_with_those_there_are() {
+    for name in ["forst", "org.apache.flink.contrib.streaming.state.RocksDBStateBackendFactory", "com.example.Mine"] {
+        let error = read(&format!("state.backend = {name:?}")).unwrap_err();
+        let shown = &name[..name.len().min(60)];
+        for known in ["line 2", "`state.backend`", shown, "\"hashmap\"", "\"rocksdb\"", "\"MemoryStateBackend\""] {
+            assert!(error.contains(known), "{known} is not in: {error}");
+        }
+    }
+}
+
+#[test]
+fn flinks_keys_for_checkpoint_storage_are_mapped() {
+    for said in [
+        "state.storage = \"jobmanager\"",
+        "state.checkpoint-storage = \"jobmanager\"",
+        "\"execution.checkpointing.storage\" = \"JobManagerCheckpointStorage\"",
+    ] {
+        assert_eq!(state(said).storage, CheckpointStorage::JobManager, "{said}");
+    }
+    let said = "\"state.backend\" = \"MemoryStateBackend\"\n\"state.checkpoint-storage\" = \"filesystem\"";
+    assert_eq!(state(said).storage, CheckpointStorage::Store, "what is said of the storage itself counts more");
+}
+
+#[test]
+fn flinks_keys_for_rocksdb_are_mapped() {
+    let said = r#"
+"state.backend" = "rocksdb"
+"state.backend.incremental" = "false"
+"state.backend.rocksdb.localdir" = "/tmp/rocksdb"
+"state.backend.rocksdb.memory.fixed-per-slot" = "64MiB"
+"#;
+    let spec = StateSpec {
+        backend: StateBackend::RocksDb,
+        incremental: false,
+        local_dir: Some("/tmp/rocksdb".to_owned()),
+        memory_bytes: Some(64 << 20),
+        ..StateSpec::default()
+    };
+    assert_eq!(read(said).unwrap(), (spec, Vec::new()));
+    for said in ["state.incremental = false", "execution.checkpointing.incremental = false"] {
+        assert!(!state(said).incremental, "{said}");
+    }
+}
+
+#[test]
+fn the_changelogs_keys_are_accepted_and_said_to_change_nothing() {
+    for said in [
+        "[state.backend.changelog]\nenabled = true\nstorage = \"filesystem\"",
+        "\"state.backend.changelog.periodic-materialize.interval\" = \"10min\"",
+        "\"state.changelog.enabled\" = true",
+    ] {
+        let (spec, warnings) = read(said).unwrap();
+        assert_eq!(spec, StateSpec::default(), "{said}");
+        assert!(warnings.len() == 1 && warnings[0].contains("state is a log"), "{warnings:?}");
+    }
+}
+
+#[test]
+fn checkpoints_in_memory_are_warned_of() {
+    let (_, warnings) = read("state.backend = \"jobmanager\"").unwrap();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains("5 MiB") && warnings[0].contains("lost when the node exits"), "{warnings:?}");
+    assert_eq!(read("state.backend = \"rocksdb\"").unwrap().1, Vec::<String>::new());
+}
+
+#[test]
+fn a_place_for_checkpoints_is_the_nodes_to_say() {
+    for key in ["state.checkpoints.dir", "state.backend.fs.checkpointdir", "state.savepoints.dir"] {
+        let error = read(&format!("{key:?} = \"s3://my-bucket/checkpoints\"")).unwrap_err();
+        assert!(error.contains("weir serve --store"), "{key}: {error}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_refused_with_its_line_and_the_mend() {
+    for (said, expected) in [
+        ("state.bakend = \"hashmap\"", "line 2: there is no key `state.bakend`; did you mean `state.backend`?"),
+        ("state = 1", "line 2: `state` must be a table, not 1"),
+        ("state.incremental = 1", "line 2: `state.incremental` must be true or false, not 1"),
+        ("state.memory = 0", "line 2: `state.memory` must be more than 0"),
+        ("state.local-dir = \"\"", "line 2: `state.local-dir` is empty; name a local folder"),
+        (
+            "state.incremental = true\n\"state.backend.incremental\" = false",
+            "line 3: `state.incremental` and `state.backend.incremental` say different things; leave one out",
+        ),
+    ] {
+        assert_eq!(read(said).unwrap_err(), expected, "{said}");
+    }
+}
