@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use weir_engine::clock::{Clock, Entropy, thread_cpu_time};
 use weir_engine::job::{Engine, EngineConfig, Operators, OperatorsError, VertexKind};
 use weir_engine::spawn::TaskGroup;
-use weir_engine::store::Folders;
+use weir_engine::store::Everywhere;
 use weir_operator::operator::Factory;
 use weir_protocol::id::JobId;
 use weir_protocol::job_graph::StateSpec;
@@ -120,7 +120,7 @@ impl Setup<'_> {
             control: self.control.clone().into(),
             data: self.data.clone(),
             operators: Arc::new(OneOperator(Arc::clone(&contender.factory))),
-            places: Arc::new(Folders),
+            places: Arc::new(Everywhere),
             disk: None,
         };
         let engine = Engine::start(config).await.expect("the store is there");

@@ -7,4 +7,5 @@ mod examples;
 mod expiring_state;
 mod node;
 mod operator;
+mod stores;
 mod unkeyed_state;

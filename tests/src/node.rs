@@ -34,7 +34,7 @@ pub struct Launch {
     pub folder: PathBuf,
     /// The data folder.
     pub data: PathBuf,
-    /// The object store, where it is not in the data folder.
+    /// The object store, a path or a URL, where it is not in the data folder.
     pub store: Option<PathBuf>,
     /// What the node writes goes behind what is there.
     pub log: PathBuf,
@@ -75,7 +75,7 @@ pub fn built(name: &str) -> Result<PathBuf> {
 }
 
 /// An address that is free, and that nobody is likely to take meanwhile.
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     for _ in PORTS {
         let offset = std::process::id().wrapping_mul(97).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));

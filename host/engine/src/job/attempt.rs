@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use weir_operator::attempt::Budget;
 use weir_protocol::assembly::Assembly;
-use weir_protocol::coordinator::{self, Action, Complete, Coordinator};
+use weir_protocol::coordinator::{self, AbortReason, Action, Complete, Coordinator};
 use weir_protocol::id::{CheckpointId, SubtaskId};
 
 use crate::checkpoint::chain::RunOwner;
@@ -18,6 +18,7 @@ use crate::spawn::{Panicked, TaskGroup};
 use crate::task::{SourceCommands, TaskError};
 
 use super::board::Board;
+use super::bound;
 use super::deploy::{Deployer, Deployment};
 use super::ended::{Ended, Failed};
 use super::events::{EventQueue, Reported, events};
@@ -299,7 +300,7 @@ impl Attempt<'_> {
 
     /// The checkpoint exists once its entry does; only then is anything published or deleted.
     async fn record(&mut self, complete: Complete) -> Result<coordinator::Event, Ended> {
-        let Setting { shared, board, restarts, wishes, .. } = &mut self.setting;
+        let Setting { shared, plan, board, restarts, wishes } = &mut self.setting;
         let checkpoint = complete.checkpoint;
         if complete.last {
             board.checkpoint_triggered(
@@ -308,6 +309,13 @@ impl Attempt<'_> {
                 u32::try_from(complete.reports.len()).unwrap_or(u32::MAX),
                 complete.at,
             );
+        }
+        let storage = plan.graph.spec().state.storage;
+        if let Some(reason) = bound::exceeded(storage, || self.owned.bytes(&self.assembly, &complete)) {
+            if complete.last {
+                return Err(Failed::of_checkpoint(checkpoint, &AbortReason::RecordFailed { reason }).into());
+            }
+            return Ok(coordinator::Event::RecordFailed { checkpoint, reason });
         }
         self.owned.record(&self.assembly, &complete, wishes).await?;
         let unconfirmed = !self.owned.manifest().outboxes.is_empty();

@@ -48,10 +48,6 @@ impl Board {
         status
     }
 
-    pub(crate) fn state(&self) -> JobState {
-        self.lock().state
-    }
-
     /// Where the subtasks of the sinks of the present attempt note their last records.
     pub(crate) fn set_recent(&self, recent: BTreeMap<Uid, Vec<Arc<Recent>>>) {
         *self.recent.lock().expect("nothing panics while it holds this lock") = recent;

@@ -56,7 +56,7 @@ impl Failed {
     /// Too many checkpoints failed in a row, this one last. A store that is away is waited for; but checkpoints that
     /// always expire are no outage that passes, and restarting for ever would hide that the job makes no progress.
     pub(crate) fn of_checkpoint(checkpoint: CheckpointId, reason: &AbortReason) -> Self {
-        let wears = matches!(reason, AbortReason::Expired { .. });
+        let wears = matches!(reason, AbortReason::Expired { .. } | AbortReason::RecordFailed { .. });
         Self { wears, ..Self::new(Fault::Unavailable, format!("checkpoint {checkpoint} {reason}")) }
     }
 }

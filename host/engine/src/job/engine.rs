@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use object_store::ObjectStore;
+use object_store::memory::InMemory;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use weir_protocol::Fault;
@@ -30,7 +31,7 @@ use super::driver::{Driver, Hold};
 use super::plan::Plan;
 use super::restart::Restarts;
 use super::shared::Shared;
-use super::sinks::publishers;
+use super::sinks::try_out;
 use super::wish::{Wish, Wishes};
 use super::{EngineError, JobState, JobStatus, Operators};
 
@@ -105,14 +106,15 @@ impl Engine {
         let EngineConfig { store, clock, entropy, control, data, operators, places, disk } = config;
         let stdout = LineWriter::stdout();
         let store = Store::new(store, clock);
-        let shared = Shared { store, clock, entropy, control, data, operators, places, disk, stdout };
+        let memory = Store::new(Arc::new(InMemory::new()), clock);
+        let shared = Shared { store, memory, clock, entropy, control, data, operators, places, disk, stdout };
         shared.store.probe(&shared.entropy).await?;
         let drivers = Mutex::new(TaskGroup::new(shared.control.clone()));
         let (jobs, accepts) = (Mutex::default(), tokio::sync::Mutex::new(true));
         let engine = Self { inner: Arc::new(Inner { shared, jobs, accepts, drivers }) };
         for folder in engine.inner.shared.store.folders(&Prefix::jobs()).await? {
             if let Ok(job) = folder.parse() {
-                engine.inner.resume(job).await?;
+                engine.inner.resume(job, &engine.inner.shared).await?;
             }
         }
         Ok(engine)
@@ -159,15 +161,16 @@ impl Engine {
     /// [`EngineError::UnknownJob`], or what the store says.
     pub async fn cancel(&self, id: JobId) -> Result<(), EngineError> {
         let accepts = self.inner.accepts.lock().await;
-        let state = self.inner.jobs().get(&id).map(|job| job.board.state()).ok_or(EngineError::UnknownJob(id))?;
-        if state.is_terminal() {
+        let status = self.job(id).ok_or(EngineError::UnknownJob(id))?;
+        if status.state.is_terminal() {
             return Ok(());
         }
-        let Shared { store, clock, entropy, .. } = &self.inner.shared;
+        let shared = self.inner.shared.of(&status.spec);
+        let Shared { store, clock, entropy, .. } = &shared;
         let specs = SpecChain::new(store.clone(), *clock, id);
         specs.want(entropy, &Wanted::Cancel).await?;
-        if *accepts && state == JobState::Suspended {
-            return self.inner.resume(id).await;
+        if *accepts && status.state == JobState::Suspended {
+            return self.inner.resume(id, &shared).await;
         }
         if let Some(job) = self.inner.jobs().get(&id) {
             job.wishes.send_replace(Wish::Cancel);
@@ -180,10 +183,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::UnknownJob`], or what the store says.
     pub async fn dead_letters(&self, id: JobId, limit: usize) -> Result<Vec<DeadLetter>, EngineError> {
-        if !self.inner.jobs().contains_key(&id) {
-            return Err(EngineError::UnknownJob(id));
-        }
-        let read = read_dead_letters(&self.inner.shared.store, id, limit).await;
+        let status = self.job(id).ok_or(EngineError::UnknownJob(id))?;
+        let read = read_dead_letters(&self.inner.shared.of(&status.spec).store, id, limit).await;
         read.map_err(|error| EngineError::failed(error.fault(), error.to_string()))
     }
 
@@ -227,10 +228,11 @@ impl Inner {
     }
 
     async fn create(&self, spec: JobSpec) -> Result<Submitted, EngineError> {
-        let Shared { store, clock, entropy, operators, .. } = &self.shared;
+        let shared = self.shared.of(&spec);
+        let Shared { store, clock, entropy, operators, .. } = &shared;
         let id = entropy.job_id();
         let plan = Plan::new(spec.clone(), operators.as_ref()).await?;
-        publishers(&spec, id, &self.shared)?;
+        try_out(&spec, id, &shared).await?;
         let mut positions = BTreeMap::new();
         for source in &spec.sources {
             let parallelism = source.parallelism.unwrap_or(spec.parallelism);
@@ -263,11 +265,13 @@ impl Inner {
     }
 
     /// Takes a job up as the store has it: drives it, or shows how it ended.
-    async fn resume(&self, id: JobId) -> Result<(), EngineError> {
-        let specs = SpecChain::new(self.shared.store.clone(), self.shared.clock, id);
-        match self.try_resume(id, &specs).await {
+    async fn resume(&self, id: JobId, shared: &Shared) -> Result<(), EngineError> {
+        let specs = SpecChain::new(shared.store.clone(), shared.clock, id);
+        match self.try_resume(id, &specs, shared).await {
             Ok(()) | Err(ChainError::NoJob(_)) => Ok(()),
-            Err(ChainError::Store(error @ StoreError::Unavailable { .. })) => Err(error.into()),
+            Err(ChainError::Store(error @ (StoreError::Unavailable { .. } | StoreError::Denied { .. }))) => {
+                Err(error.into())
+            }
             Err(error) => {
                 tracing::error!(job = %id, %error, "the job cannot be resumed");
                 self.show_unreadable(id, &specs, &error).await;
@@ -276,8 +280,8 @@ impl Inner {
         }
     }
 
-    async fn try_resume(&self, id: JobId, specs: &SpecChain) -> Result<(), ChainError> {
-        let run = chain::newest(&self.shared.store, id).await;
+    async fn try_resume(&self, id: JobId, specs: &SpecChain, shared: &Shared) -> Result<(), ChainError> {
+        let run = chain::newest(&shared.store, id).await;
         let wanted = specs.newest().await?;
         let spec = Arc::new(specs.deployed(wanted.entry.number).await?);
         let started_at = specs.entry(Default::default()).await?.entry.at;
@@ -326,7 +330,7 @@ impl Inner {
         let restarts = Restarts::new(spec.restart.clone());
         let name = format!("job {}", spec.name);
         let driver = Driver {
-            shared: self.shared.clone(),
+            shared: self.shared.of(&spec),
             job: id,
             spec,
             spec_number,

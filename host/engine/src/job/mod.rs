@@ -6,6 +6,7 @@
 
 mod attempt;
 mod board;
+mod bound;
 mod deploy;
 mod driver;
 mod ended;

@@ -92,6 +92,11 @@ impl<'a> Owned<'a> {
         &newest(self.owner).manifest
     }
 
+    /// The size that a checkpoint would have.
+    pub(crate) fn bytes(&self, assembly: &Assembly, complete: &Complete) -> u64 {
+        self.publications.assemble(assembly, complete).0.bytes()
+    }
+
     /// Appends a checkpoint; has published what it names, and what it drops deleted.
     pub(crate) async fn record(
         &mut self,

@@ -4,6 +4,7 @@ use weir_protocol::id::JobId;
 use weir_protocol::job_spec::{JobSpec, SinkSpec};
 
 use crate::sink::{self, Sink, SinkContext, SinkError};
+use crate::store::Store;
 
 use super::owned::Publishers;
 use super::shared::Shared;
@@ -20,6 +21,25 @@ pub(crate) fn publishers(spec: &JobSpec, job: JobId, shared: &Shared) -> Result<
         publishers.extend(opened.filter(|_| spec.checkpoint.is_some()).map(|opened| (uid.clone(), opened)));
     }
     Ok(publishers)
+}
+
+/// Writes, reads and deletes a probe in every directory of this job's that a job will write to.
+///
+/// # Errors
+/// One of them cannot be used.
+pub(crate) async fn try_out(spec: &JobSpec, job: JobId, shared: &Shared) -> Result<(), SinkError> {
+    for SinkSpec { uid, connector, .. } in &spec.sinks {
+        sink::try_out(connector, job, uid, (shared.places.as_ref(), &shared.clock)).await?;
+    }
+    let Some(folder) = &spec.state.local_dir else { return Ok(()) };
+    let tried = match shared.places.open(folder, &shared.clock) {
+        Ok(opened) => Store::new(opened, shared.clock).try_out(job).await,
+        Err(error) => Err(error),
+    };
+    tried.map_err(|error| SinkError {
+        fault: error.fault(),
+        message: format!("the local folder for state, `{folder}`, cannot be used: {error}"),
+    })
 }
 
 /// One subtask of a sink.

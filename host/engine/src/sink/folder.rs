@@ -20,7 +20,7 @@ use weir_protocol::job_spec::FileSinkSpec;
 
 use super::SinkError;
 use crate::clock::Clock;
-use crate::store::Places;
+use crate::store::{self, Places, Store, StoreError};
 
 /// See the module. What it creates is durable.
 #[derive(Debug, Clone)]
@@ -60,14 +60,25 @@ impl Folder {
         Self { objects, location }
     }
 
+    /// Writes, reads and deletes a probe.
+    pub(super) async fn try_out(&self, job: JobId, clock: Clock) -> Result<(), StoreError> {
+        if store::forgets(&self.location) {
+            let reason = "it forgets what is written; name a folder or a bucket".to_owned();
+            return Err(StoreError::Refused { location: self.location.clone(), reason });
+        }
+        Store::new(Arc::clone(&self.objects), clock).try_out(job).await
+    }
+
     /// Creates a file, or finds it as it should be.
     pub(super) async fn create(&self, name: &str, bytes: Bytes) -> Result<Created, SinkError> {
         let payload = PutPayload::from(bytes.clone());
         match self.objects.put_opts(&Path::from(name), payload, PutOptions::from(PutMode::Create)).await {
             Ok(_) => Ok(Created::Same),
-            Err(Error::AlreadyExists { .. }) => match self.read(name).await? {
+            Err(error @ Error::AlreadyExists { .. }) => match self.read(name).await? {
                 Some(found) if found == bytes => Ok(Created::Same),
-                _ => Ok(Created::Different),
+                Some(_) => Ok(Created::Different),
+                // A cloud may send back two that create at one moment.
+                None => Err(self.unavailable("create", name, &error)),
             },
             Err(error) => Err(self.unavailable("create", name, &error)),
         }

@@ -29,6 +29,8 @@ mod publish_files;
 
 mod recent;
 
+use folder::Folder;
+
 #[cfg(test)]
 mod tests;
 
@@ -123,6 +125,28 @@ pub struct SinkContext {
     pub has_checkpoints: bool,
     /// Of the attempt: in the names of what goes out at once, so that no attempt meets what another wrote.
     pub attempt: Nonce,
+}
+
+/// Writes, reads and deletes a probe where a sink of a new job will write.
+///
+/// # Errors
+/// The place cannot be used, or forgets what is written.
+pub async fn try_out(
+    connector: &SinkConnector,
+    job: JobId,
+    sink: &Uid,
+    places: (&dyn Places, &Clock),
+) -> Result<(), SinkError> {
+    match connector {
+        SinkConnector::Files(spec) => {
+            let tried = Folder::open(spec, job, sink, places)?.try_out(job, *places.1).await;
+            tried.map_err(|error| SinkError {
+                fault: error.fault(),
+                message: format!("sink `{sink}` cannot write below `{}`: {error}", spec.path),
+            })
+        }
+        SinkConnector::Stdout(_) | SinkConnector::Blackhole => Ok(()),
+    }
 }
 
 /// Opens one subtask of a sink. Blocks on the disk for a moment; `stdout` is where [`SinkConnector::Stdout`] writes.

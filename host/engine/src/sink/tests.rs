@@ -11,7 +11,7 @@ use super::files::FilesAtOnce;
 use super::folder::{Folder, list_name, part_name};
 use super::publish_files::FilePublisher;
 use super::*;
-use crate::store::Folders;
+use crate::store::Everywhere;
 use crate::store::troubled::{Moment, Troubled};
 
 fn batch(values: &[Option<&str>]) -> Batch {
@@ -72,7 +72,7 @@ impl Trial {
 }
 
 fn open(connector: &SinkConnector, context: SinkContext, stdout: &LineWriter) -> Box<dyn Sink> {
-    super::open(connector, context, stdout, (&Folders, &Clock::starting_at(0))).unwrap()
+    super::open(connector, context, stdout, (&Everywhere, &Clock::starting_at(0))).unwrap()
 }
 
 #[derive(Clone, Default)]
@@ -261,13 +261,13 @@ async fn files_appear_below_the_path_of_the_sink() {
     let connector = SinkConnector::Files(FileSinkSpec { path: format!("{}/deep/er/", folder.path().display()) });
     let clock = Clock::starting_at(0);
     let uid: Uid = "out".parse().unwrap();
-    let publisher = publisher(&connector, JobId(1), &uid, (&Folders, &clock)).unwrap().unwrap();
+    let publisher = publisher(&connector, JobId(1), &uid, (&Everywhere, &clock)).unwrap().unwrap();
     publisher.publish(&outbox(1, None, &[(0, "a\n")])).await.unwrap();
     let part = folder.path().join("deep/er").join(JobId(1).to_string()).join("out").join(part_name(CheckpointId(1), 0));
     assert_eq!(std::fs::read(part).unwrap(), b"a\n");
     std::fs::write(folder.path().join("file"), "").unwrap();
     let connector = SinkConnector::Files(FileSinkSpec { path: format!("{}/file", folder.path().display()) });
-    let error = super::publisher(&connector, JobId(1), &uid, (&Folders, &clock)).err().unwrap();
+    let error = super::publisher(&connector, JobId(1), &uid, (&Everywhere, &clock)).err().unwrap();
     assert_eq!(error.fault, Fault::Request);
     assert!(error.message.contains("`out`"), "{error}");
 }

@@ -15,6 +15,16 @@ pub enum StoreError {
         /// What the store said.
         reason: String,
     },
+    /// The store refuses, and will go on to do so until somebody changes something: credentials, a bucket, access.
+    #[error("could not {action} object `{object}`: {reason}")]
+    Denied {
+        /// What was tried, as in [`Unavailable`](Self::Unavailable).
+        action: &'static str,
+        /// The object, or the folder that was listed.
+        object: String,
+        /// Why, and the mend.
+        reason: String,
+    },
     /// An object that must be there is not.
     #[error("object `{object}` is missing")]
     Missing {
@@ -40,11 +50,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Who must act.
+    /// Who must act. A running job waits until what was denied is allowed: nothing of it is lost meanwhile.
     #[must_use]
     pub const fn fault(&self) -> Fault {
         match self {
-            Self::Unavailable { .. } => Fault::Unavailable,
+            Self::Unavailable { .. } | Self::Denied { .. } => Fault::Unavailable,
             Self::Missing { .. } | Self::Damaged { .. } => Fault::Corrupt,
             Self::Refused { .. } => Fault::Request,
         }

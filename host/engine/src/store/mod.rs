@@ -2,12 +2,18 @@
 //!
 //! Receives names from [`name`] and bytes; guarantees that calls which failed for a passing reason were tried again a
 //! bounded number of times, and that an attempt to create an entry is never repeated behind its caller's back (the
-//! caller must look first). Does not own what the bytes mean, nor whether they are the ones that were written.
+//! caller must look first). A cloud's client may send the same bytes again within one attempt; so that a name exists may
+//! be the attempt's own doing, and who is told so looks. Does not own what the bytes mean, nor whether they are the ones
+//! that were written.
 
+mod cloud;
 mod data_folder;
+mod environment;
 mod error;
+mod location;
 pub mod name;
 mod open;
+mod parts;
 mod probe;
 
 use std::future::Future;
@@ -23,9 +29,10 @@ use weir_protocol::time::Timestamp;
 use crate::clock::Clock;
 
 pub use data_folder::{DataFolder, DataFolderError};
+pub use environment::Environment;
 pub use error::StoreError;
 pub use name::{ChainName, DataKind, ObjectName, Prefix};
-pub use open::{Folders, LEFTOVER_GRACE, Places, open};
+pub use open::{Everywhere, LEFTOVER_GRACE, Places, forgets, open, open_in};
 
 /// How often a call is tried in all before its error is given to the caller.
 const ATTEMPTS_MAX: u32 = 4;
@@ -83,7 +90,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`]; then the object may exist or not.
     pub async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
-        let put = || self.objects.put(&name.0, PutPayload::from(bytes.clone()));
+        let put = || parts::put(self.objects.as_ref(), &name.0, &bytes);
         self.retried(put).await.map_err(|error| unavailable("write", name, &error))?;
         Ok(())
     }
@@ -117,7 +124,8 @@ impl Store {
         };
         let found = self.retried(list).await.map_err(|error| unavailable("list", &prefix, &error))?;
         let number = |object: ObjectMeta| chain.number_of(&ObjectName(object.location));
-        let mut numbers: Vec<_> = found.into_iter().filter_map(number).collect();
+        // Not every server that speaks a cloud's protocol knows where a listing is to start.
+        let mut numbers: Vec<_> = found.into_iter().filter_map(number).filter(|number| *number >= first).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
@@ -190,7 +198,15 @@ fn passes(error: &Error) -> bool {
 }
 
 fn unavailable(action: &'static str, object: &impl ToString, error: &Error) -> StoreError {
-    StoreError::Unavailable { action, object: object.to_string(), reason: error.to_string() }
+    let object = object.to_string();
+    if let Error::PermissionDenied { source, .. } | Error::Unauthenticated { source, .. } = error {
+        return StoreError::Denied { action, object, reason: source.to_string() };
+    }
+    let reason = error.to_string();
+    match open::is_for_people(error) {
+        true => StoreError::Denied { action, object, reason },
+        false => StoreError::Unavailable { action, object, reason },
+    }
 }
 
 impl From<ObjectMeta> for Found {
@@ -200,6 +216,8 @@ impl From<ObjectMeta> for Found {
     }
 }
 
+#[cfg(test)]
+mod flawed;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

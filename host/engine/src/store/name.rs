@@ -13,6 +13,7 @@
 //! jobs/<job>/data/<owner's entry>-<nonce>/<uid>/<subtask>-<seq>.outbox sealed results
 //! jobs/<job>/dead-letters/<checkpoint>-<uid>-<subtask>.ndjson          published dead letters
 //! probe/<nonce>                                                        start probe; deleted again
+//! probe/<job>                                                          the same in a sink's folder, at submission
 //! ```
 //!
 //! `<n>`, `<owner's entry>`, `<checkpoint>` have 20 digits, so that names sort as numbers do; `<job>` and `<nonce>` 32
@@ -112,6 +113,10 @@ impl ObjectName {
 
     pub(super) fn probe(nonce: Nonce) -> Self {
         Self(Prefix::probe().0.join(nonce.to_string()))
+    }
+
+    pub(super) fn trial(job: JobId) -> Self {
+        Self(Prefix::probe().0.join(job.to_string()))
     }
 
     /// The last part of the name.

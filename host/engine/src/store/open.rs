@@ -1,8 +1,9 @@
 //! Opens an object store by its location.
 //!
 //! Receives what a person wrote; guarantees a store whose writes are durable when they return, with the leftovers of
-//! writers that died swept away. Other kinds of stores are refused by name until they come.
+//! writers that died swept away. Whether it can carry chains is not known yet: the start probe finds that out.
 
+use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -18,36 +19,47 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use rustix::io::Errno;
 
-use super::StoreError;
+use super::cloud;
+use super::location::{Location, refused};
+use super::{Environment, StoreError};
 use crate::clock::Clock;
 
 /// How old the unfinished file of a writer must be before it counts as left over.
 pub const LEFTOVER_GRACE: Duration = Duration::from_secs(60 * 60);
 
-/// Opens a store: a local folder (made if it is missing), `file:///…`, or `memory:` for trials, which forgets. Blocks
-/// on the disk, so call it at the start.
+/// Opens a store: a local folder (made if it is missing) by path or `file:///…`, a cloud's by `s3://`, `gs://` or
+/// `az://`, or `memory:` for trials, which forgets. Credentials of clouds are taken from the environment. Blocks on the
+/// disk, so call it at the start.
 ///
 /// # Errors
 /// [`StoreError::Refused`], naming the location, why, and the mend; [`StoreError::Unavailable`] where the disk fails.
 pub fn open(location: &str, clock: &Clock) -> Result<Arc<dyn ObjectStore>, StoreError> {
-    if location == "memory:" {
-        return Ok(Arc::new(InMemory::new()));
-    }
-    let folder = match location.split_once("://") {
-        Some(("file", path)) => path,
-        Some((scheme, _)) => {
-            return Err(refused(location, format!("no support for `{scheme}://` yet; name a local folder")));
-        }
-        None => location,
-    };
-    open_folder(Path::new(folder), clock).map_err(|error| match is_for_people(&error) {
-        true => refused(location, error.to_string()),
-        false => StoreError::Unavailable { action: "open", object: location.to_owned(), reason: error.to_string() },
-    })
+    open_in(location, clock, &Environment::of_process())
 }
 
-/// Whether somebody must change something. A disk that is full or fails may be well again without that.
-fn is_for_people(error: &io::Error) -> bool {
+/// As [`open`], with other variables than those of this process.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_in(location: &str, clock: &Clock, environment: &Environment) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    match Location::parse(location)? {
+        Location::Memory => Ok(Arc::new(InMemory::new())),
+        Location::Cloud(at) => cloud::open(&at, environment),
+        Location::Folder(folder) => open_folder(&folder, clock).map_err(|error| match is_of_people(&error) {
+            true => refused(location, error.to_string()),
+            false => StoreError::Unavailable { action: "open", object: location.to_owned(), reason: error.to_string() },
+        }),
+    }
+}
+
+/// Whether somebody must change something about this machine's disk.
+pub(super) fn is_for_people(error: &(dyn Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.filter_map(|cause| cause.downcast_ref()).any(is_of_people)
+}
+
+/// A disk that is full or fails may be well again without that.
+fn is_of_people(error: &io::Error) -> bool {
     let is_a_loop = error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
     is_a_loop
         || matches!(
@@ -62,6 +74,12 @@ fn is_for_people(error: &io::Error) -> bool {
         )
 }
 
+/// Whether what is written there is forgotten when it is opened again.
+#[must_use]
+pub fn forgets(location: &str) -> bool {
+    Location::parse(location).is_ok_and(|location| location == Location::Memory)
+}
+
 /// Opens places outside the engine's own store: those that sinks write to.
 pub trait Places: Send + Sync + fmt::Debug {
     /// As [`open`].
@@ -71,11 +89,11 @@ pub trait Places: Send + Sync + fmt::Debug {
     fn open(&self, location: &str, clock: &Clock) -> Result<Arc<dyn ObjectStore>, StoreError>;
 }
 
-/// What [`open`] opens: this machine's folders.
+/// All that [`open`] opens.
 #[derive(Debug, Clone, Copy)]
-pub struct Folders;
+pub struct Everywhere;
 
-impl Places for Folders {
+impl Places for Everywhere {
     fn open(&self, location: &str, clock: &Clock) -> Result<Arc<dyn ObjectStore>, StoreError> {
         open(location, clock)
     }
@@ -126,8 +144,4 @@ fn is_old(entry: &fs::DirEntry, clock: &Clock) -> io::Result<bool> {
     let modified = entry.metadata()?.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let now = Duration::from_millis(u64::try_from(clock.now()).unwrap_or(0));
     Ok(now.saturating_sub(modified) > LEFTOVER_GRACE)
-}
-
-fn refused(location: &str, reason: String) -> StoreError {
-    StoreError::Refused { location: location.to_owned(), reason }
 }

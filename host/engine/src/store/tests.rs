@@ -7,6 +7,7 @@ use weir_protocol::Fault;
 use weir_protocol::chain::Owner;
 use weir_protocol::id::{CheckpointId, EntryNumber, JobId, Nonce, SubtaskId};
 
+use super::flawed::{Flaw, Flawed};
 use super::*;
 use crate::clock::Entropy;
 
@@ -103,18 +104,62 @@ async fn deleting_what_is_not_there_is_no_error() {
 async fn the_stores_that_ship_pass_the_probe_and_it_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::system();
-    for location in ["memory:", folder.path().to_str().unwrap()] {
+    for location in ["memory://", folder.path().to_str().unwrap()] {
         let store = Store::new(open(location, &clock).unwrap(), clock);
         store.probe(&Entropy::system()).await.unwrap();
         assert_eq!(store.list(&Prefix::probe()).await.unwrap(), []);
     }
 }
 
+#[tokio::test]
+async fn a_store_that_loses_creates_or_lists_late_is_refused_by_name() {
+    for (flaw, reason) in [
+        (Flaw::OverwritesOnCreate, "two creates of one name win"),
+        (Flaw::LooksThenWrites, "two creates of one name win"),
+        (Flaw::ListsLate, "listing does not show"),
+        (Flaw::KeepsDeleted, "after it was deleted"),
+        (Flaw::KnowsNoCondition, "no create-if-absent"),
+    ] {
+        let store = Store::new(Arc::new(Flawed::new(flaw)), Clock::system());
+        let error = store.probe(&Entropy::system()).await.unwrap_err();
+        assert_eq!(error.fault(), Fault::Request, "{flaw:?}: {error}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("flawed://{flaw:?}")) && text.contains(reason), "{flaw:?}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_whose_answers_are_lost_or_that_sends_both_back_passes_the_probe() {
+    for flaw in [Flaw::LosesAnswers, Flaw::SendsBothBack] {
+        let store = Store::new(Arc::new(Flawed::new(flaw)), Clock::system());
+        store.probe(&Entropy::system()).await.unwrap();
+        assert_eq!(store.list(&Prefix::probe()).await.unwrap(), [], "{flaw:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_large_object_is_written_in_parts_and_read_back_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let bytes: Bytes = (0..(20 << 20) + 7_u32).map(|byte| byte.to_le_bytes()[0]).collect();
+    for location in ["memory://", folder.path().to_str().unwrap()] {
+        let store = Store::new(open(location, &clock).unwrap(), clock);
+        store.put(&data_name(), bytes.clone()).await.unwrap();
+        assert!(store.get(&data_name()).await.unwrap().unwrap() == bytes, "{location}");
+    }
+}
+
 #[test]
 fn another_kind_of_store_is_refused_by_name() {
-    let error = open("s3://bucket/weir", &Clock::system()).unwrap_err();
+    let error = open("hdfs://namenode:40010/weir", &Clock::system()).unwrap_err();
     assert_eq!(error.fault(), Fault::Request);
-    assert!(error.to_string().contains("s3://"), "{error}");
+    assert!(error.to_string().contains("hdfs://"), "{error}");
+}
+
+#[test]
+fn an_environments_values_are_not_shown() {
+    let environment = Environment::from_iter([("AWS_SECRET_ACCESS_KEY", "geheim")]);
+    assert_eq!(format!("{environment:?}"), r#"["AWS_SECRET_ACCESS_KEY"]"#);
 }
 
 #[test]

@@ -91,7 +91,8 @@ pub(super) struct Serve {
     /// The folder for whatever is kept; made where it is missing, used by one node at a time.
     #[arg(long, env = "WEIR_DATA", default_value = "weir-data", value_name = "FOLDER")]
     pub(super) data: PathBuf,
-    /// The object store for components, jobs and checkpoints; default: `store` in the data folder.
+    /// The object store for components, jobs and checkpoints: a folder, or `s3://`, `gs://`, `az://`; default: `store` in
+    /// the data folder.
     #[arg(long, env = "WEIR_STORE", value_name = "LOCATION")]
     pub(super) store: Option<String>,
     /// Threads that process records; default: one a core.

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use weir_engine::clock::{Clock, Entropy};
 use weir_engine::component::Compiler;
 use weir_engine::state::{LocalDisk, LocalDiskOptions};
-use weir_engine::store::{self, DataFolder, Folders};
+use weir_engine::store::{self, DataFolder, Everywhere};
 use weir_operator::component::Loader;
 
 use crate::api;
@@ -80,10 +80,14 @@ impl Start<'_> {
             journal: self.journal,
             control: control.into(),
             data,
-            places: Arc::new(Folders),
+            places: Arc::new(Everywhere),
             disk: Some(disk),
         };
-        Ok(Node::start(config).await?)
+        Node::start(config).await.map_err(|problem| Failure {
+            message: format!("the node cannot start: {}", problem.detail),
+            mend: Some("mend what is named, or name another store with --store".to_owned()),
+            ..Failure::from(problem)
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod local_state;
 mod operators;
+mod places;
 mod rescaling;
 mod rig;
 mod tally;

@@ -21,7 +21,7 @@ use weir_protocol::manifest::Manifest;
 use crate::clock::{Clock, Entropy};
 use crate::job::{Engine, EngineConfig, JobState, JobStatus};
 use crate::state::{LocalDisk, LocalDiskOptions};
-use crate::store::{ChainName, Folders, Store};
+use crate::store::{ChainName, Everywhere, Store};
 
 use super::operators::{Faults, NativeOperators};
 
@@ -113,7 +113,7 @@ fn config(store: Arc<dyn ObjectStore>, clock: Clock, faults: &Faults, data: Hand
         control: Handle::current().into(),
         data,
         operators: Arc::new(NativeOperators::new(faults)),
-        places: Arc::new(Folders),
+        places: Arc::new(Everywhere),
         disk: None,
     }
 }

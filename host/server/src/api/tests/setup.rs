@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tower::ServiceExt;
 use weir_engine::clock::{Clock, Entropy};
 use weir_engine::component::{Compiled, Compiler, Refusal};
-use weir_engine::store::Folders;
+use weir_engine::store::Everywhere;
 use weir_operator::abilities::{Abilities, NewRecords};
 use weir_operator::batch::Batch;
 use weir_operator::native::{NativeError, NativeFactory, NativeOperator};
@@ -125,7 +125,7 @@ impl Asked {
             journal: Journal::new(clock),
             control: Handle::current().into(),
             data: Handle::current(),
-            places: Arc::new(Folders),
+            places: Arc::new(Everywhere),
             disk: None,
         };
         let node = Node::start(config).await.unwrap();
