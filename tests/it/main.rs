@@ -5,6 +5,7 @@
 mod durability;
 mod examples;
 mod expiring_state;
+mod looking_inside;
 mod node;
 mod operator;
 mod stores;

@@ -37,6 +37,11 @@ impl Runtime {
     pub const fn of_one_thread(handle: Handle) -> Self {
         Self { handle, blocking: Blocking::Inline }
     }
+
+    /// Holds its thread until `future` is done: for blocking work that has a thread of its own, and nowhere else.
+    pub fn wait_for<F: Future>(&self, future: F) -> F::Output {
+        self.handle.block_on(future)
+    }
 }
 
 /// Tasks of one owner, on one runtime. `T` is what each returns.

@@ -7,3 +7,4 @@ mod damage;
 mod publications;
 mod shelf;
 mod uploads;
+mod verification;

@@ -16,6 +16,7 @@ use weir_protocol::id::{EntryNumber, JobId};
 use weir_protocol::time::Timestamp;
 
 use super::chain::RunOwner;
+use super::inspect::Holds;
 use crate::clock::Clock;
 use crate::spawn::{Runtime, TaskGroup};
 use crate::step::{Place, Step};
@@ -31,6 +32,7 @@ pub struct Collector {
     clock: Clock,
     job: JobId,
     runtime: Runtime,
+    holds: Holds,
     running: Option<TaskGroup<Collected>>,
     listed: Vec<Listed>,
     list_again_at: Timestamp,
@@ -48,13 +50,24 @@ struct Collected {
 impl Collector {
     /// Idle; collections run on `runtime`.
     #[must_use]
-    pub const fn new(store: Store, clock: Clock, job: JobId, runtime: Runtime) -> Self {
-        Self { store, clock, job, runtime, running: None, listed: Vec::new(), list_again_at: Timestamp::MIN }
+    pub fn new(store: Store, clock: Clock, job: JobId, runtime: Runtime) -> Self {
+        let (holds, listed, list_again_at) = (Holds::default(), Vec::new(), Timestamp::MIN);
+        Self { store, clock, job, runtime, holds, running: None, listed, list_again_at }
+    }
+
+    /// The same, but nothing is deleted while someone looks at it.
+    #[must_use]
+    pub fn heeding(mut self, holds: Holds) -> Self {
+        self.holds = holds;
+        self
     }
 
     /// Begins to delete what may go now that the owner's newest entry stands; does nothing while an earlier collection
-    /// is still on its way. Does not wait.
+    /// is still on its way, or while someone looks at what may go. Does not wait.
     pub fn collect(&mut self, owner: &mut RunOwner, confirmed: Confirmed) {
+        if self.holds.has(self.job, self.clock.now()) {
+            return;
+        }
         if let Some(running) = &mut self.running {
             let Some(ended) = running.next().now_or_never() else { return };
             self.take(owner, ended.and_then(Result::ok));

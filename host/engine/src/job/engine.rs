@@ -18,6 +18,7 @@ use weir_protocol::recovery::{Recovery, recover};
 
 use crate::checkpoint::chain::{self, ChainError, SpecChain};
 use crate::checkpoint::dead_letters::read_dead_letters;
+use crate::checkpoint::inspect::{Holds, Inspector};
 use crate::clock::{Clock, Entropy};
 use crate::dead_letter::DeadLetter;
 use crate::sink::LineWriter;
@@ -106,8 +107,8 @@ impl Engine {
         let EngineConfig { store, clock, entropy, control, data, operators, places, disk } = config;
         let stdout = LineWriter::stdout();
         let store = Store::new(store, clock);
-        let memory = Store::new(Arc::new(InMemory::new()), clock);
-        let shared = Shared { store, memory, clock, entropy, control, data, operators, places, disk, stdout };
+        let (memory, holds) = (Store::new(Arc::new(InMemory::new()), clock), Holds::default());
+        let shared = Shared { store, memory, clock, entropy, control, data, operators, places, disk, stdout, holds };
         shared.store.probe(&shared.entropy).await?;
         let drivers = Mutex::new(TaskGroup::new(shared.control.clone()));
         let (jobs, accepts) = (Mutex::default(), tokio::sync::Mutex::new(true));
@@ -186,6 +187,17 @@ impl Engine {
         let status = self.job(id).ok_or(EngineError::UnknownJob(id))?;
         let read = read_dead_letters(&self.inner.shared.of(&status.spec).store, id, limit).await;
         read.map_err(|error| EngineError::failed(error.fault(), error.to_string()))
+    }
+
+    /// Looks into a job's checkpoints, whether it runs or has ended.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownJob`].
+    pub fn inspector(&self, id: JobId) -> Result<Inspector, EngineError> {
+        let status = self.job(id).ok_or(EngineError::UnknownJob(id))?;
+        let components = self.inner.shared.store.clone();
+        let Shared { store, clock, control, holds, .. } = self.inner.shared.of(&status.spec);
+        Ok(Inspector::new(store, clock, id, control, holds).with_components(components))
     }
 
     /// Stops all jobs' tasks cleanly and waits for them, though not for ever; the jobs resume at the next start.

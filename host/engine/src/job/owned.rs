@@ -78,7 +78,7 @@ impl<'a> Owned<'a> {
         let (store, job, control) = (&shared.store, owner.job(), shared.control.clone());
         let standing = (confirmed, newest(owner));
         let publications = Publications::begin(store, shared.clock, job, publishers, standing, control.clone())?;
-        let collector = Collector::new(store.clone(), shared.clock, job, control);
+        let collector = Collector::new(store.clone(), shared.clock, job, control).heeding(shared.holds.clone());
         Ok(Self { shared, owner, publications, collector })
     }
 

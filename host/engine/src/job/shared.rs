@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use weir_protocol::job_graph::CheckpointStorage;
 use weir_protocol::job_spec::JobSpec;
 
+use crate::checkpoint::inspect::Holds;
 use crate::clock::{Clock, Entropy};
 use crate::sink::LineWriter;
 use crate::spawn::Runtime;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) places: Arc<dyn Places>,
     pub(crate) disk: Option<LocalDisk>,
     pub(crate) stdout: LineWriter,
+    /// The jobs that someone looks into.
+    pub(crate) holds: Holds,
 }
 
 impl Shared {

@@ -47,7 +47,7 @@ const fn element_entry(position: u64) -> [u8; POSITION_BYTES] {
 }
 
 /// The position of the element that stands under an entry; `None` where the entry is malformed.
-fn element_position(entry: &[u8]) -> Option<u64> {
+pub(super) fn element_position(entry: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(entry.try_into().ok()?))
 }
 

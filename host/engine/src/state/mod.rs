@@ -27,6 +27,7 @@ mod fetch;
 pub mod file;
 mod frozen;
 mod heads;
+mod held;
 mod index;
 mod kept;
 mod limits;
@@ -60,9 +61,10 @@ use weir_protocol::time::Timestamp;
 
 pub use base::{LocalDisk, LocalDiskOptions};
 pub use frozen::{Expiry, FrozenSegment};
+pub use held::{Held, Holding, walk};
 pub use limits::StateLimits;
 pub use spill::SpillTo;
-pub use unkeyed::{FrozenUnkeyed, UnkeyedStore};
+pub use unkeyed::{FrozenUnkeyed, UnkeyedRow, UnkeyedStore, unkeyed_rows};
 
 use cleaner::Cleaner;
 use frozen::Naming;

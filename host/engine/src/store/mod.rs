@@ -17,6 +17,7 @@ mod parts;
 mod probe;
 
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +103,30 @@ impl Store {
     pub async fn get(&self, name: &ObjectName) -> Result<Option<Bytes>, StoreError> {
         let get = || async { self.objects.get(&name.0).await?.bytes().await };
         match self.retried(get).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(unavailable("read", name, &error)),
+        }
+    }
+
+    /// The length of an object; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
+        match self.retried(|| self.objects.head(&name.0)).await {
+            Ok(object) => Ok(Some(object.size)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(unavailable("read", name, &error)),
+        }
+    }
+
+    /// Reads a part of an object, which must lie within its length; `None` if there is no object.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn get_part(&self, name: &ObjectName, part: Range<u64>) -> Result<Option<Bytes>, StoreError> {
+        match self.retried(|| self.objects.get_range(&name.0, part.clone())).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(unavailable("read", name, &error)),

@@ -16,6 +16,9 @@
 //! | `POST /api/v1/jobs/{id or name}/cancel` | 202 [`shape::Named`] |
 //! | `GET /api/v1/jobs/{id or name}/dead-letters?limit=` | dead letters, newest first |
 //! | `GET /api/v1/jobs/{id or name}/logs?limit=` | [`crate::journal::Line`]s, oldest first |
+//! | `GET /api/v1/jobs/{id or name}/checkpoints` | [`shape::HeldCheckpoint`]s, the newest first |
+//! | `GET /api/v1/jobs/{id or name}/checkpoints/{number or newest}/verify` | a line for each object, then [`shape::Verified`] |
+//! | `GET /api/v1/jobs/{id or name}/state/{operator}?key=&state=&checkpoint=&limit=&after=` | [`shape::StatePage`] |
 
 mod components;
 mod flink;
@@ -23,6 +26,7 @@ mod health;
 mod jobs;
 mod problem;
 pub mod shape;
+mod state;
 
 #[cfg(test)]
 mod tests;
@@ -65,6 +69,9 @@ fn weir() -> Router<Node> {
         .route("/jobs/{job}/cancel", post(jobs::cancel))
         .route("/jobs/{job}/dead-letters", get(jobs::dead_letters))
         .route("/jobs/{job}/logs", get(jobs::logs))
+        .route("/jobs/{job}/checkpoints", get(state::checkpoints))
+        .route("/jobs/{job}/checkpoints/{checkpoint}/verify", get(state::verify))
+        .route("/jobs/{job}/state/{operator}", get(state::page))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
 }

@@ -5,10 +5,11 @@ use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use weir_engine::checkpoint::inspect::{InspectError, Shown};
 use weir_engine::component::RegistryError;
 use weir_engine::job::{EngineError, JobStatus};
 use weir_protocol::Fault;
-use weir_protocol::id::NameError;
+use weir_protocol::id::{CheckpointId, NameError, Uid};
 
 use crate::job_file;
 
@@ -83,6 +84,26 @@ impl Problem {
         let detail = format!("component `{component}` is used by job `{}` ({})", job.name, job.id);
         let mend = "cancel that job first: `weir cancel JOB`";
         Self::request(StatusCode::CONFLICT, "the component is in use", detail, mend)
+    }
+
+    pub(super) fn unknown_key(operator: &Uid, key: &[u8], checkpoint: CheckpointId) -> Self {
+        let shown: String = Shown::key(key).to_string().chars().take(128).collect();
+        let detail = format!("operator `{operator}` holds nothing under the key `{shown}` in checkpoint {checkpoint}");
+        let mend = "ask for the key as `weir state ls` shows it: one that is taken from a field of JSON is JSON text, \
+                    so a text has its quotation marks";
+        Self::request(StatusCode::NOT_FOUND, "unknown key", detail, mend)
+    }
+
+    pub(super) fn two_keys() -> Self {
+        let mend = "give `key` for a text or `key-base64` for bytes";
+        Self::request(StatusCode::BAD_REQUEST, "the request is wrong", "it names two keys", mend)
+    }
+
+    pub(super) fn no_checkpoint_number(given: &str) -> Self {
+        let shown: String = given.chars().take(64).collect();
+        let detail = format!("`{shown}` is no checkpoint");
+        let mend = "give the number of a checkpoint, or `newest`";
+        Self::request(StatusCode::BAD_REQUEST, "the request is wrong", detail, mend)
     }
 
     pub(super) fn no_resource() -> Self {
@@ -163,6 +184,26 @@ impl From<EngineError> for Problem {
                 Self { title: "the job cannot be accepted".to_owned(), ..problem }
             }
             EngineError::Failed { .. } => problem,
+        }
+    }
+}
+
+impl From<InspectError> for Problem {
+    fn from(error: InspectError) -> Self {
+        let not_found = |title, mend| Self::request(StatusCode::NOT_FOUND, title, error.to_string(), mend);
+        let checkpoints = "see which checkpoints there are: `weir checkpoint ls JOB`";
+        match &error {
+            InspectError::NoCheckpoint => not_found("no checkpoint yet", "ask again once one is completed"),
+            InspectError::NotRetained { .. } => not_found("the checkpoint is not retained", checkpoints),
+            InspectError::Gone => Self::request(
+                StatusCode::GONE,
+                "the checkpoint is not retained any more",
+                error.to_string(),
+                "begin again, without `after`; checkpoints stay longer with `retained` in the job's `[checkpoint]`",
+            ),
+            InspectError::UnknownOperator { .. } => not_found("unknown operator", "name one of these"),
+            InspectError::UnknownState { .. } => not_found("unknown state", "name one of these"),
+            InspectError::Failed { fault, message } => Self::of_fault(*fault, message.clone()),
         }
     }
 }

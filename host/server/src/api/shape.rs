@@ -2,6 +2,7 @@
 //! Unix epoch.
 
 use serde::{Deserialize, Serialize};
+use weir_engine::checkpoint::inspect::Item;
 use weir_engine::component::StoredComponent;
 use weir_engine::job::{CheckpointStats, CheckpointSummary, JobStatus, SinkStatus, VertexStatus};
 use weir_engine::metrics::{Counter, SubtaskMetrics};
@@ -321,4 +322,51 @@ impl Sink {
         let recent = sink.recent.clone();
         Self { uid: sink.uid.to_string(), published: sink.published.map(|id| id.0), recent }
     }
+}
+
+/// A page of what an operator holds in a checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StatePage {
+    /// The job's id.
+    pub job: String,
+    /// The job's name.
+    pub name: String,
+    /// The operator's uid.
+    pub operator: String,
+    /// The checkpoint as of which this is.
+    pub checkpoint: HeldCheckpoint,
+    /// What it holds, in the order of the checkpoint's files.
+    pub items: Vec<Item>,
+    /// What to give as `after` for the next page; left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A checkpoint in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HeldCheckpoint {
+    /// Its number.
+    pub id: u64,
+    /// When it was triggered: everything before its barrier is in it.
+    pub at: Timestamp,
+    /// The number of the entry of the job's `run/` chain that holds it.
+    pub entry: u64,
+    /// The size of all it names, unpublished results included.
+    pub bytes: u64,
+    /// The uids of the operators whose state it holds.
+    pub operators: Vec<String>,
+}
+
+/// The last line of a verification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Verified {
+    /// The checkpoint; 0 where the entry that holds it cannot be read.
+    pub checkpoint: u64,
+    /// How many objects were looked at.
+    pub objects: u64,
+    /// How many of them are damaged or missing.
+    pub damaged: u64,
 }

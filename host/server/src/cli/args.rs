@@ -29,8 +29,97 @@ pub(super) enum Command {
     Serve(Serve),
     /// Submit a job and follow it; Ctrl-C ends the following, the job goes on.
     Run(Run),
+    /// Look into what a job's operators hold: one key, a page, or all of it.
+    #[command(subcommand)]
+    State(State),
+    /// See which checkpoints a job has, and whether they are whole.
+    #[command(subcommand)]
+    Checkpoint(Checkpoint),
     #[command(flatten)]
     Request(Request),
+}
+
+/// What an operator holds, as of a checkpoint: the newest, or the one that is named.
+#[derive(Debug, Subcommand)]
+pub(super) enum State {
+    /// Show what an operator holds under a key.
+    Get {
+        /// The job's name or id.
+        job: String,
+        /// The operator's uid.
+        operator: String,
+        /// The key, as `ls` shows it; one taken from a field of JSON is JSON text: '"ada"'.
+        key: String,
+        /// The key is given in base64.
+        #[arg(long)]
+        base64: bool,
+        #[command(flatten)]
+        view: View,
+    },
+    /// List what an operator holds, in the order of the checkpoint's files.
+    Ls {
+        /// The job's name or id.
+        job: String,
+        /// The operator's uid.
+        operator: String,
+        #[command(flatten)]
+        view: View,
+    },
+    /// Write all that operators hold to standard output, one JSON object a line.
+    Dump {
+        /// The job's name or id.
+        job: String,
+        /// The operator's uid; default: all operators.
+        operator: Option<String>,
+        /// This state alone.
+        #[arg(long, value_name = "NAME")]
+        state: Option<String>,
+        /// As of this checkpoint.
+        #[arg(long, value_name = "NUMBER")]
+        checkpoint: Option<u64>,
+    },
+}
+
+/// Which part is shown, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct View {
+    /// This state alone.
+    #[arg(long, value_name = "NAME")]
+    pub(super) state: Option<String>,
+    /// As of this checkpoint.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) checkpoint: Option<u64>,
+    /// How many items.
+    #[arg(short = 'n', long, default_value_t = 100)]
+    pub(super) limit: usize,
+    /// Go on where an answer ended: what it gave as `next`.
+    #[arg(long, value_name = "NEXT")]
+    pub(super) after: Option<String>,
+    /// The node's answer, as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Checkpoint {
+    /// List the checkpoints that can be restored or looked into.
+    Ls {
+        /// The job's name or id.
+        job: String,
+        /// The node's answer, as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read every object that a checkpoint names, and say which are damaged or missing.
+    Verify {
+        /// The job's name or id.
+        job: String,
+        /// The checkpoint's number; default: the newest.
+        checkpoint: Option<u64>,
+        /// The node's answer, as JSON: one object a line.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What is one request to a node, or a few.

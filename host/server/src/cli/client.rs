@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 
 use crate::api::Problem;
-use crate::api::shape::{Component, Health, Job, Named, Submission, Upload};
+use crate::api::shape::{Component, Health, HeldCheckpoint, Job, Named, StatePage, Submission, Upload};
 use crate::cli::exit::{FAILED, Failure, NO_ANSWER};
 use crate::journal::Line;
 
@@ -16,6 +16,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long it may take to answer; an upload is compiled meanwhile.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long a verification may take, which reads everything that a checkpoint names.
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long to wait for a sign of life.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -75,6 +78,44 @@ impl Client {
         self.send(self.request(Method::GET, &["jobs", job, "logs"])?.query(&[("limit", limit)])).await
     }
 
+    /// A page of what an operator holds.
+    pub(super) async fn state(
+        &self,
+        job: &str,
+        operator: &str,
+        query: &[(&str, String)],
+    ) -> Result<StatePage, Failure> {
+        self.send(self.request(Method::GET, &["jobs", job, "state", operator])?.query(query)).await
+    }
+
+    pub(super) async fn checkpoints(&self, job: &str) -> Result<Vec<HeldCheckpoint>, Failure> {
+        self.send(self.request(Method::GET, &["jobs", job, "checkpoints"])?).await
+    }
+
+    /// Has a checkpoint verified; gives each line of the answer to `take` as it comes.
+    pub(super) async fn verify(
+        &self,
+        job: &str,
+        checkpoint: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let request = self.request(Method::GET, &["jobs", job, "checkpoints", checkpoint, "verify"])?;
+        let request = request.timeout(VERIFY_TIMEOUT);
+        let mut answer = request.send().await.map_err(|error| self.no_answer(&error))?;
+        if !answer.status().is_success() {
+            return self.read::<()>(answer).await;
+        }
+        let mut text = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(|error| self.no_answer(&error))? {
+            text.extend_from_slice(&part);
+            while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+                take(&text[..end])?;
+                text.drain(..=end);
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn cancel(&self, job: &str) -> Result<Named, Failure> {
         self.send(self.request(Method::POST, &["jobs", job, "cancel"])?).await
     }
@@ -94,6 +135,10 @@ impl Client {
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
         let answer = request.send().await.map_err(|error| self.no_answer(&error))?;
+        self.read(answer).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, answer: Response) -> Result<T, Failure> {
         let status = answer.status();
         let body = answer.bytes().await.map_err(|error| self.no_answer(&error))?;
         if status.is_success() {
@@ -113,7 +158,7 @@ impl Client {
         }
     }
 
-    fn stranger(&self, reason: &str) -> Failure {
+    pub(super) fn stranger(&self, reason: &str) -> Failure {
         Failure {
             code: FAILED,
             message: format!("what answers at {} is no weir node of this version: {reason}", self.url),

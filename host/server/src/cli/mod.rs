@@ -9,6 +9,7 @@ mod client;
 mod commands;
 mod exit;
 mod follow;
+mod inspect;
 mod local;
 mod log;
 mod process;
@@ -52,6 +53,10 @@ fn perform(args: Args, listeners: Vec<Listener>) -> Result<Outcome, Failure> {
         Command::Serve(serve) => serve::serve(serve, listeners),
         Command::Run(run) if run.local => local::run(run, listeners),
         Command::Run(run) => process::current_thread()?.block_on(commands::run(&args.server, &run.job)),
+        Command::State(state) => process::current_thread()?.block_on(inspect::state(state, &args.server)),
+        Command::Checkpoint(checkpoint) => {
+            process::current_thread()?.block_on(inspect::checkpoint(checkpoint, &args.server))
+        }
         Command::Request(request) => process::current_thread()?.block_on(commands::perform(request, &args.server)),
     }
 }

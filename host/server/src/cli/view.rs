@@ -25,7 +25,7 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().map(escaped).collect()
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     let text = printable(&text.replace(['\n', '\t'], " "));
     if text.chars().count() <= COLUMNS_MAX {
         return text;
@@ -40,7 +40,7 @@ pub(super) fn time(at: Timestamp) -> String {
 }
 
 /// Columns padded to their widest cell, two blanks apart.
-fn table(rows: &[Vec<String>]) -> String {
+pub(super) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
@@ -51,7 +51,7 @@ fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+pub(super) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(ToOwned::to_owned).into()
 }
 

@@ -3,6 +3,7 @@
 //! The one place that decides which record counts: a restore reads through it, a rebase writes through it.
 
 use std::cmp::Ordering;
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use weir_operator::keyed_state::StateError;
@@ -11,7 +12,7 @@ use weir_protocol::key_group::{KeyGroup, KeyGroupRange, MaxParallelism};
 
 use super::super::frozen::Expiry;
 use super::reader::{Cursor, Reader};
-use super::{FileRecord, FileSlice, Header, RecordKind, StateRow, Writer};
+use super::{FileRecord, FileSlice, Header, Place, RecordKind, StateRow, Writer};
 
 /// Merges files, oldest first, into one. A `complete` one is a base: `files` begin with the base before it or with the
 /// first file ever written, and what is gone leaves nothing; else what is gone stays a tombstone, since older files
@@ -83,11 +84,19 @@ struct Passed {
 impl Merge {
     /// Opens files, oldest first, for the key groups that lie both in `key_groups` and in their own slice.
     pub(in crate::state) fn open(files: &[FileSlice], key_groups: KeyGroupRange) -> Result<Self, StateError> {
-        let readers = files.iter().rev().map(|file| Reader::open(file.bytes.clone()));
-        let readers = readers.collect::<Result<Vec<_>, _>>()?;
+        let readers = files.iter().map(|file| Ok((Reader::open(file.bytes.clone())?, file.key_groups)));
+        Self::of(readers.collect::<Result<Vec<_>, _>>()?, key_groups)
+    }
+
+    /// The same for files that are open.
+    pub(in crate::state) fn of(
+        files: Vec<(Reader, KeyGroupRange)>,
+        key_groups: KeyGroupRange,
+    ) -> Result<Self, StateError> {
+        let (readers, slices): (Vec<_>, Vec<_>) = files.into_iter().rev().unzip();
         let max = common_max(&readers)?;
         let rows = common_rows(&readers)?;
-        let slices = files.iter().rev().map(|file| file.key_groups.clip(key_groups));
+        let slices = slices.into_iter().map(|slice| slice.clip(key_groups));
         let hull = slices.clone().filter(|slice| !slice.is_empty()).reduce(hull);
         let sources = readers.into_iter().zip(slices).map(|(reader, slice)| Source {
             rows: reader.header().rows.iter().map(|row| merged_row(&rows, row)).collect(),
@@ -106,13 +115,27 @@ impl Merge {
 
     /// Visits the newest record of each key (and entry), in order; removals only if not `complete`.
     pub(in crate::state) fn run(
-        mut self,
+        self,
         complete: bool,
         mut visit: impl FnMut(FileRecord<'_>) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
-        for source in 0..self.sources.len() {
-            if self.sources[source].cursor.advance()? {
-                self.heap.push(source);
+        self.run_from(None, complete, |record| visit(record).map(ControlFlow::Continue))
+    }
+
+    /// The same from a place on, until `visit` breaks it off.
+    pub(in crate::state) fn run_from(
+        mut self,
+        from: Option<&Place>,
+        complete: bool,
+        mut visit: impl FnMut(FileRecord<'_>) -> Result<ControlFlow<()>, StateError>,
+    ) -> Result<(), StateError> {
+        for (number, source) in self.sources.iter_mut().enumerate() {
+            let has_records = match from {
+                Some(place) => source.cursor.advance_to(place)?,
+                None => source.cursor.advance()?,
+            };
+            if has_records {
+                self.heap.push(number);
             }
         }
         for place in (0..self.heap.len() / 2).rev() {
@@ -125,7 +148,10 @@ impl Merge {
             let merged = source.rows[usize::from(record.row)];
             let is_removal = record.kind != RecordKind::Put;
             if passed.admits(first, merged.rank, &record) && !(complete && is_removal) {
-                visit(FileRecord { row: merged.row, ..record })?;
+                let went = visit(FileRecord { row: merged.row, ..record })?;
+                if went.is_break() {
+                    return Ok(());
+                }
             }
             if !self.sources[first].cursor.advance()? {
                 self.heap.swap_remove(0);

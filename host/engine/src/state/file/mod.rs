@@ -24,16 +24,20 @@
 //! refreshing read (i64). Rows are sorted by name, timers first; a name may stand in several that differ in version,
 //! codec or stamp. Versions other than 1 and 2 are refused.
 
+mod contents;
 pub(super) mod format;
 mod merge;
 mod reader;
+mod soundness;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
+pub use contents::Remote;
 pub use merge::{merge, merge_unexpired};
-pub use reader::Reader;
+pub use reader::{Place, Reader};
+pub use soundness::check;
 pub use writer::Writer;
 
 pub(super) use merge::Merge;

@@ -6,6 +6,7 @@
 //! [`weir_protocol::redistribution`]. Does not own when a barrier comes, nor where snapshots are stored.
 
 mod format;
+mod look;
 mod restore;
 
 #[cfg(test)]
@@ -16,6 +17,8 @@ use weir_operator::keyed_state::{StateError, StateId};
 use weir_operator::unkeyed_state::{UnkeyedState, UnkeyedValue, UnkeyedWrites};
 use weir_protocol::Fault;
 use weir_protocol::description::{StateDescription, StateKind};
+
+pub use look::{UnkeyedRow, unkeyed_rows};
 
 /// What one subtask holds for no key, and what a checkpoint has to know of it.
 #[derive(Debug, Default)]

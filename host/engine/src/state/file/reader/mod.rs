@@ -1,5 +1,7 @@
 //! Reads a checkpoint file, and believes nothing that does not verify.
 
+mod seek;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,13 +11,16 @@ use weir_protocol::key_group::{KeyGroup, KeyGroupRange, MaxParallelism};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::stamp::STAMP_BYTES;
+use super::contents::{Contents, Remote};
 use super::format::{END_MAGIC, HEAD_BYTES, MAGIC, Parser, STAMPED, TAIL_BYTES, VERSION, VERSION_STAMPED};
 use super::{FileRecord, Header, RecordKind, RowKind, StateRow, corrupt};
+
+pub use seek::Place;
 
 /// A checkpoint file whose head, footer and tail were verified; blocks are when they are read.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    file: Bytes,
+    file: Contents,
     header: Arc<Header>,
     blocks: Arc<[Block]>,
     records: u64,
@@ -38,12 +43,26 @@ impl Reader {
     /// # Errors
     /// [`weir_protocol::Fault::Corrupt`], naming the part that does not verify.
     pub fn open(file: Bytes) -> Result<Self, StateError> {
-        if file.len() < HEAD_BYTES + TAIL_BYTES {
-            return Err(corrupt(format_args!("{} bytes are too few for one", file.len())));
+        Self::open_contents(Contents::Memory(file))
+    }
+
+    /// Opens a file that is read where it lies: its footer now, each block when it is needed.
+    ///
+    /// # Errors
+    /// The same, naming the file; and what reading it says.
+    pub fn open_remote(file: Arc<dyn Remote>) -> Result<Self, StateError> {
+        let contents = Contents::Remote(file);
+        Self::open_contents(contents.clone()).map_err(|error| contents.named(error))
+    }
+
+    fn open_contents(file: Contents) -> Result<Self, StateError> {
+        let bytes = file.len()?;
+        if bytes < HEAD_BYTES + TAIL_BYTES {
+            return Err(corrupt(format_args!("{bytes} bytes are too few for one")));
         }
-        let version = head_version(&file)?;
-        let footer = footer_place(&file)?;
-        let mut parser = Parser::new(&file[footer.clone()], "footer");
+        let version = head_version(&file.part(0..HEAD_BYTES)?)?;
+        let (footer, text) = read_footer(&file, bytes - TAIL_BYTES)?;
+        let mut parser = Parser::new(&text, "footer");
         let (header, records) = parse_header(&mut parser)?;
         let blocks = parse_blocks(&mut parser)?;
         parser.end()?;
@@ -85,7 +104,7 @@ impl Reader {
     /// The runs of a block, decompressed into `runs`.
     fn decode(&self, number: usize, runs: &mut Vec<u8>) -> Result<(), StateError> {
         let block = &self.blocks[number];
-        let bytes = &self.file[block.place.clone()];
+        let bytes = &self.file.part(block.place.clone())?[..];
         if xxh3_64(bytes) != block.checksum {
             return Err(corrupt(format_args!(
                 "the checksum of block {number} (at byte {}) does not match",
@@ -118,10 +137,10 @@ fn head_version(file: &[u8]) -> Result<u16, StateError> {
     Ok(version)
 }
 
-/// Where the footer is, its checksum verified.
-fn footer_place(file: &[u8]) -> Result<Range<usize>, StateError> {
-    let tail_start = file.len() - TAIL_BYTES;
-    let mut tail = Parser::new(&file[tail_start..], "tail");
+/// Where the footer is, and its bytes, whose checksum was verified.
+fn read_footer(file: &Contents, tail_start: usize) -> Result<(Range<usize>, Bytes), StateError> {
+    let tail = file.part(tail_start..tail_start + TAIL_BYTES)?;
+    let mut tail = Parser::new(&tail, "tail");
     let (bytes, checksum, magic) = (tail.u32()?, tail.u64()?, tail.fixed()?);
     if magic != END_MAGIC {
         return Err(corrupt("it does not end as one does: it may have been cut"));
@@ -130,10 +149,11 @@ fn footer_place(file: &[u8]) -> Result<Range<usize>, StateError> {
     let Some(start) = start else {
         return Err(corrupt(format_args!("its footer of {bytes} bytes is longer than the file allows")));
     };
-    if xxh3_64(&file[start..tail_start]) != checksum {
+    let footer = file.part(start..tail_start)?;
+    if xxh3_64(&footer) != checksum {
         return Err(corrupt("the checksum of its footer does not match"));
     }
-    Ok(start..tail_start)
+    Ok((start..tail_start, footer))
 }
 
 fn parse_header(parser: &mut Parser<'_>) -> Result<(Header, u64), StateError> {
@@ -231,12 +251,12 @@ pub(super) struct Cursor {
     at: usize,
     records_left_in_run: u32,
     records_left_in_block: u32,
-    record: Place,
+    record: Found,
 }
 
 /// A record of the block, as places.
 #[derive(Debug, Clone)]
-struct Place {
+struct Found {
     group: KeyGroup,
     row: u16,
     kind: RecordKind,
@@ -248,7 +268,7 @@ struct Place {
 impl Cursor {
     /// Before the first record.
     pub(super) fn new(reader: Reader, key_groups: KeyGroupRange) -> Self {
-        let record = Place { group: KeyGroup(0), row: 0, kind: RecordKind::Put, key: 0..0, entry: 0..0, value: 0..0 };
+        let record = Found { group: KeyGroup(0), row: 0, kind: RecordKind::Put, key: 0..0, entry: 0..0, value: 0..0 };
         Self {
             reader,
             key_groups,
@@ -264,7 +284,7 @@ impl Cursor {
     /// The record that the last [`advance`](Self::advance) reached.
     #[inline]
     pub(super) fn record(&self) -> FileRecord<'_> {
-        let Place { group, row, kind, ref key, ref entry, ref value } = self.record;
+        let Found { group, row, kind, ref key, ref entry, ref value } = self.record;
         FileRecord {
             group,
             row,
@@ -277,6 +297,10 @@ impl Cursor {
 
     /// Goes to the next record. Whether there is one.
     pub(super) fn advance(&mut self) -> Result<bool, StateError> {
+        self.step().map_err(|error| self.reader.file.named(error))
+    }
+
+    fn step(&mut self) -> Result<bool, StateError> {
         loop {
             if self.records_left_in_run > 0 {
                 self.parse_record()?;
@@ -351,7 +375,7 @@ impl Cursor {
         }
         self.at = bytes - parser.remaining();
         self.records_left_in_run -= 1;
-        self.record = Place { kind, key, entry, value, ..self.record };
+        self.record = Found { kind, key, entry, value, ..self.record };
         Ok(())
     }
 }

@@ -1,0 +1,87 @@
+//! Looking into a job's checkpoints: what an operator holds under a key, page by page, and whether everything verifies.
+//!
+//! Receives what entries name; guarantees that every answer is as of one checkpoint, which it names, that a running job
+//! is not disturbed (nothing but the store is read), and that what is in memory is bounded whatever the size of the
+//! state. Does not own what may be asked by whom, nor the form of requests.
+
+mod error;
+mod find;
+mod hold;
+mod item;
+mod mark;
+mod page;
+mod remote;
+mod shown;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use weir_protocol::chain::{RunEntry, Stored};
+use weir_protocol::id::{CheckpointId, EntryNumber, JobId};
+
+use crate::clock::Clock;
+use crate::spawn::Runtime;
+use crate::store::Store;
+
+pub use error::InspectError;
+pub use hold::Holds;
+pub use item::{Item, Timer};
+pub use mark::Mark;
+pub use page::{Ask, ITEMS_MAX, Page};
+pub use shown::{Shown, from_base64};
+pub use verify::{Verdict, Verification};
+
+/// Looks into the checkpoints of one job.
+#[derive(Debug, Clone)]
+pub struct Inspector {
+    store: Store,
+    /// Where components are.
+    components: Store,
+    clock: Clock,
+    job: JobId,
+    runtime: Runtime,
+    holds: Holds,
+}
+
+/// Which checkpoint is looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The newest that was completed.
+    Newest,
+    /// One that is retained, or not yet collected.
+    Retained(CheckpointId),
+    /// The one that this entry holds, as long as it is there.
+    Entry(EntryNumber),
+}
+
+/// A checkpoint, by the entry that holds it.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    /// The entry.
+    pub stored: Stored<RunEntry>,
+}
+
+impl Inspector {
+    /// For a job; blocking work runs on `runtime`, which must have threads for it. What a listing that has more pages
+    /// needs is kept from being collected, where the job's owner knows `holds`.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock, job: JobId, runtime: Runtime, holds: Holds) -> Self {
+        Self { components: store.clone(), store, clock, job, runtime, holds }
+    }
+
+    /// The same for a job whose components are in another store than its checkpoints.
+    #[must_use]
+    pub fn with_components(mut self, components: Store) -> Self {
+        self.components = components;
+        self
+    }
+}
+
+impl Checkpoint {
+    /// Its number.
+    #[must_use]
+    pub const fn id(&self) -> CheckpointId {
+        self.stored.entry.manifest.checkpoint
+    }
+}

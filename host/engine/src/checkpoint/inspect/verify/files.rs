@@ -1,0 +1,176 @@
+//! What a manifest names or holds, looked at byte by byte.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use weir_operator::keyed_state::StateError;
+use weir_protocol::Fault;
+use weir_protocol::id::{SubtaskId, Uid};
+use weir_protocol::key_group::KeyGroupRange;
+use weir_protocol::manifest::{Blob, Checksum, InlineBytes, ObjectRef};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{Verdict, Verification};
+use crate::checkpoint::inspect::{InspectError, Inspector};
+use crate::checkpoint::{BlobError, read_blob};
+use crate::spawn::TaskGroup;
+use crate::state::file::{Reader, check};
+use crate::state::{Held, Holding, unkeyed_rows, walk};
+use crate::store::{ObjectName, StoreError};
+
+/// How much of an object is read at once.
+const PART_BYTES: u64 = 4 << 20;
+
+/// What a blob is, and whose.
+#[derive(Debug, Clone)]
+pub(super) enum Use {
+    Base(Uid, u32),
+    File(Uid, u32),
+    Unkeyed(Uid, u32),
+    Outbox(SubtaskId),
+}
+
+impl Use {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Base(..) | Self::File(..) => "state",
+            Self::Unkeyed(..) => "unkeyed",
+            Self::Outbox(_) => "outbox",
+        }
+    }
+
+    fn whose(&self) -> String {
+        match self {
+            Self::Base(uid, index) | Self::File(uid, index) | Self::Unkeyed(uid, index) => format!("{uid}[{index}]"),
+            Self::Outbox(subtask) => subtask.to_string(),
+        }
+    }
+}
+
+impl Verification {
+    pub(super) async fn blob(&self, blob: &Blob, as_what: Use) -> Result<Verdict, InspectError> {
+        let inlined = || format!("{} (inlined, {} of {})", self.entry, as_what.kind(), as_what.whose());
+        let object = blob.object().map_or_else(inlined, |object| object.name.clone());
+        let verdict = Verdict { object, kind: as_what.kind().to_owned(), bytes: blob.bytes(), damage: None };
+        let (inspector, blob, max) = (self.inspector.clone(), blob.clone(), self.manifest.max_parallelism);
+        let looked = on_a_thread(&self.inspector, move || {
+            let Some(file) = inspector.whole(&blob, &as_what)? else {
+                if matches!(as_what, Use::Unkeyed(..)) {
+                    unkeyed_rows(&inspector.runtime.wait_for(read_blob(&inspector.store, inspector.job, &blob))?)?;
+                }
+                return Ok(());
+            };
+            if file.header().max != max {
+                let found = file.header().max.get();
+                return Err(corrupt(format!("it was written with maximum parallelism {found}, not {}", max.get())));
+            }
+            if matches!(as_what, Use::Base(..)) && !file.header().complete {
+                return Err(corrupt("it is a base, yet does not say that it is complete".to_owned()));
+            }
+            Ok(check(&file)?)
+        });
+        match looked.await {
+            Ok(()) => Ok(verdict),
+            Err(error) => verdict.or(error),
+        }
+    }
+
+    /// What the files of one subtask hold together: no list lacks elements.
+    pub(super) async fn subtask(&self, uid: &Uid, index: usize) -> Result<Verdict, InspectError> {
+        let subtask = self.manifest.operators[uid][index].clone();
+        let object = format!("{} ({uid}[{index}])", self.entry);
+        let bytes = subtask.state_files().map(|file| file.blob.bytes()).sum();
+        let verdict = Verdict { object, kind: "subtask".to_owned(), bytes, damage: None };
+        let inspector = self.inspector.clone();
+        let looked = on_a_thread(&self.inspector, move || {
+            let files = inspector.open(&subtask, subtask.key_groups)?;
+            whole_lists(files, subtask.key_groups)
+        });
+        match looked.await {
+            Ok(()) => Ok(verdict),
+            Err(error) => verdict.or(error),
+        }
+    }
+}
+
+async fn on_a_thread(
+    inspector: &Inspector,
+    work: impl FnOnce() -> Result<(), InspectError> + Send + 'static,
+) -> Result<(), InspectError> {
+    let mut task = TaskGroup::new(inspector.runtime.clone());
+    task.spawn_blocking("verify a checkpoint", work);
+    let ended = task.next().await.expect("one task was started, and nobody aborts it");
+    ended.map_err(|panicked| InspectError::bug(panicked.to_string()))?.1
+}
+
+impl Inspector {
+    /// Reads all bytes of a blob; gives it as a checkpoint file where it is one. Holds its thread.
+    fn whole(&self, blob: &Blob, as_what: &Use) -> Result<Option<Reader>, InspectError> {
+        let is_file = matches!(as_what, Use::Base(..) | Use::File(..));
+        match blob {
+            Blob::Inline(InlineBytes(bytes)) if is_file => {
+                Ok(Some(Reader::open(Bytes::from_owner(Arc::clone(bytes)))?))
+            }
+            Blob::Inline(_) => Ok(None),
+            Blob::Object(object) => {
+                let found = self.checksum(object)?;
+                if found == object.checksum {
+                    return if is_file { self.open_object(object).map(Some) } else { Ok(None) };
+                }
+                let part = is_file.then(|| self.open_object(object).and_then(|file| Ok(check(&file)?)).err()).flatten();
+                let part = part.map(|error| format!(" ({error})")).unwrap_or_default();
+                Err(corrupt(format!("its bytes have checksum {found}, not {}{part}", object.checksum)))
+            }
+        }
+    }
+
+    fn checksum(&self, object: &ObjectRef) -> Result<Checksum, InspectError> {
+        let foreign = || BlobError::Foreign(object.name.clone());
+        let name = ObjectName::of_manifest(self.job, &object.name).ok_or_else(foreign)?;
+        let missing = || InspectError::from(StoreError::Missing { object: object.name.clone() });
+        let found = self.runtime.wait_for(self.store.size(&name))?.ok_or_else(missing)?;
+        if found != object.bytes {
+            return Err(corrupt(format!("it has {found} bytes, not {}", object.bytes)));
+        }
+        let mut hash = Xxh3::new();
+        let mut at = 0;
+        while at < object.bytes {
+            let end = object.bytes.min(at + PART_BYTES);
+            let part = self.runtime.wait_for(self.store.get_part(&name, at..end))?.ok_or_else(missing)?;
+            hash.update(&part);
+            at = end;
+        }
+        Ok(Checksum(hash.digest()))
+    }
+}
+
+fn whole_lists(files: Vec<(Reader, KeyGroupRange)>, key_groups: KeyGroupRange) -> Result<(), InspectError> {
+    let mut lacks = None;
+    let mut list = (String::new(), Vec::new());
+    let mut next = 0;
+    walk(files, key_groups, None, |holding| {
+        let Holding { row, key, held: Held::Element { position, .. }, .. } = holding else {
+            return ControlFlow::Continue(());
+        };
+        if row.stamped {
+            // Elements expire one by one.
+            return ControlFlow::Continue(());
+        }
+        if list.0 != row.name || list.1 != key {
+            list = (row.name.clone(), key.to_vec());
+            next = 0;
+        }
+        if position != next {
+            lacks = Some(format!("list `{}` lacks element {next} of a key: a file is missing", row.name));
+            return ControlFlow::Break(());
+        }
+        next += 1;
+        ControlFlow::Continue(())
+    })?;
+    lacks.map_or(Ok(()), |lacks| Err(corrupt(lacks)))
+}
+
+fn corrupt(message: String) -> InspectError {
+    StateError { fault: Fault::Corrupt, message }.into()
+}

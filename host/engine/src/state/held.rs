@@ -1,0 +1,119 @@
+//! What checkpoint files hold, record by record: for people and tools, who look without restoring.
+//!
+//! Receives the files of one subtask, oldest first, of which nothing need be in memory. Guarantees the order of the
+//! files (key group, timers, then states by name, key, entry) and that of several records only the one that counts is
+//! shown, as a restore would decide. Does not own how anything is shown.
+
+use std::ops::ControlFlow;
+
+use weir_operator::keyed_state::StateError;
+use weir_operator::turn::TimeDomain;
+use weir_protocol::Fault;
+use weir_protocol::key_group::{KeyGroup, KeyGroupRange};
+use weir_protocol::time::Timestamp;
+
+use super::file::{FileRecord, Merge, Place, Reader, RowKind, StateRow};
+use super::lists::element_position;
+use super::stamp::split;
+use super::timers::Timer;
+
+/// Something that is held under a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holding<'a> {
+    /// The key's group.
+    pub group: KeyGroup,
+    /// The state.
+    pub row: &'a StateRow,
+    /// The key.
+    pub key: &'a [u8],
+    /// What orders it among others of its key and state.
+    pub entry: &'a [u8],
+    /// Where its state had a time to live: when it was last written, or read where that refreshes it.
+    pub stamp: Option<Timestamp>,
+    /// What is held.
+    pub held: Held<'a>,
+}
+
+/// What is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held<'a> {
+    /// A value.
+    Value(&'a [u8]),
+    /// An element of a list.
+    Element {
+        /// From 0.
+        position: u64,
+        /// The element.
+        value: &'a [u8],
+    },
+    /// An entry of a map, under the entry's key.
+    Entry(&'a [u8]),
+    /// A timer.
+    Timer {
+        /// Which time it waits for.
+        domain: TimeDomain,
+        /// When it is due.
+        at: Timestamp,
+        /// What its operator knows it by.
+        tag: u32,
+    },
+}
+
+/// Visits what these files, oldest first, hold for some key groups, from a place on, until `visit` breaks it off. May
+/// hold its thread.
+///
+/// # Errors
+/// [`Fault::Corrupt`] where a file does not verify, naming it; [`Fault::Unavailable`] where it cannot be read.
+pub fn walk(
+    files: Vec<(Reader, KeyGroupRange)>,
+    key_groups: KeyGroupRange,
+    from: Option<&Place>,
+    mut visit: impl FnMut(Holding<'_>) -> ControlFlow<()>,
+) -> Result<(), StateError> {
+    let merge = Merge::of(files, key_groups)?;
+    let rows = merge.header().rows.clone();
+    merge.run_from(from, true, |record| {
+        let row = &rows[usize::from(record.row)];
+        let (stamp, value) = if row.stamped {
+            let (stamp, value) = split(record.value);
+            (Some(stamp), value)
+        } else {
+            (None, record.value)
+        };
+        let held = held(row.kind, &FileRecord { value, ..record })?;
+        Ok(visit(Holding { group: record.group, row, key: record.key, entry: record.entry, stamp, held }))
+    })
+}
+
+fn held<'a>(kind: RowKind, record: &FileRecord<'a>) -> Result<Held<'a>, StateError> {
+    match kind {
+        RowKind::Value => Ok(Held::Value(record.value)),
+        RowKind::List => {
+            let position =
+                element_position(record.entry).ok_or_else(|| malformed(record, "a list's element has no position"))?;
+            Ok(Held::Element { position, value: record.value })
+        }
+        RowKind::Map => Ok(Held::Entry(record.value)),
+        RowKind::Timers => match Timer::from_record(record.key, record.entry) {
+            Some(timer) => Ok(Held::Timer { domain: timer.domain, at: timer.at, tag: timer.tag }),
+            None => Err(malformed(record, "a timer's entry is not 13 bytes that begin with 0 or 1")),
+        },
+    }
+}
+
+fn malformed(record: &FileRecord<'_>, what: &str) -> StateError {
+    let message = format!("checkpoint files, key group {}: {what}", record.group.0);
+    StateError { fault: Fault::Corrupt, message }
+}
+
+impl Holding<'_> {
+    /// The bytes of key, entry and value.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        let held = match self.held {
+            Held::Value(value) | Held::Element { value, .. } | Held::Entry(value) => value.len(),
+            Held::Timer { .. } => 0,
+        };
+        self.key.len() + self.entry.len() + held
+    }
+}
