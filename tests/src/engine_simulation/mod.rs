@@ -18,6 +18,7 @@ mod status;
 mod store;
 mod weather;
 
+use std::sync::Arc;
 use tokio::runtime::Builder;
 use tracing_subscriber::layer::SubscriberExt;
 use weir_engine::clock::Clock;
@@ -100,6 +101,7 @@ async fn simulate(seed: u64, plan: &Plan) -> Result<Run, Box<Failure>> {
         hazards: Hazards::new(log.clone(), plan.dishonesty),
         log: log.clone(),
         seed,
+        disks: Arc::new(tempfile::tempdir().expect("a temporary folder can be made")),
     };
     let (process, lived) = life::live(&world, plan).await;
     if log.first_broken().is_none() {

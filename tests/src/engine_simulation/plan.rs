@@ -46,6 +46,8 @@ pub struct Job {
     pub keys: u64,
     /// `value`, `list` or `map`.
     pub state: &'static str,
+    /// Bytes of memory for state, of which the rest lies on a local disk; `None`: all is in memory.
+    pub memory: Option<u64>,
     /// Whether each record sets a timer.
     pub has_timers: bool,
     /// Whether a second operator checks what the first one emits.
@@ -195,6 +197,7 @@ impl Job {
             concurrent: random.random_range(1..=2),
             tolerable: [0, 0, 3][random.random_range(0..3)],
             attempts: 100_000,
+            memory: (random.random_range(0..10) == 0).then(|| [1, 4_000][random.random_range(0..2)]),
         }
     }
 
@@ -209,6 +212,10 @@ impl Job {
              max-concurrent = {concurrent}\ntolerable-failures = {tolerable}\n\
              [restart]\nattempts = {attempts}\ndelay = 20\nmax-delay = 1000\n"
         );
+        if let Some(memory) = self.memory {
+            write!(toml, "[state]\nbackend = \"rocksdb\"\nmemory = {memory}\n")
+                .expect("a text takes what is written to it");
+        }
         let mut inputs = Vec::new();
         for (index, records) in self.records.iter().enumerate() {
             write!(

@@ -15,6 +15,7 @@ use weir::node::{Node, NodeConfig};
 use weir_engine::clock::{Clock, Entropy};
 use weir_engine::job::JobStatus;
 use weir_engine::spawn::Runtime;
+use weir_engine::state::{LocalDisk, LocalDiskOptions};
 use weir_protocol::id::JobId;
 
 use super::hazards::Hazards;
@@ -33,6 +34,17 @@ pub(super) struct World {
     pub(super) outside: SimulatedStore,
     pub(super) hazards: Hazards,
     pub(super) seed: u64,
+    /// What processes keep on their local disks: nothing that outlives one.
+    pub(super) disks: Arc<tempfile::TempDir>,
+}
+
+impl World {
+    fn disk(&self, process: u64) -> Result<LocalDisk, String> {
+        let options =
+            LocalDiskOptions { block_cache_bytes: 1 << 20, write_buffer_bytes: 64 << 10, ..Default::default() };
+        let folder = self.disks.path().join(process.to_string());
+        LocalDisk::open(&folder, options).map_err(|error| error.to_string())
+    }
 }
 
 /// A running process.
@@ -75,7 +87,7 @@ impl Process {
             control: Runtime::of_one_thread(Handle::current()),
             data: Handle::current(),
             places: Arc::new(Outside(world.outside.clone())),
-            disk: None,
+            disk: Some(world.disk(number)?),
         };
         let node = Node::start(config).await.map_err(|problem| format!("{problem:?}"))?;
         Ok(Self { router: api::router(node.clone()), node, log: world.log.clone(), number })
