@@ -109,7 +109,7 @@ async fn the_same_bytes_and_name_again_change_nothing() {
     assert_eq!(setup.compiled(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_restarted_process_finds_what_was_uploaded_and_compiles_when_it_is_used() {
     let setup = Setup::new();
     setup.registry().upload(BYTES, Some(&name("words"))).await.unwrap();
