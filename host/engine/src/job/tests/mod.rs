@@ -2,6 +2,7 @@
 //! done, so that how busy the machine is decides nothing; but where a call holds its thread, it is real.
 
 mod local_state;
+mod looking;
 mod operators;
 mod places;
 mod rescaling;

@@ -1,0 +1,42 @@
+//! Looking into a job that runs.
+
+use std::collections::BTreeMap;
+
+use weir_protocol::job_spec::CheckpointSpec;
+
+use super::operators::Faults;
+use super::rig::{Rig, endless, uid, wait_until};
+use crate::checkpoint::inspect::{Ask, InspectError, Which};
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_ends_with_the_checkpoint_that_it_began_with_however_many_the_job_takes_meanwhile() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let mut spec = endless(&rig);
+    spec.checkpoint = Some(CheckpointSpec { retained: 1, ..CheckpointSpec::every_ms(10) });
+    let job = engine.submit(spec).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 5).await;
+    let inspector = engine.inspector(job).unwrap();
+    let ask = |after| {
+        let (state, key, lives) = (None, None, BTreeMap::new());
+        Ask { operator: uid("count"), state, key, limit: 2, after, lives }
+    };
+    let (began, first) = inspector.look(Which::Newest, &ask(None)).await.unwrap();
+    let (mut keys, mut next) = (first.items, first.next);
+    while let Some(after) = next {
+        let taken = engine.job(job).unwrap().checkpoints.completed;
+        wait_until(&engine, job, |status| status.checkpoints.completed >= taken + 20).await;
+        let (of, page) = inspector.look(Which::Newest, &ask(Some(after))).await.unwrap();
+        assert_eq!(of.id(), began.id());
+        keys.extend(page.items);
+        next = page.next;
+    }
+    assert_eq!(keys.len(), 5, "{keys:?}");
+    // Nobody looks any more: what was held goes with one of the next checkpoints.
+    let gone = || async { inspector.find(Which::Entry(began.stored.entry.number)).await };
+    while gone().await.is_ok() {
+        let taken = engine.job(job).unwrap().checkpoints.completed;
+        wait_until(&engine, job, |status| status.checkpoints.completed > taken).await;
+    }
+    assert_eq!(gone().await.unwrap_err(), InspectError::Gone);
+}
