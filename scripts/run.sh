@@ -11,7 +11,7 @@ target=${CARGO_TARGET_DIR:?set by make}
 weir=$target/debug/weir
 component=$target/guests/wasm32-wasip2/release/word_count.wasm
 
-echo "run: building weir (the first build takes some minutes, as Wasmtime is compiled)"
+echo "run: building weir (the first build takes 20 to 30 minutes on two cores, as RocksDB and Wasmtime are compiled)"
 # With --workspace, so that dependencies have the features that `make test` compiles them with.
 cargo build --workspace --bins
 echo "run: building the word-count component"
