@@ -4,20 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::map::empty_page;
+use super::pages::Pages;
 use super::value::opened;
 use super::{current, undecodable, unencodable};
 use crate::bindings::exports::weir::operator::operators::StateKind;
-use crate::bindings::weir::operator::state::Page;
 use crate::codec::{Codec, EntryKey, Plain};
-use crate::column::Column;
 use crate::describe::{Field, Spec};
 use crate::error::Result;
 use crate::host;
 use crate::operator::Context;
-
-/// How many entries are fetched at a time.
-const PAGE_ENTRIES: u32 = 256;
 
 /// A map from `K` to `V` that is the same on every instance: rules, rates, thresholds. It is read anywhere, and written
 /// only for records of a broadcast input, which every instance is given. They do not come to all instances in the same
@@ -123,13 +118,7 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> BroadcastState<K, V, C> {
     /// The entries in the order of their keys' bytes, from `start` (included) to `end` (excluded), read a page at a
     /// time.
     pub fn entries(&self, start: Option<&K>, end: Option<&K>) -> BroadcastEntries<'_, K, V, C> {
-        let bytes = |bound: &K| {
-            let mut bytes = Vec::new();
-            bound.encode_key(&mut bytes);
-            bytes
-        };
-        let (from, end) = (Some(start.map(bytes).unwrap_or_default()), end.map(bytes));
-        BroadcastEntries { state: self, from, end, page: empty_page(), next: 0 }
+        BroadcastEntries { state: self, pages: Pages::between(start, end) }
     }
 
     fn take_entry(&mut self, entry: &K) {
@@ -158,44 +147,15 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> Field for BroadcastState<K, V, C> {
 /// The entries of a broadcast map in order; see [`BroadcastState::entries`].
 pub struct BroadcastEntries<'a, K, V, C> {
     state: &'a BroadcastState<K, V, C>,
-    /// Where the next page starts; `None` where there is none.
-    from: Option<Vec<u8>>,
-    end: Option<Vec<u8>>,
-    page: Page,
-    next: usize,
+    pages: Pages,
 }
 
 impl<K: EntryKey, V: 'static, C: Codec<V>> Iterator for BroadcastEntries<'_, K, V, C> {
     type Item = Result<(K, V)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.next == Column::of_bytes(&self.page.entries).len() {
-            self.fetch()?;
-        }
-        let entry = Column::of_bytes(&self.page.entries).get(self.next)?;
-        let value = Column::of_bytes(&self.page.values).get(self.next)?;
-        self.next += 1;
-        let name = self.state.name;
-        let entry = K::decode_key(entry).map_err(|reason| undecodable(name, "entry key", &reason));
-        let value = C::decode(value).map_err(|reason| undecodable(name, C::name(), &reason));
-        Some(entry.and_then(|entry| Ok((entry, value?))))
-    }
-}
-
-impl<K, V, C> BroadcastEntries<'_, K, V, C> {
-    /// The next page, if there may be one.
-    fn fetch(&mut self) -> Option<()> {
-        let from = self.from.take()?;
         let handle = opened(self.state.handle.as_ref(), self.state.name);
-        self.page = handle.scan(Some(&from), self.end.as_deref(), PAGE_ENTRIES);
-        self.next = 0;
-        if self.page.more {
-            let entries = Column::of_bytes(&self.page.entries);
-            let mut after = entries.get(entries.len().checked_sub(1)?)?.to_vec();
-            after.push(0);
-            self.from = Some(after);
-        }
-        Some(())
+        self.pages.next::<K, V, C>(self.state.name, |from, end, most| handle.scan(from, end, most))
     }
 }
 

@@ -4,19 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
+use super::pages::Pages;
 use super::value::opened;
 use super::{current, undecodable, unencodable};
 use crate::bindings::exports::weir::operator::operators::StateKind;
-use crate::bindings::weir::operator::state::Page;
 use crate::codec::{Codec, EntryKey, Plain};
-use crate::column::{Column, ColumnBuilder};
+use crate::column::ColumnBuilder;
 use crate::describe::{Field, Spec, StateField};
 use crate::error::Result;
 use crate::host;
 use crate::operator::Context;
-
-/// How many entries are fetched at a time.
-const PAGE_ENTRIES: u32 = 256;
 
 /// A map from `K` to `V` per key, for the record form. Entries are read one by one when they are first looked at, and
 /// what was written goes back by one call at the end of the batch.
@@ -94,14 +91,8 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> MapState<K, V, C> {
     pub fn entries(&mut self, start: Option<&K>, end: Option<&K>) -> Result<Entries<'_, K, V, C>> {
         let key = self.make_slots();
         self.write_back()?;
-        let bytes = |bound: &K| {
-            let mut bytes = Vec::new();
-            bound.encode_key(&mut bytes);
-            bytes
-        };
-        let (from, end) = (Some(start.map(bytes).unwrap_or_default()), end.map(bytes));
         let key = u32::try_from(key).expect("a key index");
-        Ok(Entries { state: self, key, from, end, page: empty_page(), next: 0 })
+        Ok(Entries { state: self, key, pages: Pages::between(start, end) })
     }
 
     fn slot(&mut self, entry: &K) -> Result<&mut Slot<V>> {
@@ -186,49 +177,17 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> Field for MapState<K, V, C> {
 pub struct Entries<'a, K, V, C> {
     state: &'a mut MapState<K, V, C>,
     key: u32,
-    /// Where the next page starts; `None` where there is none.
-    from: Option<Vec<u8>>,
-    end: Option<Vec<u8>>,
-    page: Page,
-    next: usize,
+    pages: Pages,
 }
 
 impl<K: EntryKey, V: 'static, C: Codec<V>> Iterator for Entries<'_, K, V, C> {
     type Item = Result<(K, V)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.next == Column::of_bytes(&self.page.entries).len() {
-            self.fetch()?;
-        }
-        let entry = Column::of_bytes(&self.page.entries).get(self.next)?;
-        let value = Column::of_bytes(&self.page.values).get(self.next)?;
-        self.next += 1;
-        let name = self.state.name;
-        let entry = K::decode_key(entry).map_err(|reason| undecodable(name, "entry key", &reason));
-        let value = C::decode(value).map_err(|reason| undecodable(name, C::name(), &reason));
-        Some(entry.and_then(|entry| Ok((entry, value?))))
-    }
-}
-
-impl<K, V, C> Entries<'_, K, V, C> {
-    /// The next page, if there may be one.
-    fn fetch(&mut self) -> Option<()> {
-        let from = self.from.take()?;
+        let key = self.key;
         let handle = opened(self.state.handle.as_ref(), self.state.name);
-        self.page = handle.scan(self.key, Some(&from), self.end.as_deref(), PAGE_ENTRIES);
-        self.next = 0;
-        if self.page.more {
-            let entries = Column::of_bytes(&self.page.entries);
-            let mut after = entries.get(entries.len().checked_sub(1)?)?.to_vec();
-            after.push(0);
-            self.from = Some(after);
-        }
-        Some(())
+        self.pages.next::<K, V, C>(self.state.name, |from, end, most| handle.scan(key, from, end, most))
     }
-}
-
-pub(super) fn empty_page() -> Page {
-    Page { entries: ColumnBuilder::new().take().values, values: ColumnBuilder::new().take().values, more: false }
 }
 
 impl<K, V, C> MapState<K, V, C> {

@@ -13,6 +13,7 @@ mod default;
 mod list;
 mod map;
 mod operator;
+mod pages;
 mod reducing;
 mod value;
 
