@@ -183,6 +183,17 @@ impl Spill {
         self.stage = Stage::Taking(0);
         Ok(true)
     }
+
+    /// Goes on once the base has what was handed over; waits for that if asked to.
+    async fn look_at_writing(&mut self, waits: bool) -> Result<(), StateError> {
+        let Stage::Writing(writing) = &mut self.stage else { return Ok(()) };
+        let written = if waits { writing.next().await } else { writing.next().now_or_never().flatten() };
+        if let Some(written) = written {
+            written.map_err(|panicked: Panicked| bug(panicked.to_string()))?.1?;
+            self.stage = Stage::Taking(0);
+        }
+        Ok(())
+    }
 }
 
 impl SubtaskState {
@@ -207,9 +218,10 @@ impl SubtaskState {
     /// When the local disk failed: the state is unusable then, and the subtask must be restored.
     pub async fn make_room(&mut self) -> Result<(), StateError> {
         loop {
-            let held = self.bytes_held();
             let Some(spill) = &mut self.spill else { return Ok(()) };
             spill.look_at_writing(false).await?;
+            let held = self.bytes_held();
+            let Some(spill) = &self.spill else { return Ok(()) };
             if held <= spill.memory_bytes.saturating_add(spill.memory_bytes / 4) {
                 return Ok(());
             }
@@ -367,18 +379,5 @@ impl SubtaskState {
         let hash = key_hash(&spill.key);
         self.states[usize::from(state - 1)].left(&mut self.log, hash, &spill.key, &spill.entry, at);
         size
-    }
-}
-
-impl Spill {
-    /// Goes on once the base has what was handed over; waits for that if asked to.
-    async fn look_at_writing(&mut self, waits: bool) -> Result<(), StateError> {
-        let Stage::Writing(writing) = &mut self.stage else { return Ok(()) };
-        let written = if waits { writing.next().await } else { writing.next().now_or_never().flatten() };
-        if let Some(written) = written {
-            written.map_err(|panicked: Panicked| bug(panicked.to_string()))?.1?;
-            self.stage = Stage::Taking(0);
-        }
-        Ok(())
     }
 }
