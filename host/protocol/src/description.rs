@@ -77,6 +77,20 @@ pub struct StateDescription {
     pub properties: Vec<(String, String)>,
 }
 
+impl StateDescription {
+    /// The property that says from which older versions the component's `migration` takes values: decimal numbers with
+    /// commas between them, or nothing.
+    pub const MIGRATES_FROM: &str = "migrates-from";
+
+    /// What [`MIGRATES_FROM`](Self::MIGRATES_FROM) says; `None`: nothing, so that any version may be tried. What is no
+    /// number is none of the versions.
+    #[must_use]
+    pub fn migrates_from(&self) -> Option<Vec<u32>> {
+        let (_, versions) = self.properties.iter().find(|(name, _)| name == Self::MIGRATES_FROM)?;
+        Some(versions.split(',').filter_map(|version| version.trim().parse().ok()).collect())
+    }
+}
+
 /// The shape of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

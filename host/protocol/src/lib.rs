@@ -24,6 +24,7 @@ pub mod chain;
 pub mod document;
 pub mod manifest;
 
+pub mod evolution;
 pub mod finished;
 pub mod garbage;
 pub mod publication;

@@ -19,6 +19,7 @@ mod entry;
 mod ownership;
 mod retention;
 
+mod evolution;
 mod finished;
 mod garbage;
 mod publication;
