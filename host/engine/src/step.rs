@@ -32,6 +32,8 @@ pub enum Step {
     Deletion,
     /// An attempt becomes a job's owner.
     Takeover,
+    /// An entry of a job's `spec/` chain is created that ends or changes it.
+    Wish,
 }
 
 /// On which side of a step.
@@ -52,7 +54,7 @@ pub(crate) struct Place<'a> {
 }
 
 impl Step {
-    /// All of them, in the order in which a checkpoint takes them.
+    /// Those that every job takes, in the order in which a checkpoint takes them.
     pub const ALL: [Self; 9] = [
         Self::Barrier,
         Self::Segment,
@@ -78,6 +80,7 @@ impl Step {
             Self::Marker => "marker",
             Self::Deletion => "deletion",
             Self::Takeover => "takeover",
+            Self::Wish => "wish",
         }
     }
 

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::description::{StateDescription, StateKind};
 use crate::fault::Fault;
 
@@ -24,7 +26,8 @@ pub struct HeldState {
 }
 
 /// What becomes of a state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// Its values are read as they are.
     Kept,

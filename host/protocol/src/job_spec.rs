@@ -156,6 +156,17 @@ pub enum SourceConnector {
     Files(FileSourceSpec),
 }
 
+impl SourceConnector {
+    /// The word for its type in job files.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Generator(_) => "generator",
+            Self::Files(_) => "files",
+        }
+    }
+}
+
 /// The generator: record `i` has the key of `i`, a JSON value and the event time `i` milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GeneratorSpec {
@@ -308,6 +319,27 @@ pub enum SinkConnector {
     Files(FileSinkSpec),
     /// Nowhere; counts what it drops.
     Blackhole,
+}
+
+impl SinkConnector {
+    /// The word for its type in job files.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Stdout(_) => "stdout",
+            Self::Files(_) => "files",
+            Self::Blackhole => "blackhole",
+        }
+    }
+
+    /// Whether its results are sealed with a checkpoint and published after it.
+    #[must_use]
+    pub const fn has_outbox(&self) -> bool {
+        match self {
+            Self::Files(_) => true,
+            Self::Stdout(_) | Self::Blackhole => false,
+        }
+    }
 }
 
 /// Standard output.

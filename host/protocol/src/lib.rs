@@ -30,5 +30,6 @@ pub mod garbage;
 pub mod publication;
 pub mod recovery;
 pub mod redistribution;
+pub mod upgrade;
 
 pub use fault::Fault;

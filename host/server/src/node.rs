@@ -10,11 +10,12 @@ use tokio::runtime::Handle;
 use tokio::sync::RwLock;
 use weir_engine::clock::{Clock, Entropy};
 use weir_engine::component::{Compiler, Registry, RegistryConfig, StoredComponent, Uploaded};
-use weir_engine::job::{Engine, EngineConfig, JobStatus, Operators, Submitted};
+use weir_engine::job::{Engine, EngineConfig, JobStatus, Operators, Submitted, Upgraded, Upgrading};
 use weir_engine::spawn::Runtime;
 use weir_engine::state::LocalDisk;
 use weir_engine::store::{Places, Store};
 use weir_protocol::id::{JobId, Name};
+use weir_protocol::job_spec::JobSpec;
 
 use crate::api::Problem;
 use crate::job_file::{Component, Components, Draft};
@@ -50,7 +51,7 @@ pub struct Node {
     registry: Arc<Registry>,
     journal: Journal,
     clock: Clock,
-    /// Held for reading while a job is submitted, for writing while a component is deleted: a job never comes to use
+    /// Held for reading while a job is submitted or changed, for writing while a component is deleted: a job never comes to use
     /// a component that is being deleted.
     uses: Arc<RwLock<()>>,
 }
@@ -106,6 +107,22 @@ impl Node {
     /// What is wrong with the job, or that another job has its name.
     pub async fn submit(&self, draft: &Draft) -> Result<Submitted, Problem> {
         let _uses = self.uses.read().await;
+        let spec = self.resolve(draft).await?;
+        Ok(self.engine.submit(spec).await?)
+    }
+
+    /// Looks up what a job names, and has a running job become it.
+    ///
+    /// # Errors
+    /// What is wrong with the job, or why the running one cannot become it.
+    pub async fn upgrade(&self, job: JobId, draft: &Draft, how: Upgrading) -> Result<Upgraded, Problem> {
+        let _uses = self.uses.read().await;
+        let spec = self.resolve(draft).await?;
+        Ok(self.engine.upgrade(job, spec, how).await?)
+    }
+
+    /// What a job says, with the hashes of the components that it names.
+    async fn resolve(&self, draft: &Draft) -> Result<JobSpec, Problem> {
         let mut components = Components::new();
         for named in draft.components() {
             match self.registry.find(named).await {
@@ -116,8 +133,7 @@ impl Node {
                 Err(error) => return Err(error.into()),
             }
         }
-        let spec = draft.resolve(&components)?;
-        Ok(self.engine.submit(spec).await?)
+        Ok(draft.resolve(&components)?)
     }
 
     /// Admits and keeps a component.
@@ -135,7 +151,7 @@ impl Node {
     pub async fn delete_component(&self, name_or_hash: &str) -> Result<(), Problem> {
         let _uses = self.uses.write().await;
         let hash = self.registry.find(name_or_hash).await?.hash;
-        let uses = |job: &JobStatus| job.spec.operators.iter().any(|operator| operator.component == hash);
+        let uses = |job: &JobStatus| job.components().any(|component| component == hash);
         if let Some(job) = self.engine.jobs().iter().find(|job| !job.state.is_terminal() && uses(job)) {
             return Err(Problem::in_use(name_or_hash, job));
         }

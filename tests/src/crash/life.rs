@@ -74,7 +74,7 @@ impl KillAt {
         let step = Step::ALL[random.random_range(0..Step::ALL.len())];
         let when = When::ALL[random.random_range(0..When::ALL.len())];
         let nth = match step {
-            Step::Takeover => 1,
+            Step::Takeover | Step::Wish => 1,
             Step::Upload | Step::Deletion => random.random_range(1..4),
             Step::Barrier | Step::Segment | Step::Acknowledgement | Step::Entry | Step::Publication | Step::Marker => {
                 random.random_range(1..8)

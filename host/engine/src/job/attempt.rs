@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use weir_operator::attempt::Budget;
 use weir_protocol::assembly::Assembly;
 use weir_protocol::coordinator::{self, AbortReason, Action, Complete, Coordinator};
-use weir_protocol::id::{CheckpointId, SubtaskId};
+use weir_protocol::id::{CheckpointId, EntryNumber, SubtaskId};
+use weir_protocol::time::Timestamp;
 
 use crate::checkpoint::chain::RunOwner;
 use crate::checkpoint::upload::Unsaved;
@@ -38,6 +39,9 @@ const BLAME_DELAY: Duration = Duration::from_secs(1);
 /// How long tasks that were aborted are waited for.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
+/// How long an attempt that makes way for another spec waits for one more checkpoint.
+const LEAVE_WAIT_MS: u64 = 10_000;
+
 type Ran = (SubtaskId, Result<(), TaskError>);
 
 /// What an attempt needs.
@@ -47,6 +51,10 @@ pub(crate) struct Setting<'a> {
     pub(crate) board: &'a Board,
     pub(crate) restarts: &'a mut Restarts,
     pub(crate) wishes: &'a mut Wishes,
+    /// The wish that the attempt performs.
+    pub(crate) wanted: Wish,
+    /// The entry of the `spec/` chain that the plan was made from.
+    pub(crate) spec: EntryNumber,
 }
 
 /// Runs an attempt, from the newest entry of an owner that was just begun.
@@ -89,16 +97,17 @@ async fn begin<'a>(
     };
     let deployed = tokio::select! {
         biased;
-        wish = setting.wishes.other_than(Wish::Run) => return Err(Ended::Wished(wish)),
+        wish = setting.wishes.other_than(setting.wanted) => return Err(Ended::Wished(wish)),
         deployed = deployer.deploy() => deployed?,
     };
     let Deployment { tasks, reporters, sources, vertices, recent } = deployed;
     let subtasks: BTreeSet<SubtaskId> = plan.graph.subtasks().collect();
-    let unconfirmed = !manifest.outboxes.is_empty();
+    // The first checkpoint after a change is recorded whatever happened: with it the change is made.
+    let must_record = !manifest.outboxes.is_empty() || owned.is_on_trial();
     let coordinator = spec
         .checkpoint
         .clone()
-        .map(|spec| Coordinator::new(spec, subtasks.clone(), highest, unconfirmed, shared.clock.now()));
+        .map(|spec| Coordinator::new(spec, subtasks.clone(), highest, must_record, shared.clock.now()));
     let restored = Some(manifest.checkpoint).filter(|checkpoint| *checkpoint > CheckpointId(0));
     let assembly = Assembly::new(manifest.clone(), highest);
     board.attempt(vertices, restored, budget);
@@ -117,6 +126,7 @@ async fn begin<'a>(
         events,
         tasks: TaskGroup::new(shared.data.clone()),
         reporters: TaskGroup::new(shared.control.clone()),
+        leaves_by: None,
     };
     for reporter in reporters {
         let subtask = reporter.subtask.clone();
@@ -144,6 +154,8 @@ struct Attempt<'a> {
     events: EventQueue,
     tasks: TaskGroup<Ran>,
     reporters: TaskGroup<Ran>,
+    /// The job is to be another: until when the attempt waits for one more checkpoint.
+    leaves_by: Option<Timestamp>,
 }
 
 /// All that can happen to an attempt.
@@ -153,13 +165,15 @@ enum Event {
     Reported(Reported),
     Published(Result<(), Ended>),
     Tick,
+    Late,
 }
 
 impl Attempt<'_> {
     async fn drive(&mut self) -> Ended {
         loop {
             let step = match self.next().await {
-                Event::Wished(wish) => Err(Ended::Wished(wish)),
+                Event::Wished(wish) => self.on_wish(wish).await,
+                Event::Late => Err(Ended::Wished(self.setting.wanted)),
                 Event::Ran(ran) => self.on_ran(ran).await,
                 Event::Reported(reported) => self.on_reported(reported).await,
                 Event::Published(noted) => noted.map(|()| self.on_published()),
@@ -191,15 +205,38 @@ impl Attempt<'_> {
                 () = clock.sleep(ROOM_DELAY), if look_for_room => {}
             }
         };
+        let late = async {
+            match self.leaves_by {
+                Some(at) => clock.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            wish = self.setting.wishes.other_than(Wish::Run) => Event::Wished(wish),
+            wish = self.setting.wishes.other_than(self.setting.wanted) => Event::Wished(wish),
             Some(ran) = self.tasks.next() => Event::Ran(ran),
             Some(ran) = self.reporters.next() => Event::Ran(ran),
             Some(reported) = self.events.next() => Event::Reported(reported),
             noted = self.owned.published() => Event::Published(noted),
             () = tick => Event::Tick,
+            () = late => Event::Late,
         }
+    }
+
+    /// What follows is another attempt: where that is to be of another spec, a checkpoint now spares it what was done since
+    /// the newest one.
+    async fn on_wish(&mut self, wish: Wish) -> Result<(), Ended> {
+        if !matches!(wish, Wish::Run(_)) || self.coordinator.is_none() {
+            return Err(Ended::Wished(wish));
+        }
+        self.setting.wanted = wish;
+        self.leaves_by.get_or_insert_with(|| self.setting.shared.clock.now().saturating_add_unsigned(LEAVE_WAIT_MS));
+        self.coordinate(coordinator::Event::TriggerNow).await
+    }
+
+    /// Ends the attempt where a checkpoint was all that it waited for.
+    const fn leave(&self) -> Result<(), Ended> {
+        if self.leaves_by.is_some() { Err(Ended::Wished(self.setting.wanted)) } else { Ok(()) }
     }
 
     fn on_published(&mut self) {
@@ -291,8 +328,16 @@ impl Attempt<'_> {
                 self.sources.iter().for_each(|source| source.trigger(barrier));
             }
             Action::Record(complete) => return self.record(complete).await.map(Some),
-            Action::Skip { checkpoint } => board.checkpoint_skipped(checkpoint),
-            Action::Abort { checkpoint, reason } => board.checkpoint_failed(checkpoint, reason.to_string(), now),
+            Action::Skip { checkpoint } => {
+                board.checkpoint_skipped(checkpoint);
+                self.leave()?;
+            }
+            Action::Abort { checkpoint, reason } => {
+                board.checkpoint_failed(checkpoint, reason.to_string(), now);
+                if !matches!(reason, AbortReason::Subsumed { .. }) {
+                    self.leave()?;
+                }
+            }
             Action::FailJob { checkpoint, reason } => return Err(Failed::of_checkpoint(checkpoint, &reason).into()),
         }
         Ok(None)
@@ -300,7 +345,7 @@ impl Attempt<'_> {
 
     /// The checkpoint exists once its entry does; only then is anything published or deleted.
     async fn record(&mut self, complete: Complete) -> Result<coordinator::Event, Ended> {
-        let Setting { shared, plan, board, restarts, wishes } = &mut self.setting;
+        let Setting { shared, plan, board, restarts, wishes, wanted: _, spec } = &mut self.setting;
         let checkpoint = complete.checkpoint;
         if complete.last {
             board.checkpoint_triggered(
@@ -323,10 +368,12 @@ impl Attempt<'_> {
         self.recorded.send_replace(checkpoint);
         restarts.progressed();
         board.checkpoint_completed(checkpoint, shared.clock.now());
+        board.proven(*spec);
         self.pace_sources();
         if complete.last {
             return Err(Ended::Finished);
         }
+        self.leave()?;
         Ok(coordinator::Event::Recorded { checkpoint, unconfirmed })
     }
 

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use weir_operator::attempt::Budget;
 use weir_protocol::Fault;
-use weir_protocol::chain::RunEntry;
-use weir_protocol::id::{CheckpointId, SubtaskId, Uid};
+use weir_protocol::chain::{RunEntry, Undone};
+use weir_protocol::id::{CheckpointId, EntryNumber, SubtaskId, Uid};
+use weir_protocol::job_spec::JobSpec;
 use weir_protocol::time::Timestamp;
 
 use crate::sink::Recent;
@@ -69,6 +70,31 @@ impl Board {
         let mut status = self.lock();
         *status = status.clone().ended(&last.kind, last);
         tracing::info!(job = %status.id, name = %status.name, "the job is {}", status.state.as_str());
+    }
+
+    /// The job is to be this, from entry `number` of its `spec/` chain on; what it was it may yet go back to.
+    pub(crate) fn change(&self, number: EntryNumber, spec: Arc<JobSpec>, undone: Option<Undone>) {
+        let mut status = self.lock();
+        if number <= status.spec_number {
+            return;
+        }
+        let before = std::mem::replace(&mut status.spec, Arc::clone(&spec));
+        status.former.push(before);
+        (status.spec_number, status.undone) = (number, undone);
+        let known = std::mem::take(&mut status.sinks);
+        status.sinks = spec.sinks.iter().map(|sink| SinkStatus::new(&sink.uid)).collect();
+        for sink in &mut status.sinks {
+            sink.published = known.iter().find(|known| known.uid == sink.uid).and_then(|known| known.published);
+        }
+    }
+
+    /// A checkpoint stands that was taken as entry `number` of the `spec/` chain says: from now on nothing leads back
+    /// behind that.
+    pub(crate) fn proven(&self, number: EntryNumber) {
+        let mut status = self.lock();
+        if status.spec_number == number {
+            status.former.clear();
+        }
     }
 
     /// An attempt begins: its vertices with fresh counters, and the count of what it gives up on.

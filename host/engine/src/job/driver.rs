@@ -4,18 +4,21 @@
 //! its back-off, from the newest entry; that one which cannot be mended is written down as the job's end; that nothing
 //! is guessed where bytes do not verify; and that a job which another owner has is left alone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use weir_protocol::Fault;
 use weir_protocol::chain::{EntryKind, Owner, RunEntry};
-use weir_protocol::id::{EntryNumber, JobId};
+use weir_protocol::id::{EntryNumber, JobId, Uid};
 use weir_protocol::job_spec::JobSpec;
+use weir_protocol::manifest::Outlet;
 
 use crate::checkpoint::BlobError;
 use crate::checkpoint::chain::{self, ChainError, Newest, RunOwner};
 use crate::checkpoint::restore::{stopped, stopped_at_entry};
+use crate::sink::SinkError;
 
 use super::attempt::{self, Setting};
 use super::board::Board;
@@ -24,7 +27,7 @@ use super::owned::{Owned, Publishers, settle};
 use super::plan::Plan;
 use super::restart::Restarts;
 use super::shared::Shared;
-use super::sinks::publishers;
+use super::sinks::{publisher, publishers};
 use super::status::JobState;
 use super::wish::{Wish, Wishes};
 
@@ -40,6 +43,8 @@ pub(crate) struct Driver {
     pub(crate) spec_number: EntryNumber,
     pub(crate) board: Board,
     pub(crate) wishes: Wishes,
+    /// The wish that is performed.
+    pub(crate) wanted: Wish,
     pub(crate) restarts: Restarts,
     pub(crate) hold: Hold,
     /// Told once the job is known to exist.
@@ -70,7 +75,7 @@ impl Hold {
 }
 
 /// What follows from the end of an attempt.
-enum Next {
+pub(super) enum Next {
     /// Another attempt.
     Again,
     /// The job ends with this entry, once everything is published where that is asked for.
@@ -85,17 +90,20 @@ impl Driver {
     /// Runs until the job ends or this process lets go of it.
     pub(crate) async fn run(mut self) {
         loop {
-            let next = match self.wishes.now() {
+            self.wanted = self.wishes.now();
+            let next = match self.wanted {
                 Wish::Stop => Next::LetGo,
                 Wish::Cancel => Next::End(EntryKind::Cancelled { dropped: Vec::new() }),
-                Wish::Run => {
-                    let ended = self.attempt().await;
+                Wish::Run(number) => {
+                    let ended = self.attempt(number).await;
                     self.after(ended).await
                 }
             };
             match next {
                 Next::Again => {}
                 Next::HasEnded(last) => return self.board.ended(&last),
+                // Somebody has said meanwhile what it shall be instead.
+                Next::LetGo if self.is_to_be_another() => {}
                 Next::LetGo => return self.enter(JobState::Suspended),
                 Next::End(kind) => {
                     if self.end(kind).await {
@@ -106,24 +114,32 @@ impl Driver {
         }
     }
 
-    async fn attempt(&mut self) -> Ended {
-        match self.try_attempt().await {
+    fn is_to_be_another(&self) -> bool {
+        matches!(self.wishes.now(), Wish::Run(number) if number > self.spec_number)
+    }
+
+    async fn attempt(&mut self, number: EntryNumber) -> Ended {
+        match self.try_attempt(number).await {
             Ok(ended) | Err(ended) => ended,
         }
     }
 
-    async fn try_attempt(&mut self) -> Result<Ended, Ended> {
+    async fn try_attempt(&mut self, number: EntryNumber) -> Result<Ended, Ended> {
+        if number > self.spec_number {
+            self.adopt(number).await?;
+        }
         let plan = tokio::select! {
             biased;
-            wish = self.wishes.other_than(Wish::Run) => return Err(Ended::Wished(wish)),
+            wish = self.wishes.other_than(self.wanted) => return Err(Ended::Wished(wish)),
             plan = Plan::new(self.spec.as_ref().clone(), self.shared.operators.as_ref()) => plan,
         };
         let plan = plan.map_err(|error| Failed::new(error.fault(), error.to_string()))?;
         let publishers = self.publishers()?;
         let begun = self.hold.begun.take();
         let mut owner = self.own(begun).await?;
-        let Self { shared, board, restarts, wishes, .. } = self;
-        let setting = Setting { shared, plan: &plan, board, restarts, wishes };
+        let publishers = self.with_former(publishers, &owner).await?;
+        let Self { shared, board, restarts, wishes, wanted, spec_number, .. } = self;
+        let setting = Setting { shared, plan: &plan, board, restarts, wishes, wanted: *wanted, spec: *spec_number };
         let ended = attempt::run(setting, &mut owner, &publishers).await;
         self.hold.used = Some(owner);
         Ok(ended)
@@ -131,7 +147,22 @@ impl Driver {
 
     fn publishers(&self) -> Result<Publishers, Ended> {
         let opened = publishers(&self.spec, self.job, &self.shared);
-        opened.map_err(|error| Failed::new(error.fault, error.message).into())
+        opened.map_err(failed_sink)
+    }
+
+    /// The same, with those of sinks that the job had before and that have results which are not published.
+    async fn with_former(&self, mut known: Publishers, owner: &RunOwner) -> Result<Publishers, Ended> {
+        let newest = &owner.newest().expect("its first entry stands").entry;
+        let unknown = newest.manifest.outboxes.iter().filter_map(|outbox| match &outbox.outlet {
+            Outlet::Sink(uid) if !known.contains_key(uid) => Some(uid.clone()),
+            Outlet::Sink(_) | Outlet::DeadLetters => None,
+        });
+        let unknown: BTreeSet<Uid> = unknown.collect();
+        for (uid, connector) in self.specs().places(self.spec_number, unknown).await? {
+            let opened = publisher(&connector, self.job, &uid, &self.shared);
+            known.extend(opened.map_err(failed_sink)?.map(|opened| (uid, opened)));
+        }
+        Ok(known)
     }
 
     /// The owner that is at hand, else one by a takeover. Its first entry stands.
@@ -150,7 +181,12 @@ impl Driver {
     async fn after(&mut self, ended: Ended) -> Next {
         match self.weighed(ended).await {
             Ended::Finished => Next::End(EntryKind::Finished),
-            Ended::Wished(_) => Next::Again,
+            Ended::Wished(wish) => {
+                if matches!(wish, Wish::Run(_)) {
+                    self.enter(JobState::Restarting);
+                }
+                Next::Again
+            }
             Ended::Lost(message) => self.after_loss(message).await.map_or(Next::LetGo, Next::HasEnded),
             Ended::Failed(failed) => self.after_failure(*failed).await,
         }
@@ -189,23 +225,37 @@ impl Driver {
     }
 
     async fn after_failure(&mut self, failed: Failed) -> Next {
+        if let Some(delay) = self.restarts.next_delay(failed.fault, failed.wears) {
+            self.tell(&failed);
+            return self.again_after(delay).await;
+        }
+        match self.undo(&failed).await {
+            Ok(Some(next)) => {
+                self.tell(&failed);
+                return next;
+            }
+            // Whether the job was changed is not known: that is asked again, after one more attempt.
+            Err(error) if error.fault() == Fault::Unavailable => {
+                self.tell(&failed);
+                return self.again_after(LOSS_DELAY).await;
+            }
+            Ok(None) | Err(_) => {}
+        }
         let failed = match &failed.blob {
             Some(blob) if failed.fault == Fault::Corrupt => self.explain(blob, &failed).await,
             Some(_) | None => failed,
         };
         self.tell(&failed);
         match failed.fault {
-            Fault::Guest => Next::End(EntryKind::Failed { reason: failed.text() }),
+            Fault::Guest | Fault::Unavailable | Fault::Bug => Next::End(EntryKind::Failed { reason: failed.text() }),
             Fault::Corrupt | Fault::Request => Next::LetGo,
-            Fault::Unavailable | Fault::Bug => match self.restarts.next_delay(failed.fault, failed.wears) {
-                None => Next::End(EntryKind::Failed { reason: failed.text() }),
-                Some(delay) => {
-                    self.enter(JobState::Restarting);
-                    self.back_off(delay).await;
-                    Next::Again
-                }
-            },
         }
+    }
+
+    async fn again_after(&mut self, delay: Duration) -> Next {
+        self.enter(JobState::Restarting);
+        self.back_off(delay).await;
+        Next::Again
     }
 
     /// Waits, unless something else is wanted meanwhile.
@@ -256,7 +306,7 @@ impl Driver {
                 self.enter(ended);
                 true
             }
-            Err(Ended::Wished(Wish::Run | Wish::Cancel) | Ended::Finished) => false,
+            Err(Ended::Wished(Wish::Run(_) | Wish::Cancel) | Ended::Finished) => false,
             Err(Ended::Wished(Wish::Stop)) => self.let_go(),
             Err(Ended::Lost(message)) => match self.after_loss(message).await {
                 Some(last) => {
@@ -284,6 +334,7 @@ impl Driver {
         let publishers = self.publishers()?;
         let at_hand = self.hold.begun.take().or(self.hold.used.take());
         let mut owner = self.own(at_hand).await?;
+        let publishers = self.with_former(publishers, &owner).await?;
         let mut owned = Owned::begin(&self.shared, &mut owner, &publishers, &mut self.wishes).await?;
         if !matches!(kind, EntryKind::Failed { .. }) {
             let wanted = self.wishes.now();
@@ -310,4 +361,8 @@ impl Driver {
         tracing::warn!(job = %self.job, name = %self.spec.name, failure = %failed.text(), "the job fails");
         self.board.failed(self.shared.clock.now(), failed.subtask.as_ref(), failed.fault, failed.message.clone());
     }
+}
+
+fn failed_sink(error: SinkError) -> Ended {
+    Failed::new(error.fault, error.message).into()
 }

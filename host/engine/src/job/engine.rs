@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use weir_protocol::Fault;
 use weir_protocol::chain::{SpecEntry, Stored, Wanted};
-use weir_protocol::id::JobId;
+use weir_protocol::id::{EntryNumber, JobId};
 use weir_protocol::job_spec::JobSpec;
 use weir_protocol::manifest::Manifest;
 use weir_protocol::recovery::{Recovery, recover};
@@ -22,7 +22,6 @@ use crate::checkpoint::inspect::{Holds, Inspector};
 use crate::clock::{Clock, Entropy};
 use crate::dead_letter::DeadLetter;
 use crate::sink::LineWriter;
-use crate::source;
 use crate::spawn::{Runtime, TaskGroup};
 use crate::state::LocalDisk;
 use crate::store::{Places, Prefix, Store, StoreError};
@@ -33,6 +32,7 @@ use super::plan::Plan;
 use super::restart::Restarts;
 use super::shared::Shared;
 use super::sinks::try_out;
+use super::starts::resolve_starts;
 use super::wish::{Wish, Wishes};
 use super::{EngineError, JobState, JobStatus, Operators};
 
@@ -67,23 +67,23 @@ pub struct EngineConfig {
 /// (which aborts them where they stand: what a crash does).
 #[derive(Debug, Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    shared: Shared,
+pub(super) struct Inner {
+    pub(super) shared: Shared,
     jobs: Mutex<BTreeMap<JobId, Job>>,
     /// Locked by whoever adds a job, from looking at the names to adding it; false once the engine stops.
-    accepts: tokio::sync::Mutex<bool>,
+    pub(super) accepts: tokio::sync::Mutex<bool>,
     drivers: Mutex<TaskGroup<()>>,
 }
 
 /// One job of this process, driven or ended.
 #[derive(Debug)]
-struct Job {
-    board: Board,
-    wishes: watch::Sender<Wish>,
+pub(super) struct Job {
+    pub(super) board: Board,
+    pub(super) wishes: watch::Sender<Wish>,
     /// Whether it is known to exist: its first entry stands. The sender lives as long as the job is driven.
     exists: watch::Receiver<bool>,
 }
@@ -245,25 +245,18 @@ impl Inner {
         let id = entropy.job_id();
         let plan = Plan::new(spec.clone(), operators.as_ref()).await?;
         try_out(&spec, id, &shared).await?;
-        let mut positions = BTreeMap::new();
-        for source in &spec.sources {
-            let parallelism = source.parallelism.unwrap_or(spec.parallelism);
-            let resolved = source::resolve_start(&source.connector, parallelism).await;
-            let resolved = resolved
-                .map_err(|error| EngineError::failed(error.fault, format!("source `{}`: {error}", source.uid)))?;
-            positions.insert(source.uid.clone(), resolved);
-        }
+        let positions = resolve_starts(&spec, |_| true).await?;
         let manifest = Manifest::start(plan.graph.spec().max_parallelism, clock.now(), positions);
         let specs = SpecChain::new(store.clone(), *clock, id);
         let owner = specs.begin_job(entropy, spec.clone(), manifest).await?;
         let spec = Arc::new(spec);
         let board = Board::new(JobStatus::new(id, Arc::clone(&spec), clock.now(), JobState::Created));
-        self.drive(id, spec, Default::default(), board, Wish::Run, Hold::begun(owner));
+        self.drive(id, spec, board, Wish::Run(EntryNumber(0)), Hold::begun(owner));
         Ok(Submitted { id, created: true })
     }
 
     /// Waits, though not for ever, until a job is known to exist.
-    async fn exists(&self, id: JobId) -> Result<(), EngineError> {
+    pub(super) async fn exists(&self, id: JobId) -> Result<(), EngineError> {
         let exists = self.jobs().get(&id).map(|job| job.exists.clone());
         let mut exists = exists.ok_or(EngineError::UnknownJob(id))?;
         tokio::select! {
@@ -277,7 +270,7 @@ impl Inner {
     }
 
     /// Takes a job up as the store has it: drives it, or shows how it ended.
-    async fn resume(&self, id: JobId, shared: &Shared) -> Result<(), EngineError> {
+    pub(super) async fn resume(&self, id: JobId, shared: &Shared) -> Result<(), EngineError> {
         let specs = SpecChain::new(shared.store.clone(), shared.clock, id);
         match self.try_resume(id, &specs, shared).await {
             Ok(()) | Err(ChainError::NoJob(_)) => Ok(()),
@@ -297,20 +290,29 @@ impl Inner {
         let wanted = specs.newest().await?;
         let spec = Arc::new(specs.deployed(wanted.entry.number).await?);
         let started_at = specs.entry(Default::default()).await?.entry.at;
-        let status = |state| JobStatus::new(id, Arc::clone(&spec), started_at, state);
         let run = run?.stored.entry;
-        let (number, wish) = match recover(&wanted.entry, Some(&run)) {
+        let former = match run.made_under() {
+            made_under if made_under == wanted.entry.number => Vec::new(),
+            made_under => vec![Arc::new(specs.deployed(made_under).await?)],
+        };
+        let status = |state| JobStatus {
+            spec_number: wanted.entry.number,
+            former: former.clone(),
+            undone: wanted.entry.undoes.clone(),
+            ..JobStatus::new(id, Arc::clone(&spec), started_at, state)
+        };
+        let wish = match recover(&wanted.entry, Some(&run)) {
             Recovery::NeverBegan => return Ok(()),
             Recovery::Ended(kind) => {
                 let status = status(JobState::Created).ended(kind, &run);
-                self.add(id, Board::new(status), watch::Sender::new(Wish::Run), watch::channel(true).1);
+                self.add(id, Board::new(status), watch::Sender::new(Wish::Stop), watch::channel(true).1);
                 return Ok(());
             }
-            Recovery::Run(_) => (wanted.entry.number, Wish::Run),
-            Recovery::Cancel => (wanted.entry.number, Wish::Cancel),
+            Recovery::Run(_) => Wish::Run(wanted.entry.number),
+            Recovery::Cancel => Wish::Cancel,
         };
         let board = Board::new(JobStatus { dead_letters: run.manifest.rejected, ..status(JobState::Created) });
-        self.drive(id, Arc::clone(&spec), number, board, wish, Hold::default());
+        self.drive(id, Arc::clone(&spec), board, wish, Hold::default());
         Ok(())
     }
 
@@ -325,18 +327,10 @@ impl Inner {
         let now = self.shared.clock.now();
         let board = Board::new(JobStatus::new(id, Arc::new(spec), now, JobState::Suspended));
         board.failed(now, None, error.fault(), error.to_string());
-        self.add(id, board, watch::Sender::new(Wish::Run), watch::channel(true).1);
+        self.add(id, board, watch::Sender::new(Wish::Stop), watch::channel(true).1);
     }
 
-    fn drive(
-        &self,
-        id: JobId,
-        spec: Arc<JobSpec>,
-        spec_number: weir_protocol::id::EntryNumber,
-        board: Board,
-        wish: Wish,
-        hold: Hold,
-    ) {
+    fn drive(&self, id: JobId, spec: Arc<JobSpec>, board: Board, wish: Wish, hold: Hold) {
         let (sender, wishes) = watch::channel(wish);
         let (exists, knows) = watch::channel(hold.exists());
         let restarts = Restarts::new(spec.restart.clone());
@@ -345,9 +339,10 @@ impl Inner {
             shared: self.shared.of(&spec),
             job: id,
             spec,
-            spec_number,
+            spec_number: board.copy().spec_number,
             board: board.clone(),
             wishes: Wishes::new(wishes),
+            wanted: wish,
             restarts,
             hold,
             exists,
@@ -362,7 +357,7 @@ impl Inner {
         self.jobs().insert(id, Job { board, wishes, exists });
     }
 
-    fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, Job>> {
+    pub(super) fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, Job>> {
         self.jobs.lock().expect("nothing panics while it holds this lock")
     }
 

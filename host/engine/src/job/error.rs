@@ -2,16 +2,20 @@
 
 use weir_protocol::Fault;
 use weir_protocol::id::{JobId, Name};
+use weir_protocol::upgrade::Refusal;
 
 use crate::checkpoint::chain::ChainError;
 use crate::sink::SinkError;
+use crate::source::SourceError;
 use crate::store::StoreError;
 
 /// Why the engine did not do what it was asked. Nothing was changed, unless the variant says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     /// A job of this name runs from another spec.
-    #[error("a job named `{name}` is running from another spec ({running}); cancel it first, or use another name")]
+    #[error(
+        "a job named `{name}` is running from another spec ({running}); upgrade it to this one, cancel it first, or use another name"
+    )]
     Conflict {
         /// The name.
         name: Name,
@@ -21,6 +25,19 @@ pub enum EngineError {
     /// There is no such job.
     #[error("there is no job {0}")]
     UnknownJob(JobId),
+    /// A running job cannot become what it is wanted to be.
+    #[error(transparent)]
+    Unchangeable(Refusal),
+    /// A job that ends, or has ended, cannot be changed.
+    #[error("job `{name}` ({id}) {}; submit what it should be as a new job", if *.ended { "has ended" } else { "is being cancelled" })]
+    NotRunning {
+        /// Its name.
+        name: Name,
+        /// The job.
+        id: JobId,
+        /// Whether it has ended; else it is about to.
+        ended: bool,
+    },
     /// Anything else.
     #[error("{message}")]
     Failed {
@@ -40,7 +57,8 @@ impl EngineError {
     #[must_use]
     pub const fn fault(&self) -> Fault {
         match self {
-            Self::Conflict { .. } | Self::UnknownJob(_) => Fault::Request,
+            Self::Conflict { .. } | Self::UnknownJob(_) | Self::NotRunning { .. } => Fault::Request,
+            Self::Unchangeable(refusal) => refusal.fault(),
             Self::Failed { fault, .. } => *fault,
         }
     }
@@ -55,6 +73,18 @@ impl From<StoreError> for EngineError {
 impl From<ChainError> for EngineError {
     fn from(error: ChainError) -> Self {
         Self::failed(error.fault(), error.to_string())
+    }
+}
+
+impl From<SourceError> for EngineError {
+    fn from(error: SourceError) -> Self {
+        Self::failed(error.fault, error.message)
+    }
+}
+
+impl From<Refusal> for EngineError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Unchangeable(refusal)
     }
 }
 

@@ -21,8 +21,11 @@ mod reporter;
 mod restart;
 mod shared;
 mod sinks;
+mod starts;
 mod status;
 mod takeover;
+mod undo;
+mod upgrade;
 mod wiring;
 mod wish;
 
@@ -36,3 +39,4 @@ pub use status::{
     CheckpointState, CheckpointStats, CheckpointSummary, FAILURES_MAX, Failure, Guarantee, HISTORY_MAX, JobState,
     JobStatus, RECENT_MAX, SinkStatus, VertexKind, VertexStatus,
 };
+pub use upgrade::{Upgraded, Upgrading};

@@ -87,6 +87,11 @@ impl<'a> Owned<'a> {
         self.owner
     }
 
+    /// Whether the job was changed, and has taken no checkpoint since.
+    pub(crate) fn is_on_trial(&self) -> bool {
+        newest(self.owner).manifest_spec.is_some()
+    }
+
     /// The newest manifest.
     pub(crate) fn manifest(&self) -> &Manifest {
         &newest(self.owner).manifest

@@ -1,6 +1,6 @@
 //! What a job runs: its graph, and where each operator's instances come from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use weir_operator::operator::Factory;
@@ -8,7 +8,7 @@ use weir_protocol::Fault;
 use weir_protocol::description::OperatorDescription;
 use weir_protocol::id::Uid;
 use weir_protocol::job_graph::{JobGraph, Vertex, VertexKind as GraphKind};
-use weir_protocol::job_spec::{JobSpec, SinkConnector, SourceConnector};
+use weir_protocol::job_spec::JobSpec;
 
 use super::{EngineError, Operators, VertexKind, VertexStatus};
 
@@ -43,6 +43,13 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The operators whose components export `migration`.
+    pub(crate) fn migrating(&self) -> BTreeSet<Uid> {
+        BTreeSet::new()
+    }
+}
+
 /// A job's vertices as people see them, before any subtask runs.
 pub(crate) fn vertices_of(spec: &JobSpec) -> Vec<VertexStatus> {
     let status = |uid: &Uid, kind, title: &str, parallelism: Option<u32>| VertexStatus {
@@ -55,39 +62,22 @@ pub(crate) fn vertices_of(spec: &JobSpec) -> Vec<VertexStatus> {
     let sources = spec
         .sources
         .iter()
-        .map(|source| status(&source.uid, VertexKind::Source, source_title(&source.connector), source.parallelism));
+        .map(|source| status(&source.uid, VertexKind::Source, source.connector.type_name(), source.parallelism));
     let operators = spec
         .operators
         .iter()
         .map(|operator| status(&operator.uid, VertexKind::Operator, &operator.operator, operator.parallelism));
-    let sinks = spec
-        .sinks
-        .iter()
-        .map(|sink| status(&sink.uid, VertexKind::Sink, sink_title(&sink.connector), sink.parallelism));
+    let sinks =
+        spec.sinks.iter().map(|sink| status(&sink.uid, VertexKind::Sink, sink.connector.type_name(), sink.parallelism));
     sources.chain(operators).chain(sinks).collect()
 }
 
 /// A vertex as people see it, without subtasks.
 pub(crate) fn vertex_status(vertex: &Vertex) -> VertexStatus {
     let (kind, title) = match &vertex.kind {
-        GraphKind::Source(spec) => (VertexKind::Source, source_title(&spec.connector).to_owned()),
+        GraphKind::Source(spec) => (VertexKind::Source, spec.connector.type_name().to_owned()),
         GraphKind::Operator { spec, description: _ } => (VertexKind::Operator, spec.operator.clone()),
-        GraphKind::Sink(spec) => (VertexKind::Sink, sink_title(&spec.connector).to_owned()),
+        GraphKind::Sink(spec) => (VertexKind::Sink, spec.connector.type_name().to_owned()),
     };
     VertexStatus { uid: vertex.uid.clone(), kind, title, parallelism: vertex.parallelism, subtasks: Vec::new() }
-}
-
-const fn source_title(connector: &SourceConnector) -> &'static str {
-    match connector {
-        SourceConnector::Generator(_) => "generator",
-        SourceConnector::Files(_) => "files",
-    }
-}
-
-const fn sink_title(connector: &SinkConnector) -> &'static str {
-    match connector {
-        SinkConnector::Stdout(_) => "stdout",
-        SinkConnector::Files(_) => "files",
-        SinkConnector::Blackhole => "blackhole",
-    }
 }

@@ -1,9 +1,11 @@
 //! The sinks of a job, opened.
 
-use weir_protocol::id::JobId;
-use weir_protocol::job_spec::{JobSpec, SinkSpec};
+use std::sync::Arc;
 
-use crate::sink::{self, Sink, SinkContext, SinkError};
+use weir_protocol::id::{JobId, Uid};
+use weir_protocol::job_spec::{JobSpec, SinkConnector, SinkSpec};
+
+use crate::sink::{self, Publisher, Sink, SinkContext, SinkError};
 use crate::store::Store;
 
 use super::owned::Publishers;
@@ -16,11 +18,24 @@ use super::shared::Shared;
 pub(crate) fn publishers(spec: &JobSpec, job: JobId, shared: &Shared) -> Result<Publishers, SinkError> {
     let mut publishers = Publishers::new();
     for SinkSpec { uid, connector, .. } in &spec.sinks {
-        let opened = sink::publisher(connector, job, uid, (shared.places.as_ref(), &shared.clock));
-        let opened = opened.map_err(|error| SinkError { message: format!("sink `{uid}`: {error}"), ..error })?;
+        let opened = publisher(connector, job, uid, shared)?;
         publishers.extend(opened.filter(|_| spec.checkpoint.is_some()).map(|opened| (uid.clone(), opened)));
     }
     Ok(publishers)
+}
+
+/// The publisher of one sink; `None`: it has no outbox.
+///
+/// # Errors
+/// The place that it names cannot be used.
+pub(crate) fn publisher(
+    connector: &SinkConnector,
+    job: JobId,
+    uid: &Uid,
+    shared: &Shared,
+) -> Result<Option<Arc<dyn Publisher>>, SinkError> {
+    let opened = sink::publisher(connector, job, uid, (shared.places.as_ref(), &shared.clock));
+    opened.map_err(|error| SinkError { message: format!("sink `{uid}`: {error}"), ..error })
 }
 
 /// Writes, reads and deletes a probe in every directory of this job's that a job will write to.

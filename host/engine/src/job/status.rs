@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use weir_protocol::Fault;
-use weir_protocol::chain::{EntryKind, RunEntry};
-use weir_protocol::id::{CheckpointId, JobId, Name, Uid};
+use weir_protocol::chain::{EntryKind, RunEntry, Undone};
+use weir_protocol::id::{CheckpointId, EntryNumber, JobId, Name, Uid};
 use weir_protocol::job_spec::JobSpec;
 use weir_protocol::manifest::Outlet;
 use weir_protocol::time::Timestamp;
@@ -23,8 +23,14 @@ pub struct JobStatus {
     pub name: Name,
     /// What it is doing.
     pub state: JobState,
-    /// What it runs.
+    /// What it is wanted to be, and runs unless it is just becoming that.
     pub spec: Arc<JobSpec>,
+    /// The entry of its `spec/` chain that says so; each change has a higher number.
+    pub spec_number: EntryNumber,
+    /// What it was before, as long as it may go back to that: it has taken no checkpoint since.
+    pub former: Vec<Arc<JobSpec>>,
+    /// The change that was taken back last, if none was made since.
+    pub undone: Option<Undone>,
     /// When it was accepted.
     pub started_at: Timestamp,
     /// When it ended; `None` while it has not.
@@ -51,7 +57,6 @@ impl JobStatus {
     /// A job of which nothing has run yet.
     pub(crate) fn new(id: JobId, spec: Arc<JobSpec>, started_at: Timestamp, state: JobState) -> Self {
         let guarantee = if spec.checkpoint.is_some() { Guarantee::ExactlyOnce } else { Guarantee::AtLeastOnce };
-        let sink = |uid: &Uid| SinkStatus { uid: uid.clone(), published: None, recent: Vec::new() };
         Self {
             id,
             name: spec.name.clone(),
@@ -63,11 +68,20 @@ impl JobStatus {
             failures: Vec::new(),
             vertices: vertices_of(&spec),
             checkpoints: CheckpointStats::default(),
-            sinks: spec.sinks.iter().map(|spec| sink(&spec.uid)).collect(),
+            sinks: spec.sinks.iter().map(|sink| SinkStatus::new(&sink.uid)).collect(),
             dead_letters: 0,
             guarantee,
             spec,
+            spec_number: EntryNumber::default(),
+            former: Vec::new(),
+            undone: None,
         }
+    }
+
+    /// The components that it needs, by hash; one may come several times.
+    pub fn components(&self) -> impl Iterator<Item = &str> {
+        let specs = self.former.iter().chain([&self.spec]);
+        specs.flat_map(|spec| &spec.operators).map(|operator| operator.component.as_str())
     }
 
     /// The job as its last entry leaves it.
@@ -122,7 +136,7 @@ pub enum JobState {
     Canceled,
     /// All its inputs ended and everything is published.
     Finished,
-    /// Its tasks failed; they start again after the back-off.
+    /// Its tasks are to start again: after the back-off where they failed, else as what the job was changed to.
     Restarting,
     /// It does not run here, though it has not ended: this process is stopping, another owner took over, or something
     /// it needs does not verify (the newest failure says what).
@@ -268,4 +282,11 @@ pub struct SinkStatus {
     pub published: Option<CheckpointId>,
     /// The last records that reached it, published or not, oldest first; at most [`RECENT_MAX`], cut to 256 characters.
     pub recent: Vec<String>,
+}
+
+impl SinkStatus {
+    /// A sink of which nothing is known yet.
+    pub(crate) fn new(uid: &Uid) -> Self {
+        Self { uid: uid.clone(), published: None, recent: Vec::new() }
+    }
 }

@@ -4,16 +4,20 @@
 //! whoever has it. A takeover that loses its number does not show by itself whether somebody lives there: the number may
 //! have gone to the late write of a process that is dead. Two owners at once do no harm; no owner at all would.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use weir_protocol::Fault;
-use weir_protocol::chain::Owner;
+use weir_protocol::chain::{Owner, Start};
+use weir_protocol::id::Uid;
+use weir_protocol::manifest::{Manifest, Positions};
 
 use super::driver::Driver;
-use super::ended::Ended;
+use super::ended::{Ended, Failed};
 use super::owned::settle;
+use super::starts::resolve_starts;
 use super::wish::Wish;
-use crate::checkpoint::chain::{self, Newest, RunOwner, SpecChain};
+use crate::checkpoint::chain::{self, Newest, RunOwner};
 use crate::step::{Place, Step};
 
 /// The wait before a takeover that met a write of the owner it follows is tried again.
@@ -40,8 +44,9 @@ impl Driver {
     }
 
     async fn try_take_over(&mut self, newest: Newest) -> Result<RunOwner, Ended> {
-        let specs = SpecChain::new(self.shared.store.clone(), self.shared.clock, self.job);
-        let start = specs.start(&self.shared.entropy, self.spec_number, &self.spec);
+        let new_sources = self.new_sources(&newest.stored.entry.manifest).await?;
+        let start = self.specs().start(&self.shared.entropy, self.spec_number, &self.spec);
+        let start = Start { new_sources, ..start };
         let leftovers = newest.leftovers.clone();
         let mut owner = RunOwner::take_over(self.shared.store.clone(), self.shared.clock, newest, &start)?;
         Step::Takeover.before(Place::of_job(self.job));
@@ -49,6 +54,12 @@ impl Driver {
         Step::Takeover.after(Place::of_job(self.job));
         owner.find_dropped(&leftovers).await;
         Ok(owner)
+    }
+
+    /// Where sources begin that the job did not have at its newest entry.
+    async fn new_sources(&self, manifest: &Manifest) -> Result<BTreeMap<Uid, Positions>, Ended> {
+        let resolved = resolve_starts(&self.spec, |uid| !manifest.sources.contains_key(uid)).await;
+        resolved.map_err(|error| Failed::new(error.fault, error.message).into())
     }
 
     /// A takeover lost its number. It is tried again where the winner is the owner that it wanted to follow, or makes no
@@ -64,7 +75,7 @@ impl Driver {
         match self.wishes.now() {
             Wish::Stop => return Err(Ended::Wished(Wish::Stop)),
             wish if wish != wanted => return Err(Ended::Wished(wish)),
-            Wish::Run | Wish::Cancel => {}
+            Wish::Run(_) | Wish::Cancel => {}
         }
         if won.owner == followed || self.newest().await?.stored.entry.number == won.number {
             return Ok(());

@@ -1,12 +1,13 @@
 //! What is wanted of a job's driver.
 
 use tokio::sync::watch;
+use weir_protocol::id::EntryNumber;
 
 /// What is wanted of a job's driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wish {
-    /// The job runs.
-    Run,
+    /// The job runs, as this entry of its `spec/` chain says.
+    Run(EntryNumber),
     /// The job ends.
     Cancel,
     /// This process lets go of the job, which resumes at the next start.

@@ -33,6 +33,10 @@ pub struct RunEntry {
     pub owner: Owner,
     /// The `spec/` entry that runs.
     pub spec: EntryNumber,
+    /// The `spec/` entry under which the manifest was made, where that is another: the job was changed, and has taken no
+    /// checkpoint since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_spec: Option<EntryNumber>,
     /// What happened.
     pub kind: EntryKind,
     /// When, by the owner's clock; for people.
@@ -123,6 +127,18 @@ pub struct SpecEntry {
     pub at: Timestamp,
     /// What is wanted.
     pub wanted: Wanted,
+    /// What it takes back; `None`: somebody wanted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<Undone>,
+}
+
+/// A wish that was taken back, since the job could not go on as it was wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undone {
+    /// The `spec/` entry of that wish.
+    pub spec: EntryNumber,
+    /// Why the job could not go on.
+    pub reason: String,
 }
 
 /// What is wanted of a job.
@@ -143,6 +159,12 @@ impl EntryKind {
             Self::Finished | Self::Cancelled { .. } | Self::Failed { .. } | Self::ClaimedBy { .. } => true,
             Self::Start | Self::Takeover | Self::Checkpoint | Self::RestoredFrom { .. } => false,
         }
+    }
+
+    /// Whether the entry's manifest is new, and no other entry's.
+    #[must_use]
+    pub const fn makes_manifest(&self) -> bool {
+        matches!(self, Self::Start | Self::Checkpoint)
     }
 
     /// Whether the entry makes its writer the owner.
@@ -175,6 +197,12 @@ impl RunEntry {
         Ok(Stored { entry, hash: EntryHash::of(bytes) })
     }
 
+    /// The `spec/` entry under which the manifest was made: what its state and positions fit.
+    #[must_use]
+    pub fn made_under(&self) -> EntryNumber {
+        self.manifest_spec.unwrap_or(self.spec)
+    }
+
     /// Checks that the entry holds together: before it is written, and after it was read.
     ///
     /// # Errors
@@ -188,6 +216,7 @@ impl RunEntry {
             (first == (self.kind == EntryKind::Start), "entry 0, and no other, starts the job"),
             (self.kind.begins_attempt() == (self.owner == own), "who begins an attempt owns from that entry on"),
             (self.owner.number <= self.number, "its owner comes after it"),
+            (!self.kind.makes_manifest() || self.manifest_spec.is_none(), "its manifest was made by another spec"),
             (retained_in_order, "retained entries are not in order"),
             (self.retained.iter().all(|retained| retained.number < self.number), "it retains a later entry"),
             (self.manifest.checkpoint <= self.highest_checkpoint, "its checkpoint is above the highest"),

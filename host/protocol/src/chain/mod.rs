@@ -15,7 +15,7 @@ mod step;
 mod succession;
 
 pub use append::{Append, AppendStep, CreateOutcome, LookOutcome};
-pub use entry::{DroppedOutbox, EntryKind, Owner, Retained, RunEntry, SpecEntry, Stored, Wanted};
+pub use entry::{DroppedOutbox, EntryKind, Owner, Retained, RunEntry, SpecEntry, Stored, Undone, Wanted};
 pub use hash::EntryHash;
 pub use ownership::Ownership;
 pub use retention::{Footprint, Kept};

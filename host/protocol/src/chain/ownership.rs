@@ -46,7 +46,8 @@ impl Ownership {
         Ok(ownership)
     }
 
-    /// Begins an attempt from the newest entry, whose manifest the takeover repeats. `retained` are the entries that it
+    /// Begins an attempt from the newest entry, whose manifest the takeover repeats, with the positions of sources that it
+    /// does not know. `retained` are the entries that it
     /// retains, as far as they could be read and have the hash that it names.
     ///
     /// # Errors
@@ -67,7 +68,10 @@ impl Ownership {
             footprint: known(wanted).map(|stored| Footprint::of(&stored.entry.manifest)),
         };
         let kept = newest.entry.retained.iter().map(|wanted| (wanted.number, keep(wanted))).collect();
-        let (manifest, published) = (newest.entry.manifest.clone(), newest.entry.published.clone());
+        let (mut manifest, published) = (newest.entry.manifest.clone(), newest.entry.published.clone());
+        for (uid, positions) in &start.new_sources {
+            manifest.sources.entry(uid.clone()).or_insert_with(|| positions.clone());
+        }
         let mut ownership = Self::new(start, number.next(), Some(newest), kept);
         ownership.begin(start, EntryKind::Takeover, manifest, published)?;
         Ok(ownership)
@@ -236,6 +240,7 @@ impl Ownership {
             nonce: next.nonce,
             owner: self.owner,
             spec: self.spec,
+            manifest_spec: self.manifest_spec(&next.kind),
             kind: next.kind,
             at: next.at,
             highest_checkpoint: self.highest_checkpoint().max(next.manifest.checkpoint),
@@ -250,6 +255,12 @@ impl Ownership {
         let append = Append::new(number, entry.nonce, bytes);
         self.phase = Phase::Appending { entry: Box::new(Stored { entry, hash }), append };
         Ok(())
+    }
+
+    /// Which other `spec/` entry the manifest was made under that an entry of this kind holds.
+    fn manifest_spec(&self, kind: &EntryKind) -> Option<EntryNumber> {
+        let repeated = self.newest.as_ref().filter(|_| !kind.makes_manifest());
+        repeated.map(|newest| newest.entry.made_under()).filter(|made_under| *made_under != self.spec)
     }
 
     fn on_append(&mut self, note: impl FnOnce(&mut Append)) -> Step {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::entry::EntryKind;
 use crate::fault::Fault;
-use crate::id::{CheckpointId, EntryNumber, Nonce};
-use crate::manifest::{Manifest, Outlet};
+use crate::id::{CheckpointId, EntryNumber, Nonce, Uid};
+use crate::manifest::{Manifest, Outlet, Positions};
 use crate::time::Timestamp;
 
 /// What to do next.
@@ -57,6 +57,8 @@ pub struct Start {
     pub spec: EntryNumber,
     /// How many checkpoints to keep; at least 1.
     pub checkpoints_retained: u32,
+    /// Where sources begin that the newest manifest does not know yet; a takeover's manifest takes them in.
+    pub new_sources: BTreeMap<Uid, Positions>,
 }
 
 /// What an owner appends next.

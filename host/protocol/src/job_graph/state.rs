@@ -52,3 +52,14 @@ pub enum CheckpointStorage {
     /// The node's memory: for trials. They are small, and lost when the node exits.
     JobManager,
 }
+
+impl CheckpointStorage {
+    /// The word for it in job files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::JobManager => "jobmanager",
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
-use weir_protocol::chain::{DroppedOutbox, EntryHash, EntryKind, Owner, Retained, RunEntry, SpecEntry, Wanted};
+use weir_protocol::chain::{DroppedOutbox, EntryHash, EntryKind, Owner, Retained, RunEntry, SpecEntry, Undone, Wanted};
 use weir_protocol::document::DocumentError;
 use weir_protocol::id::{CheckpointId, EntryNumber, Nonce};
 use weir_protocol::manifest::{Blob, Checksum, InlineBytes, Manifest, ObjectRef, Outlet};
@@ -23,6 +23,7 @@ fn entry() -> RunEntry {
         nonce: Nonce(44),
         owner: Owner { number: EntryNumber(2), nonce: Nonce(22) },
         spec: EntryNumber(0),
+        manifest_spec: None,
         kind: EntryKind::Checkpoint,
         at: 1_500,
         highest_checkpoint: CheckpointId(3),
@@ -109,6 +110,7 @@ fn spec_entry_is_read_as_it_was_written() {
         nonce: start(9, 3).nonce,
         at: 5,
         wanted: Wanted::Cancel,
+        undoes: Some(Undone { spec: EntryNumber(0), reason: "it traps".to_owned() }),
     };
     assert_eq!(SpecEntry::decode(EntryNumber(1), &entry.encode()).expect("it is sound").entry, entry);
     assert!(SpecEntry::decode(EntryNumber(0), &entry.encode()).is_err(), "it has a parent");

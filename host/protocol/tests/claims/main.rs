@@ -25,3 +25,4 @@ mod garbage;
 mod publication;
 mod recovery;
 mod redistribution;
+mod upgrade;

@@ -73,7 +73,13 @@ pub(crate) fn checkpoint(id: u64, base: Option<Blob>, files: Vec<Blob>) -> Manif
 
 /// How an attempt begins that keeps `retained` checkpoints.
 pub(crate) fn start(nonce: u128, retained: u32) -> Start {
-    Start { nonce: Nonce(nonce), at: 0, spec: EntryNumber(0), checkpoints_retained: retained }
+    Start {
+        nonce: Nonce(nonce),
+        at: 0,
+        spec: EntryNumber(0),
+        checkpoints_retained: retained,
+        new_sources: BTreeMap::new(),
+    }
 }
 
 /// The next entry, with nothing published.

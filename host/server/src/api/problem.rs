@@ -175,8 +175,20 @@ impl From<EngineError> for Problem {
         match error {
             EngineError::Conflict { .. } => Self {
                 title: "the name is taken".to_owned(),
-                mend: "cancel the job that has it (`weir cancel JOB`), or use another name".to_owned(),
+                mend: "change the job that has it (`weir upgrade JOB.toml`), cancel it (`weir cancel JOB`), or use another name".to_owned(),
                 status: StatusCode::CONFLICT.as_u16(),
+                ..problem
+            },
+            EngineError::NotRunning { .. } => Self {
+                title: "the job does not run".to_owned(),
+                mend: "submit it as a new job: `weir deploy JOB.toml`".to_owned(),
+                status: StatusCode::CONFLICT.as_u16(),
+                ..problem
+            },
+            EngineError::Unchangeable(_) => Self {
+                title: "the running job cannot become this one".to_owned(),
+                mend: "mend what is named and try `weir upgrade --dry-run`; nothing was stopped or changed".to_owned(),
+                status: StatusCode::UNPROCESSABLE_ENTITY.as_u16(),
                 ..problem
             },
             EngineError::UnknownJob(id) => Self::unknown_job(&id.to_string()),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use weir_protocol::chain::{DroppedOutbox, EntryHash, EntryKind, Owner, Retained, RunEntry, SpecEntry, Wanted};
+use weir_protocol::chain::{DroppedOutbox, EntryHash, EntryKind, Owner, Retained, RunEntry, SpecEntry, Undone, Wanted};
 use weir_protocol::id::{CheckpointId, EntryNumber, JobId, Name, Nonce, SubtaskId, Uid};
 use weir_protocol::job_graph::{CheckpointStorage, StateBackend, StateSpec};
 use weir_protocol::job_spec::{
@@ -44,6 +44,7 @@ pub(super) fn run_entry(choices: &mut Choices<'_>) -> RunEntry {
         nonce,
         owner: Owner { number, nonce },
         spec: EntryNumber(choices.number()),
+        manifest_spec: None,
         kind: EntryKind::Start,
         at: choices.signed(),
         highest_checkpoint: CheckpointId(manifest.checkpoint.0.saturating_add(choices.below(3) as u64)),
@@ -55,6 +56,9 @@ pub(super) fn run_entry(choices: &mut Choices<'_>) -> RunEntry {
         entry.kind = kind(choices, &mut entry.manifest);
         if !entry.kind.begins_attempt() {
             entry.owner = Owner { number: EntryNumber(number.0 - 1), nonce: Nonce(choices.u64().into()) };
+        }
+        if !entry.kind.makes_manifest() && choices.one_in(3) {
+            entry.manifest_spec = Some(EntryNumber(choices.number()));
         }
     }
     if choices.one_in(4) {
@@ -233,6 +237,7 @@ pub(super) fn spec_entry(choices: &mut Choices<'_>) -> SpecEntry {
         nonce: Nonce(choices.u64().into()),
         at: choices.signed(),
         wanted,
+        undoes: choices.one_in(4).then(|| Undone { spec: EntryNumber(choices.number()), reason: choices.text(8) }),
     }
 }
 

@@ -264,7 +264,7 @@ impl Attempt {
 
 fn begin(spec: EntryNumber, world: &mut World) -> Start {
     let (nonce, at) = (world.nonce(), world.time());
-    Start { nonce, at, spec, checkpoints_retained: world.plan.retained }
+    Start { nonce, at, spec, checkpoints_retained: world.plan.retained, new_sources: BTreeMap::new() }
 }
 
 /// Where every source starts: with what comes next.

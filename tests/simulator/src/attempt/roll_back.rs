@@ -88,6 +88,7 @@ impl Attempt {
             nonce,
             owner: Owner { number, nonce },
             spec: newest.spec,
+            manifest_spec: None,
             kind: EntryKind::RestoredFrom { entry: chosen.number },
             at: world.time(),
             highest_checkpoint: if reuses { manifest.checkpoint } else { newest.highest_checkpoint },

@@ -1,12 +1,15 @@
 //! A job's `spec/` chain: what is wanted of it.
 
-use weir_protocol::chain::{Append, AppendStep, LookOutcome, SpecEntry, Start, Stored, Wanted};
-use weir_protocol::id::{EntryNumber, JobId};
-use weir_protocol::job_spec::JobSpec;
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_protocol::chain::{Append, AppendStep, LookOutcome, SpecEntry, Start, Stored, Undone, Wanted};
+use weir_protocol::id::{EntryNumber, JobId, Uid};
+use weir_protocol::job_spec::{JobSpec, SinkConnector};
 use weir_protocol::manifest::Manifest;
 
 use super::{ChainError, Patience, RunOwner, create, unreadable};
 use crate::clock::{Clock, Entropy};
+use crate::step::{Place, Step};
 use crate::store::{ChainName, ObjectName, Store};
 
 /// A job's `spec/` chain. Any node appends; who loses a number reads and tries again.
@@ -48,7 +51,8 @@ impl SpecChain {
     #[must_use]
     pub fn start(&self, entropy: &Entropy, number: EntryNumber, spec: &JobSpec) -> Start {
         let checkpoints_retained = spec.checkpoint.as_ref().map_or(1, |checkpoint| checkpoint.retained);
-        Start { nonce: entropy.nonce(), at: self.clock.now(), spec: number, checkpoints_retained }
+        let (nonce, at) = (entropy.nonce(), self.clock.now());
+        Start { nonce, at, spec: number, checkpoints_retained, new_sources: BTreeMap::new() }
     }
 
     /// The newest entry.
@@ -96,17 +100,57 @@ impl SpecChain {
             if newest.entry.wanted == *wanted {
                 return Ok(newest.entry.number);
             }
-            let entry = self.entry_to_append(Some(&newest), entropy, wanted.clone());
-            if self.append(&entry).await? {
-                return Ok(entry.number);
+            if let Some(number) = self.want_next(&newest, entropy, wanted.clone(), None).await? {
+                return Ok(number);
             }
         }
+    }
+
+    /// Makes this the wish that follows on `newest`, and gives the number of its entry; `None`: another one follows.
+    ///
+    /// # Errors
+    /// [`ChainError`]; where the store was away nobody knows whether the entry exists.
+    pub async fn want_next(
+        &self,
+        newest: &Stored<SpecEntry>,
+        entropy: &Entropy,
+        wanted: Wanted,
+        undoes: Option<Undone>,
+    ) -> Result<Option<EntryNumber>, ChainError> {
+        let entry = SpecEntry { undoes, ..self.entry_to_append(Some(newest), entropy, wanted) };
+        let place = Place::of_job(self.job);
+        Step::Wish.before(place);
+        let appended = self.append(&entry).await?;
+        Step::Wish.after(place);
+        Ok(appended.then_some(entry.number))
+    }
+
+    /// Where the results of these sinks went last, as far as they had a place: sought from entry `number` back.
+    ///
+    /// # Errors
+    /// As [`entry`](Self::entry).
+    pub async fn places(
+        &self,
+        number: EntryNumber,
+        mut sought: BTreeSet<Uid>,
+    ) -> Result<BTreeMap<Uid, SinkConnector>, ChainError> {
+        let mut places = BTreeMap::new();
+        let mut next = Some(number);
+        while let Some(number) = next.filter(|_| !sought.is_empty()) {
+            if let Wanted::Deploy(spec) = self.entry(number).await?.entry.wanted {
+                let with_place = spec.sinks.into_iter().filter(|sink| sink.connector.has_outbox());
+                let found = with_place.filter(|sink| sought.remove(&sink.uid));
+                places.extend(found.map(|sink| (sink.uid, sink.connector)));
+            }
+            next = number.0.checked_sub(1).map(EntryNumber);
+        }
+        Ok(places)
     }
 
     fn entry_to_append(&self, newest: Option<&Stored<SpecEntry>>, entropy: &Entropy, wanted: Wanted) -> SpecEntry {
         let number = newest.map_or(EntryNumber(0), |newest| newest.entry.number.next());
         let parent = newest.map(|newest| newest.hash);
-        SpecEntry { number, parent, nonce: entropy.nonce(), at: self.clock.now(), wanted }
+        SpecEntry { number, parent, nonce: entropy.nonce(), at: self.clock.now(), wanted, undoes: None }
     }
 
     /// Whether the entry was appended; else its number is another's.

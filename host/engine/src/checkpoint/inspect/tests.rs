@@ -198,6 +198,7 @@ impl Held {
             nonce: Nonce(7),
             owner: OWNER,
             spec: EntryNumber(0),
+            manifest_spec: None,
             kind: EntryKind::Checkpoint,
             at: 1_001,
             highest_checkpoint: CheckpointId(number),

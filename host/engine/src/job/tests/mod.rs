@@ -8,6 +8,7 @@ mod places;
 mod rescaling;
 mod rig;
 mod tally;
+mod upgrading;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -106,7 +107,13 @@ async fn taken_over_late(rig: &Rig, deed: impl FnOnce(RunOwner, Store) -> BoxFut
     drop(first);
     rig.clock.sleep(Duration::from_millis(1)).await;
     let (objects, store) = (Troubled::new(rig.store()), Store::new(rig.store(), rig.clock));
-    let start = Start { nonce: Nonce(1), at: 0, spec: EntryNumber(0), checkpoints_retained: 3 };
+    let start = Start {
+        nonce: Nonce(1),
+        at: 0,
+        spec: EntryNumber(0),
+        checkpoints_retained: 3,
+        new_sources: Default::default(),
+    };
     let newest = chain::newest(&store, job).await.unwrap();
     let other = RunOwner::take_over(store.clone(), rig.clock, newest, &start).unwrap();
     objects.intrude(Moment::Entry, deed(other, store));

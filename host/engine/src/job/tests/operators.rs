@@ -22,13 +22,17 @@ use crate::job::{Operators, OperatorsError};
 pub(super) struct NativeOperators(BTreeMap<String, Arc<dyn Factory>>);
 
 impl NativeOperators {
-    /// `count`, `count-two` with two inputs, `faulty`, which counts but for its faults, and `tally`.
+    /// `count`, `count-two` with two inputs, `recount` with state in another form, `faulty`, which counts but for its
+    /// faults, and `tally`.
     pub(super) fn new(faults: &Faults) -> Self {
         let mut operators: BTreeMap<String, Arc<dyn Factory>> = BTreeMap::new();
         let count = NativeFactory::new(description("count", &["records"], InputKind::Keyed), Count::default);
         operators.insert("count".to_owned(), Arc::new(count));
         let both = NativeFactory::new(description("count-two", &["left", "right"], InputKind::Keyed), Count::default);
         operators.insert("count-two".to_owned(), Arc::new(both));
+        let mut other = description("recount", &["records"], InputKind::Keyed);
+        other.states[0].codec = "text".to_owned();
+        operators.insert("recount".to_owned(), Arc::new(NativeFactory::new(other, Count::default)));
         let faults = faults.clone();
         let make = move || Faulty { count: Count::default(), faults: faults.clone() };
         let faulty = NativeFactory::new(description("faulty", &["records"], InputKind::Keyed), make);

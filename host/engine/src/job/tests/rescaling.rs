@@ -6,14 +6,16 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use weir_protocol::chain::Wanted;
 use weir_protocol::id::{JobId, SubtaskId};
+use weir_protocol::job_graph::{StateBackend, StateSpec};
 use weir_protocol::job_spec::{InputSpec, JobSpec, PartitionSpec};
 use weir_protocol::key_group::MaxParallelism;
+use weir_protocol::upgrade::Refusal;
 
 use super::operators::Faults;
 use super::rig::{Rig, check_counts, generator, generator_job, keyed, operator, output, uid, wait_for, wait_until};
 use crate::checkpoint::chain::SpecChain;
 use crate::clock::Entropy;
-use crate::job::JobState;
+use crate::job::{Engine, EngineError, JobState, JobStatus, Upgrading};
 use crate::store::Store;
 
 /// How many subtasks there are of the source of records and of the operator.
@@ -31,6 +33,10 @@ struct History {
     keys: u64,
     rules: u64,
     max_parallelism: u32,
+    /// Whether nearly all keyed state is on a local disk.
+    spills: bool,
+    /// Whether the job goes on in another process each time; else it is changed while it runs.
+    crashes: bool,
     lives: Vec<(Parallelism, u64)>,
 }
 
@@ -38,15 +44,27 @@ fn history() -> impl Strategy<Value = History> {
     let parallelism = (1_u32..5, 1_u32..7).prop_map(|(source, operator)| Parallelism { source, operator });
     let lives = prop::collection::vec((parallelism, 1_u64..4), 2..6);
     let max = prop_oneof![Just(6_u32), Just(7), Just(128)];
-    (8_000_u64..16_000, 1_u64..40, 1_u64..300, max, lives).prop_map(|(records, keys, rules, max_parallelism, lives)| {
-        History { records, keys, rules, max_parallelism, lives }
-    })
+    let given = (8_000_u64..16_000, 1_u64..40, 1_u64..300);
+    (given, max, any::<(bool, bool)>(), lives).prop_map(
+        |((records, keys, rules), max_parallelism, (spills, crashes), lives)| History {
+            records,
+            keys,
+            rules,
+            max_parallelism,
+            spills,
+            crashes,
+            lives,
+        },
+    )
 }
 
 fn job(rig: &Rig, history: &History, parallelism: Parallelism) -> JobSpec {
-    let History { records, keys, rules, max_parallelism, lives: _ } = *history;
+    let History { records, keys, rules, max_parallelism, spills, crashes: _, lives: _ } = *history;
     let mut spec = generator_job(rig, "tally", records, keys);
     spec.max_parallelism = MaxParallelism::new(max_parallelism).unwrap();
+    if spills {
+        spec.state = StateSpec { backend: StateBackend::RocksDb, memory_bytes: Some(10_000), ..StateSpec::default() };
+    }
     let (mut numbers, mut changes) =
         (generator("numbers", Some(records), Some(10_000), keys), generator("rules", Some(rules), Some(400), 1));
     (numbers.parallelism, changes.parallelism) = (Some(parallelism.source), Some(1));
@@ -58,30 +76,68 @@ fn job(rig: &Rig, history: &History, parallelism: Parallelism) -> JobSpec {
     spec
 }
 
-/// What a client that may change a running job would append to its chain.
+/// What a node that dies before it has heeded it appends to a job's chain.
 async fn want(rig: &Rig, job: JobId, spec: JobSpec) {
     let chain = SpecChain::new(Store::new(rig.store(), rig.clock), rig.clock, job);
     chain.want(&Entropy::seeded(9), &Wanted::Deploy(Box::new(spec))).await.unwrap();
 }
 
-/// Lives a history; what was published.
-async fn live(history: &History) -> Vec<String> {
+/// What came of a history.
+struct Lived {
+    published: Vec<String>,
+    /// How many subtasks the operator had last.
+    operator: usize,
+}
+
+impl Lived {
+    fn of(rig: &Rig, status: &JobStatus) -> Self {
+        let count = status.vertices.iter().find(|vertex| vertex.uid == uid("count")).unwrap();
+        Self { published: rig.published(status.id), operator: count.parallelism as usize }
+    }
+}
+
+/// Lives a history.
+async fn live(history: &History) -> Lived {
     let rig = Rig::new();
-    let mut engine = rig.start(&Faults::default()).await;
+    let disk = tempfile::tempdir().unwrap();
+    let mut engine = rig.start_with_disk(&disk.path().join("first")).await;
     let id = engine.submit(job(&rig, history, history.lives[0].0)).await.unwrap().id;
-    for pair in history.lives.windows(2) {
-        wait_until(&engine, id, |status| status.checkpoints.completed >= pair[0].1).await;
+    for (life, pair) in history.lives.windows(2).enumerate() {
+        let so_far = engine.job(id).unwrap().checkpoints.completed;
+        let is_over = |status: &JobStatus| {
+            status.state == JobState::Finished || status.checkpoints.completed >= so_far + pair[0].1
+        };
+        wait_until(&engine, id, is_over).await;
+        let next = job(&rig, history, pair[1].0);
+        if !history.crashes {
+            upgrade(&engine, id, next).await;
+            continue;
+        }
         drop(engine);
-        want(&rig, id, job(&rig, history, pair[1].0)).await;
-        engine = rig.start(&Faults::default()).await;
+        want(&rig, id, next).await;
+        engine = rig.start_with_disk(&disk.path().join(life.to_string())).await;
     }
     let status = wait_for(&engine, id, JobState::Finished).await;
     assert!(status.failures.is_empty() && status.dead_letters == 0, "{:?}", status.failures);
-    rig.published(id)
+    Lived::of(&rig, &status)
+}
+
+/// Has a running job become another, and waits until it has taken a checkpoint as such.
+async fn upgrade(engine: &Engine, id: JobId, spec: JobSpec) {
+    match engine.upgrade(id, spec, Upgrading::default()).await {
+        Ok(upgraded) => {
+            let is_done = |status: &JobStatus| status.state == JobState::Finished || status.former.is_empty();
+            let status = wait_until(engine, id, is_done).await;
+            assert_eq!((status.spec_number, status.undone), (upgraded.spec, None));
+        }
+        // It has ended, or so many of its subtasks have that it cannot be changed any more.
+        Err(EngineError::NotRunning { .. } | EngineError::Unchangeable(Refusal::Unfit(_))) => {}
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Every record is counted once, in every kind of state.
-fn check(history: &History, lines: &[String]) {
+fn check(history: &History, Lived { published: lines, operator }: &Lived) {
     let keys = history.keys.min(history.records);
     let of = |kind: &str| lines.iter().filter_map(|line| line.strip_prefix(kind)).collect::<Vec<_>>();
     let numbers = |kind: &str| of(kind).iter().map(|number| number.parse().unwrap()).collect::<Vec<u64>>();
@@ -100,8 +156,7 @@ fn check(history: &History, lines: &[String]) {
     let batches: BTreeMap<_, _> = of("batch=").iter().map(|batch| batch.split_once(':').unwrap()).collect();
     let rows: u64 = batches.values().map(|rows| rows.parse::<u64>().unwrap()).sum();
     assert_eq!(rows, history.records, "each element of a union list is on some subtask");
-    let last = history.lives.last().unwrap().0.operator as usize;
-    assert_eq!(numbers("rules="), vec![history.rules; last], "every subtask has every rule");
+    assert_eq!(numbers("rules="), vec![history.rules; *operator], "every subtask has every rule");
 }
 
 fn in_simulated_time<T>(run: impl Future<Output = T>) -> T {
@@ -122,7 +177,7 @@ fn at_any_parallelism_a_job_goes_on_with_all_of_its_state_exactly_once() {
 
 fn lives(lives: &[(u32, u32, u64)]) -> History {
     let lives = lives.iter().map(|&(source, operator, last)| (Parallelism { source, operator }, last)).collect();
-    History { records: 12_000, keys: 5, rules: 100, max_parallelism: 6, lives }
+    History { records: 12_000, keys: 5, rules: 100, max_parallelism: 6, spills: false, crashes: true, lives }
 }
 
 /// Four splits on three subtasks: two of these end first. On two subtasks, what one of them has is more.
@@ -145,8 +200,8 @@ async fn a_subtask_that_had_finished_is_not_taken_for_another_of_its_index() {
     drop(engine);
     want(&rig, id, job(&rig, &history, history.lives[2].0)).await;
     let engine = rig.start(&Faults::default()).await;
-    wait_for(&engine, id, JobState::Finished).await;
-    check(&history, &rig.published(id));
+    let status = wait_for(&engine, id, JobState::Finished).await;
+    check(&history, &Lived::of(&rig, &status));
 }
 
 #[tokio::test(start_paused = true)]

@@ -87,7 +87,12 @@ impl Rig {
 
     /// All lines that are public, file by file in the order of their names.
     pub(super) fn published(&self, job: JobId) -> Vec<String> {
-        let folder = self.results.path().join(job.to_string()).join("out");
+        self.published_by(job, "out")
+    }
+
+    /// The same of another sink.
+    pub(super) fn published_by(&self, job: JobId, sink: &str) -> Vec<String> {
+        let folder = self.results.path().join(job.to_string()).join(sink);
         let Ok(found) = std::fs::read_dir(folder) else { return Vec::new() };
         let mut files: Vec<_> = found.map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|ending| ending == "out"));

@@ -1,0 +1,386 @@
+//! A running job becomes another: from a checkpoint, exactly once, or not at all.
+
+use std::collections::BTreeMap;
+
+use weir_protocol::Fault;
+use weir_protocol::chain::Wanted;
+use weir_protocol::id::{EntryNumber, JobId};
+use weir_protocol::job_graph::{CheckpointStorage, StateBackend};
+use weir_protocol::job_spec::{
+    ErrorPolicy, FileFormat, FileSinkSpec, FileSourceSpec, JobSpec, KeySpec, PartitionSpec, SinkConnector,
+    SourceConnector, StartPosition,
+};
+use weir_protocol::key_group::MaxParallelism;
+use weir_protocol::upgrade::{Fate, Refusal};
+
+use super::operators::Faults;
+use super::rig::{
+    Rig, check_counts, endless, generator, generator_job, keyed, operator, output, uid, wait_for, wait_until,
+};
+use crate::checkpoint::chain::SpecChain;
+use crate::clock::Entropy;
+use crate::job::{Engine, EngineError, JobState, JobStatus, Upgrading};
+use crate::store::Store;
+
+/// The same with so many subtasks of its operator.
+fn with_parallelism(spec: &JobSpec, parallelism: u32) -> JobSpec {
+    let mut spec = spec.clone();
+    spec.operators[0].parallelism = Some(parallelism);
+    spec
+}
+
+/// The same with another operator.
+fn with_operator(spec: &JobSpec, name: &str) -> JobSpec {
+    let mut spec = spec.clone();
+    spec.operators[0].operator = name.to_owned();
+    spec
+}
+
+async fn upgrade(engine: &Engine, job: JobId, spec: JobSpec) -> EntryNumber {
+    let upgraded = engine.upgrade(job, spec, Upgrading::default()).await.unwrap();
+    assert!(upgraded.is_new);
+    upgraded.spec
+}
+
+/// A job of which a checkpoint stands.
+async fn running(engine: &Engine, spec: JobSpec) -> JobId {
+    let job = engine.submit(spec).await.unwrap().id;
+    wait_until(engine, job, |status| status.checkpoints.completed >= 2).await;
+    job
+}
+
+/// Waits until a checkpoint stands that was taken as this entry of the `spec/` chain says.
+async fn proven(engine: &Engine, job: JobId, number: EntryNumber) -> JobStatus {
+    let is_proven = |status: &JobStatus| status.spec_number >= number && status.former.is_empty();
+    wait_until(engine, job, is_proven).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgraded_job_goes_on_from_a_checkpoint_and_loses_and_doubles_nothing() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = generator_job(&rig, "count", 20_000, 5);
+    let job = running(&engine, spec.clone()).await;
+    for parallelism in [5, 1, 3] {
+        let number = upgrade(&engine, job, with_parallelism(&spec, parallelism)).await;
+        let status = proven(&engine, job, number).await;
+        assert_eq!((status.spec_number, status.vertices[1].parallelism), (number, parallelism));
+    }
+    let status = wait_for(&engine, job, JobState::Finished).await;
+    assert!(status.failures.is_empty(), "{:?}", status.failures);
+    check_counts(&rig.published(job), 20_000, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_waits_for_one_more_checkpoint_so_that_nothing_is_done_twice() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let mut spec = endless(&rig);
+    spec.checkpoint.as_mut().unwrap().interval_ms = 60_000;
+    let job = engine.submit(spec.clone()).await.unwrap().id;
+    wait_until(&engine, job, |status| status.vertices[0].subtasks.iter().any(|subtask| subtask.records_out.get() > 0))
+        .await;
+    upgrade(&engine, job, with_parallelism(&spec, 3)).await;
+    let status = wait_until(&engine, job, |status| status.attempts == 2).await;
+    assert_eq!((status.checkpoints.completed, status.checkpoints.restored.is_some()), (1, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_says_what_changes_and_a_dry_run_changes_nothing() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = endless(&rig);
+    let job = running(&engine, spec.clone()).await;
+    let mut next = with_parallelism(&with_operator(&spec, "faulty"), 4);
+    next.sources.push(generator("more", None, Some(100), 5));
+    next.operators.push(operator("second", "count", vec![keyed("records", "more")]));
+    let how = Upgrading { dry_run: true, ..Upgrading::default() };
+    let upgraded = engine.upgrade(job, next, how).await.unwrap();
+    assert_eq!((upgraded.spec, upgraded.is_new), (EntryNumber(0), false));
+    let said: BTreeMap<_, _> = upgraded
+        .changes
+        .vertices
+        .iter()
+        .map(|change| (change.uid.as_str(), (change.fate, change.parallelism_before, change.parallelism)))
+        .collect();
+    let expected = [
+        ("count", (Fate::Changed, Some(2), Some(4))),
+        ("more", (Fate::Added, None, Some(2))),
+        ("numbers", (Fate::Kept, Some(2), Some(2))),
+        ("out", (Fate::Kept, Some(1), Some(1))),
+        ("second", (Fate::Added, None, Some(2))),
+    ];
+    assert_eq!(said, BTreeMap::from(expected));
+    let status = engine.job(job).unwrap();
+    assert_eq!((status.spec_number, status.attempts, *status.spec == spec), (EntryNumber(0), 1, true));
+    let same = engine.upgrade(job, spec, Upgrading::default()).await.unwrap();
+    assert_eq!((same.spec, same.is_new, same.changes.any()), (EntryNumber(0), false, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_go_on_is_refused_by_name_and_the_job_runs_on() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = endless(&rig);
+    let job = running(&engine, spec.clone()).await;
+    let refused = async |change: &dyn Fn(&mut JobSpec)| {
+        let mut next = spec.clone();
+        change(&mut next);
+        match engine.upgrade(job, next, Upgrading::default()).await {
+            Err(EngineError::Unchangeable(refusal)) => refusal,
+            other => panic!("{other:?}"),
+        }
+    };
+    let refusal = refused(&|next| next.name = "another".parse().unwrap()).await;
+    assert!(matches!(refusal, Refusal::Name { .. }), "{refusal}");
+    let refusal = refused(&|next| next.max_parallelism = MaxParallelism::new(64).unwrap()).await;
+    assert_eq!(refusal, Refusal::MaxParallelism { running: 128, wanted: 64 });
+    let refusal = refused(&|next| next.state.storage = CheckpointStorage::JobManager).await;
+    assert!(matches!(refusal, Refusal::Storage { .. }), "{refusal}");
+    assert_eq!(refused(&|next| next.checkpoint = None).await, Refusal::TurnsCheckpointsOff);
+    let removed = |next: &mut JobSpec| {
+        next.operators[0].uid = uid("other");
+        next.sinks[0].from = vec![output("other")];
+    };
+    assert_eq!(refused(&removed).await, Refusal::RemovedOperator { uid: uid("count") });
+    let removed = |next: &mut JobSpec| {
+        next.sources[0].uid = uid("other");
+        next.operators[0].inputs = vec![keyed("records", "other")];
+    };
+    assert_eq!(refused(&removed).await, Refusal::RemovedSource { uid: uid("numbers") });
+    let elsewhere = |next: &mut JobSpec| {
+        next.sinks[0].connector = SinkConnector::Files(FileSinkSpec { path: "/elsewhere".to_owned() });
+    };
+    assert!(matches!(refused(&elsewhere).await, Refusal::SinkPlace { wanted, .. } if wanted == "/elsewhere"));
+    let files = |next: &mut JobSpec| {
+        let paths = vec!["/".to_owned()];
+        let (format, start) = (FileFormat::Lines, StartPosition::End);
+        next.sources[0].connector = SourceConnector::Files(FileSourceSpec { paths, format, follow: true, start });
+        next.operators[0].inputs[0].partition = PartitionSpec::Hash(KeySpec::Value);
+    };
+    assert!(matches!(refused(&files).await, Refusal::SourceType { running: "generator", wanted: "files", .. }));
+    let renamed = |next: &mut JobSpec| next.operators[0].operator = "recount".to_owned();
+    let refusal = refused(&renamed).await;
+    assert!(
+        refusal.to_string().contains("operator `count`: state `count` is declared with the codec `text`"),
+        "{refusal}"
+    );
+    let unheard = engine.upgrade(job, with_operator(&spec, "unheard-of"), Upgrading::default()).await.unwrap_err();
+    assert!(unheard.fault() == Fault::Request && unheard.to_string().contains("`count`"), "{unheard}");
+    let seen = engine.job(job).unwrap().checkpoints.completed;
+    let status = wait_until(&engine, job, |status| status.checkpoints.completed > seen).await;
+    assert_eq!((status.attempts, status.spec_number, status.failures.len()), (1, EntryNumber(0), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_without_checkpoints_cannot_be_upgraded() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = JobSpec { checkpoint: None, ..endless(&rig) };
+    let job = engine.submit(spec.clone()).await.unwrap().id;
+    let refused = engine.upgrade(job, with_parallelism(&spec, 3), Upgrading::default()).await;
+    assert_eq!(refused, Err(EngineError::Unchangeable(Refusal::NoCheckpoints)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn state_without_an_operator_is_dropped_only_where_that_is_allowed() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = generator_job(&rig, "count", 20_000, 5);
+    let job = running(&engine, spec.clone()).await;
+    let mut next = spec;
+    next.operators[0].uid = uid("other");
+    next.sinks[0].from = vec![output("other")];
+    let how = Upgrading { drops_state: true, ..Upgrading::default() };
+    engine.upgrade(job, next, how).await.unwrap();
+    wait_for(&engine, job, JobState::Finished).await;
+    let lines = rig.published(job);
+    assert_eq!(lines.len(), 20_000, "the source goes on where it was");
+    assert_eq!(lines.iter().filter(|line| line.ends_with("=1")).count(), 10, "each key is counted anew once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_removed_sink_has_sealed_is_published_and_the_rest_goes_to_the_next() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = generator_job(&rig, "count", 20_000, 5);
+    let job = running(&engine, spec.clone()).await;
+    let mut next = spec.clone();
+    next.sinks[0].uid = uid("next");
+    let number = upgrade(&engine, job, next).await;
+    proven(&engine, job, number).await;
+    // Back again: the marker of the first one's place is where that one stopped.
+    let number = upgrade(&engine, job, spec).await;
+    proven(&engine, job, number).await;
+    wait_for(&engine, job, JobState::Finished).await;
+    let (first, second) = (rig.published(job), rig.published_by(job, "next"));
+    assert!(!second.is_empty() && second.len() < first.len(), "{} and {}", first.len(), second.len());
+    let mut lines = [first, second].concat();
+    lines.sort_by_key(|line| line.split_once('=').map(|(_, count)| count.parse::<u64>().unwrap()));
+    check_counts(&lines, 20_000, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_source_skips_nothing_though_the_process_dies_before_its_first_checkpoint() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = generator_job(&rig, "count", 10_000, 5);
+    let job = running(&engine, spec.clone()).await;
+    let mut next = spec;
+    next.sources.push(generator("more", Some(8_000), Some(20_000), 5));
+    next.operators[0].operator = "count-two".to_owned();
+    next.operators[0].inputs = vec![keyed("left", "numbers"), keyed("right", "more")];
+    upgrade(&engine, job, next).await;
+    wait_until(&engine, job, |status| status.attempts == 2).await;
+    drop(engine);
+    let engine = rig.start(&Faults::default()).await;
+    wait_for(&engine, job, JobState::Finished).await;
+    check_counts(&rig.published(job), 18_000, 5);
+}
+
+/// Every record is one that it cannot process, and the job does not bear that.
+fn broken(spec: &JobSpec) -> JobSpec {
+    let mut next = with_parallelism(&with_operator(spec, "faulty"), 3);
+    next.errors.policy = ErrorPolicy::Fail;
+    next
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_that_the_job_cannot_go_on_with_is_undone() {
+    let rig = Rig::new();
+    let faults = Faults { poison: "}", ..Faults::default() };
+    let engine = rig.start(&faults).await;
+    let spec = generator_job(&rig, "count", 20_000, 5);
+    let job = running(&engine, spec.clone()).await;
+    let number = upgrade(&engine, job, broken(&spec)).await;
+    let status = proven(&engine, job, number.next()).await;
+    assert_eq!((status.spec_number, *status.spec == spec), (EntryNumber(2), true));
+    let undone = status.undone.unwrap();
+    assert_eq!(undone.spec, number);
+    assert!(undone.reason.contains("count[") && undone.reason.contains("that I cannot read"), "{undone:?}");
+    drop(engine);
+    let engine = rig.start(&faults).await;
+    assert_eq!(engine.job(job).unwrap().undone, Some(undone), "also after a restart");
+    let status = wait_for(&engine, job, JobState::Finished).await;
+    assert!(status.failures.is_empty(), "{:?}", status.failures);
+    check_counts(&rig.published(job), 20_000, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_is_undone_though_the_process_dies_at_any_moment() {
+    for moment in (0..150).step_by(3) {
+        let rig = Rig::new();
+        let faults = Faults { poison: "}", ..Faults::default() };
+        let engine = rig.start(&faults).await;
+        let spec = generator_job(&rig, "count", 8_000, 5);
+        let job = running(&engine, spec.clone()).await;
+        upgrade(&engine, job, broken(&spec)).await;
+        for _ in 0..moment {
+            tokio::task::yield_now().await;
+        }
+        drop(engine);
+        let engine = rig.start(&faults).await;
+        let status = wait_for(&engine, job, JobState::Finished).await;
+        assert_eq!(status.undone.map(|undone| undone.spec), Some(EntryNumber(1)), "after {moment} turns");
+        check_counts(&rig.published(job), 8_000, 5);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_undone_is_not_undone_again_and_the_job_fails_as_it_would_have() {
+    let rig = Rig::new();
+    let faults = Faults { poison: "}", ..Faults::default() };
+    let engine = rig.start(&faults).await;
+    let spec = endless(&rig);
+    let job = running(&engine, spec.clone()).await;
+    engine.stop().await;
+    let chain = SpecChain::new(Store::new(rig.store(), rig.clock), rig.clock, job);
+    // Both what it is wanted to be and what it would go back to fail.
+    for wanted in [broken(&spec), broken(&with_parallelism(&spec, 4))] {
+        chain.want(&Entropy::seeded(9), &Wanted::Deploy(Box::new(wanted))).await.unwrap();
+    }
+    let undone = weir_protocol::chain::Undone { spec: EntryNumber(1), reason: "it failed".to_owned() };
+    let newest = chain.newest().await.unwrap();
+    let again = newest.entry.wanted.clone();
+    chain.want_next(&newest, &Entropy::seeded(9), again, Some(undone)).await.unwrap().unwrap();
+    let engine = rig.start(&faults).await;
+    let status = wait_for(&engine, job, JobState::Failed).await;
+    assert_eq!(status.attempts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_survives_the_death_of_its_process_at_any_moment() {
+    for moment in (0..150).step_by(3) {
+        let rig = Rig::new();
+        let engine = rig.start(&Faults::default()).await;
+        let spec = generator_job(&rig, "count", 8_000, 5);
+        let job = running(&engine, spec.clone()).await;
+        let next = with_parallelism(&spec, 5);
+        upgrade(&engine, job, next.clone()).await;
+        for _ in 0..moment {
+            tokio::task::yield_now().await;
+        }
+        drop(engine);
+        let engine = rig.start(&Faults::default()).await;
+        let status = wait_for(&engine, job, JobState::Finished).await;
+        assert_eq!((status.spec_number, status.vertices[1].parallelism), (EntryNumber(1), 5), "after {moment} turns");
+        check_counts(&rig.published(job), 8_000, 5);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_cancelled_or_has_ended_is_not_upgraded() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = endless(&rig);
+    let job = running(&engine, spec.clone()).await;
+    upgrade(&engine, job, with_parallelism(&spec, 3)).await;
+    engine.cancel(job).await.unwrap();
+    let refused = engine.upgrade(job, with_parallelism(&spec, 4), Upgrading::default()).await;
+    assert!(matches!(refused, Err(EngineError::NotRunning { .. })), "{refused:?}");
+    wait_for(&engine, job, JobState::Canceled).await;
+    let refused = engine.upgrade(job, with_parallelism(&spec, 4), Upgrading::default()).await;
+    assert!(matches!(refused, Err(EngineError::NotRunning { ended: true, .. })), "{refused:?}");
+    let lines = rig.published(job);
+    check_counts(&lines, lines.len() as u64, 5);
+    drop(engine);
+    let engine = rig.start(&Faults::default()).await;
+    assert_eq!(engine.job(job).unwrap().state, JobState::Canceled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_waits_for_a_person_goes_on_as_what_it_is_upgraded_to() {
+    let rig = Rig::new();
+    let disk = tempfile::tempdir().unwrap();
+    let engine = rig.start_with_disk(disk.path()).await;
+    let mut spec = generator_job(&rig, "count", 10_000, 5);
+    spec.state.backend = StateBackend::RocksDb;
+    let job = running(&engine, spec.clone()).await;
+    engine.stop().await;
+    let engine = rig.start(&Faults::default()).await;
+    let status = wait_for(&engine, job, JobState::Suspended).await;
+    assert!(status.failures[0].message.contains("no folder for local state"), "{:?}", status.failures);
+    spec.state.backend = StateBackend::HashMap;
+    upgrade(&engine, job, spec).await;
+    wait_for(&engine, job, JobState::Finished).await;
+    check_counts(&rig.published(job), 10_000, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_job_takes_a_checkpoint_as_what_it_was_upgraded_to() {
+    let rig = Rig::new();
+    let input = tempfile::tempdir().unwrap();
+    std::fs::write(input.path().join("a"), "x\ny\nx\n").unwrap();
+    let engine = rig.start(&Faults::default()).await;
+    let mut spec = endless(&rig);
+    let (paths, start) = (vec![input.path().to_str().unwrap().to_owned()], StartPosition::Beginning);
+    let files = FileSourceSpec { paths, format: FileFormat::Lines, follow: true, start };
+    spec.sources[0].connector = SourceConnector::Files(files);
+    spec.operators[0].inputs[0].partition = PartitionSpec::Hash(KeySpec::Value);
+    let job = engine.submit(spec.clone()).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.skipped >= 3).await;
+    let number = upgrade(&engine, job, with_parallelism(&spec, 3)).await;
+    let status = proven(&engine, job, number).await;
+    assert_eq!(status.spec_number, number);
+    check_counts(&rig.published(job), 3, 2);
+}

@@ -1,0 +1,72 @@
+//! Taking back a change that a job cannot go on with.
+//!
+//! Receives why the job would end, or wait for a person; where it was changed since its newest checkpoint, guarantees that
+//! it is wanted again as it was when that was taken, durably, before anything else is tried. What it was follows from the
+//! chains, so that a crash in between changes nothing. Does not own which spec that is: see
+//! [`former`](weir_protocol::upgrade::former).
+
+use std::sync::Arc;
+
+use weir_protocol::chain::{EntryKind, SpecEntry, Stored, Undone, Wanted};
+use weir_protocol::id::EntryNumber;
+use weir_protocol::job_spec::JobSpec;
+use weir_protocol::upgrade::former;
+
+use super::driver::{Driver, Next};
+use super::ended::Failed;
+use super::restart::Restarts;
+use crate::checkpoint::chain::{self, ChainError, SpecChain};
+
+impl Driver {
+    /// From now on the job is driven as this entry of its `spec/` chain says.
+    pub(super) async fn adopt(&mut self, number: EntryNumber) -> Result<(), ChainError> {
+        let spec = self.specs().deployed(number).await?;
+        self.become_this(number, spec, None);
+        Ok(())
+    }
+
+    fn become_this(&mut self, number: EntryNumber, spec: JobSpec, undone: Option<Undone>) {
+        self.spec = Arc::new(spec);
+        self.spec_number = number;
+        self.restarts = Restarts::new(self.spec.restart.clone());
+        self.board.change(number, Arc::clone(&self.spec), undone);
+    }
+
+    /// What follows from a failure that would end the job, or make it wait for a person, where it is wanted otherwise by
+    /// now or was changed since its newest checkpoint. `None`: there is no way back.
+    pub(super) async fn undo(&mut self, failed: &Failed) -> Result<Option<Next>, ChainError> {
+        let wanted = self.specs().newest().await?;
+        if wanted.entry.number > self.spec_number {
+            return Ok(Some(self.follow(wanted)));
+        }
+        let newest = chain::newest(&self.shared.store, self.job).await?.stored.entry;
+        let is_anothers = self.hold.last.is_some_and(|last| last != newest.owner);
+        let Some(former) = former(&wanted.entry, &newest).filter(|_| !is_anothers) else { return Ok(None) };
+        let spec = self.specs().deployed(former).await?;
+        let undone = Undone { spec: self.spec_number, reason: failed.text() };
+        let again = Wanted::Deploy(Box::new(spec.clone()));
+        let number = self.specs().want_next(&wanted, &self.shared.entropy, again, Some(undone.clone())).await?;
+        // Otherwise somebody else has said meanwhile what the job shall be: the next attempt fails, and then finds it.
+        if let Some(number) = number {
+            tracing::warn!(job = %self.job, reason = undone.reason, "upgrade to spec {} was undone", undone.spec);
+            self.become_this(number, spec, Some(undone));
+        }
+        Ok(Some(Next::Again))
+    }
+
+    /// A newer wish stands, which another node appended.
+    fn follow(&mut self, wanted: Stored<SpecEntry>) -> Next {
+        let SpecEntry { number, wanted, undoes, .. } = wanted.entry;
+        match wanted {
+            Wanted::Cancel => Next::End(EntryKind::Cancelled { dropped: Vec::new() }),
+            Wanted::Deploy(spec) => {
+                self.become_this(number, *spec, undoes);
+                Next::Again
+            }
+        }
+    }
+
+    pub(super) fn specs(&self) -> SpecChain {
+        SpecChain::new(self.shared.store.clone(), self.shared.clock, self.job)
+    }
+}
