@@ -8,9 +8,10 @@ use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use serde::Deserialize;
 use weir_engine::dead_letter::DeadLetter;
+use weir_engine::job::{Upgraded, Upgrading};
 
 use crate::api::Problem;
-use crate::api::shape::{Job, Named, Submission};
+use crate::api::shape::{Job, Named, Submission, Upgrade};
 use crate::job_file::{self, Draft};
 use crate::journal::{self, Line};
 use crate::node::Node;
@@ -32,14 +33,46 @@ pub(super) async fn submit(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Submission>), Problem> {
-    let body = body.map_err(|rejection| Problem::body(&rejection, "a job", job_file::BYTES_MAX))?;
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let draft = read(content_type, &body)?;
+    let draft = read_body(&headers, body)?;
     let submitted = node.submit(&draft).await?;
     let status = if submitted.created { StatusCode::CREATED } else { StatusCode::OK };
     let (id, name) = (submitted.id.to_string(), draft.name().to_string());
     let warnings = draft.warnings().to_vec();
     Ok((status, Json(Submission { id, name, created: submitted.created, warnings })))
+}
+
+/// How a job is changed.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct UpgradeQuery {
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    allow_non_restored_state: bool,
+}
+
+/// Has a running job become another: TOML (`application/toml`) or JSON.
+pub(super) async fn upgrade(
+    State(node): State<Node>,
+    Path(job): Path<String>,
+    query: Result<Query<UpgradeQuery>, QueryRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<Upgrade>), Problem> {
+    let Query(UpgradeQuery { dry_run, allow_non_restored_state }) = query?;
+    let draft = read_body(&headers, body)?;
+    let job = node.job(&job)?;
+    let how = Upgrading { dry_run, drops_state: allow_non_restored_state };
+    let Upgraded { spec, is_new, changes } = node.upgrade(job.id, &draft, how).await?;
+    let status = if is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let (id, name, warnings) = (job.id.to_string(), job.name.to_string(), draft.warnings().to_vec());
+    Ok((status, Json(Upgrade { id, name, spec_number: spec.0, accepted: is_new, changes, warnings })))
+}
+
+fn read_body(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Draft, Problem> {
+    let body = body.map_err(|rejection| Problem::body(&rejection, "a job", job_file::BYTES_MAX))?;
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    read(content_type, &body)
 }
 
 fn read(content_type: &str, body: &[u8]) -> Result<Draft, Problem> {

@@ -13,6 +13,7 @@
 //! | `POST /api/v1/jobs` (TOML or JSON) | 201 or 200 [`shape::Submission`]; 409 |
 //! | `GET /api/v1/jobs` | [`shape::Job`]s without what is long |
 //! | `GET /api/v1/jobs/{id or name}` | [`shape::Job`] |
+//! | `PUT /api/v1/jobs/{id or name}?dry-run=&allow-non-restored-state=` (TOML or JSON) | 202 or 200 [`shape::Upgrade`]; 409, 422 |
 //! | `POST /api/v1/jobs/{id or name}/cancel` | 202 [`shape::Named`] |
 //! | `GET /api/v1/jobs/{id or name}/dead-letters?limit=` | dead letters, newest first |
 //! | `GET /api/v1/jobs/{id or name}/logs?limit=` | [`crate::journal::Line`]s, oldest first |
@@ -34,7 +35,7 @@ mod tests;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 
 use crate::node::Node;
 use crate::{job_file, ui};
@@ -60,12 +61,13 @@ pub fn router(node: Node) -> Router {
 fn weir() -> Router<Node> {
     let components = post(components::upload).layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX));
     let jobs = post(jobs::submit).layer(DefaultBodyLimit::max(job_file::BYTES_MAX));
+    let job = put(jobs::upgrade).layer(DefaultBodyLimit::max(job_file::BYTES_MAX));
     Router::new()
         .route("/health", get(health::health))
         .route("/components", components.get(components::list))
         .route("/components/{name}", get(components::one).delete(components::delete))
         .route("/jobs", jobs.get(jobs::list))
-        .route("/jobs/{job}", get(jobs::one))
+        .route("/jobs/{job}", job.get(jobs::one))
         .route("/jobs/{job}/cancel", post(jobs::cancel))
         .route("/jobs/{job}/dead-letters", get(jobs::dead_letters))
         .route("/jobs/{job}/logs", get(jobs::logs))

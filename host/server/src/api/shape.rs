@@ -7,8 +7,10 @@ use weir_engine::component::StoredComponent;
 use weir_engine::job::{CheckpointStats, CheckpointSummary, JobStatus, SinkStatus, VertexStatus};
 use weir_engine::metrics::{Counter, SubtaskMetrics};
 use weir_protocol::Fault;
+use weir_protocol::chain::Undone;
 use weir_protocol::description::OperatorDescription;
 use weir_protocol::time::{NO_TIME, Timestamp};
+use weir_protocol::upgrade::Changes;
 
 use crate::job_file;
 
@@ -66,6 +68,26 @@ pub struct Submission {
     pub warnings: Vec<String>,
 }
 
+/// The answer to an upgrade, or to the question what it would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Upgrade {
+    /// The job's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The job becomes, or is, what this entry of its `spec/` chain says.
+    pub spec_number: u64,
+    /// Whether it becomes that (202); else nothing was changed: it was only asked, or the job is that already (200).
+    pub accepted: bool,
+    /// What changes.
+    #[serde(flatten)]
+    pub changes: Changes,
+    /// What whoever asked should know, though it was accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
 /// A job, as an answer that has nothing else to say names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -108,6 +130,15 @@ pub struct Job {
     pub checkpoints: Checkpoints,
     /// Its sinks.
     pub sinks: Vec<Sink>,
+    /// How often it was changed: the entry of its `spec/` chain that says what it is.
+    #[serde(default)]
+    pub spec_number: u64,
+    /// Whether it has taken no checkpoint since it was changed, so that it may go back to what it was.
+    #[serde(default)]
+    pub on_trial: bool,
+    /// The change that was taken back last, since the job could not go on with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Undone>,
     /// What it runs, in the form of a job file; left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec: Option<serde_json::Value>,
@@ -251,6 +282,9 @@ impl Job {
             vertices: job.vertices.iter().map(Vertex::new).collect(),
             checkpoints: Checkpoints::new(&job.checkpoints, history),
             sinks: job.sinks.iter().map(Sink::new).collect(),
+            spec_number: job.spec_number.0,
+            on_trial: !job.former.is_empty(),
+            undone: job.undone.clone(),
             spec: None,
         }
     }

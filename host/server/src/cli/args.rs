@@ -138,6 +138,20 @@ pub(super) enum Request {
         /// The job: TOML, or JSON if the name ends in `.json`.
         job: PathBuf,
     },
+    /// Change a running job to what its job file says now, from a checkpoint; waits until one stands.
+    Upgrade {
+        /// The job: TOML, or JSON if the name ends in `.json`; it has the running job's name.
+        job: PathBuf,
+        /// Only say what would change.
+        #[arg(long)]
+        dry_run: bool,
+        /// Drop the state of operators, and the positions of sources, that are no more.
+        #[arg(long)]
+        allow_non_restored_state: bool,
+        /// Do not wait until the job has taken a checkpoint as what it was changed to.
+        #[arg(long, conflicts_with = "dry_run")]
+        no_wait: bool,
+    },
     /// List jobs and components.
     List,
     /// Show a job: state, failures, vertices, checkpoints, and its job file.

@@ -7,7 +7,7 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 
 use crate::api::Problem;
-use crate::api::shape::{Component, Health, HeldCheckpoint, Job, Named, StatePage, Submission, Upload};
+use crate::api::shape::{Component, Health, HeldCheckpoint, Job, Named, StatePage, Submission, Upgrade, Upload};
 use crate::cli::exit::{FAILED, Failure, NO_ANSWER};
 use crate::journal::Line;
 
@@ -64,6 +64,18 @@ impl Client {
     pub(super) async fn submit(&self, job: String, content_type: &'static str) -> Result<Submission, Failure> {
         let request = self.request(Method::POST, &["jobs"])?;
         self.send(request.header(CONTENT_TYPE, content_type).body(job)).await
+    }
+
+    /// Has a running job become another; `query` says how.
+    pub(super) async fn upgrade(
+        &self,
+        job: &str,
+        query: &[(&str, bool)],
+        text: String,
+        content_type: &'static str,
+    ) -> Result<Upgrade, Failure> {
+        let request = self.request(Method::PUT, &["jobs", job])?.query(query);
+        self.send(request.header(CONTENT_TYPE, content_type).body(text)).await
     }
 
     pub(super) async fn jobs(&self) -> Result<Vec<Job>, Failure> {

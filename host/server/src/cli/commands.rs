@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use weir_engine::clock::Clock;
+use weir_engine::job::Upgrading;
 
 use crate::api::shape::{Job, Submission};
 use crate::cli::args::Request;
@@ -11,7 +12,7 @@ use crate::cli::client::Client;
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::follow::{Followed, Watched, follow};
 use crate::cli::process::Signals;
-use crate::cli::{terminal, view};
+use crate::cli::{terminal, upgrade, view};
 use crate::job_file::{self, Draft};
 
 /// Between two looks at something that is waited for.
@@ -25,6 +26,10 @@ pub(super) async fn perform(request: Request, server: &str) -> Result<Outcome, F
         Request::Deploy { job } => {
             let submission = submit(&client, &job).await?;
             terminal::line(&submitted(&submission));
+        }
+        Request::Upgrade { job, dry_run, allow_non_restored_state, no_wait } => {
+            let how = Upgrading { dry_run, drops_state: allow_non_restored_state };
+            return upgrade::upgrade(client, &job, how, no_wait).await;
         }
         Request::List => {
             let (jobs, components) = tokio::try_join!(client.jobs(), client.components())?;
@@ -41,7 +46,7 @@ pub(super) async fn perform(request: Request, server: &str) -> Result<Outcome, F
 pub(super) struct JobText {
     pub(super) text: String,
     pub(super) draft: Draft,
-    content_type: &'static str,
+    pub(super) content_type: &'static str,
 }
 
 /// Reads a job file; what is wrong with it is said with the file's name.
@@ -95,9 +100,9 @@ pub(super) async fn run(server: &str, path: &Path) -> Result<Outcome, Failure> {
     terminal::note(&format!("{}; status page: {}/", submitted(&submission), client.url()));
     let watched = Watched::Remote { client, id: submission.id };
     match follow(&watched, &mut signals).await? {
-        Followed::Ended { state } => {
-            terminal::line(&format!("job {} {state}", submission.name));
-            Ok(Outcome::of(&state))
+        Followed::Reached(job) => {
+            terminal::line(&format!("job {} {}", job.name, job.state));
+            Ok(Outcome::of(&job.state))
         }
         Followed::Interrupted => {
             let name = submission.name;

@@ -33,11 +33,8 @@ pub(super) enum Watched {
 
 /// Why the following ended.
 pub(super) enum Followed {
-    /// The job did.
-    Ended {
-        /// In which state.
-        state: String,
-    },
+    /// The job came to where it was followed to.
+    Reached(Box<Job>),
     /// A signal; the job has not.
     Interrupted,
 }
@@ -51,8 +48,17 @@ impl Watched {
     }
 }
 
-/// Shows the job's progress on standard error until it ends or a signal comes.
+/// Shows the job's progress on standard error until it ends, or waits for a person, or a signal comes.
 pub(super) async fn follow(watched: &Watched, signals: &mut Signals) -> Result<Followed, Failure> {
+    follow_until(watched, signals, |_| false).await
+}
+
+/// The same, or until it is as wanted.
+pub(super) async fn follow_until(
+    watched: &Watched,
+    signals: &mut Signals,
+    is_wanted: impl Fn(&Job) -> bool,
+) -> Result<Followed, Failure> {
     let clock = Clock::system();
     let mut screen = Screen::new();
     let mut before: Option<(Job, Duration)> = None;
@@ -69,8 +75,8 @@ pub(super) async fn follow(watched: &Watched, signals: &mut Signals) -> Result<F
                 answered_at = now;
                 let then = before.as_ref().map(|(job, at)| Before { job, seconds: (now - *at).as_secs_f64() });
                 screen.show(&job, then);
-                if job.ended || waits_for_a_person(&job) {
-                    return Ok(Followed::Ended { state: job.state });
+                if job.ended || waits_for_a_person(&job) || is_wanted(&job) {
+                    return Ok(Followed::Reached(Box::new(job)));
                 }
                 before = Some((job, now));
             }

@@ -60,9 +60,9 @@ async fn run_in(
     })?;
     warn(job.draft.warnings());
     match follow(&Watched::Here { node: node.clone(), id: submitted.id }, signals).await? {
-        Followed::Ended { state } => {
-            terminal::note(&format!("job {} {state}", job.draft.name()));
-            Ok(Outcome::of(&state))
+        Followed::Reached(ended) => {
+            terminal::note(&format!("job {} {}", job.draft.name(), ended.state));
+            Ok(Outcome::of(&ended.state))
         }
         Followed::Interrupted => {
             terminal::note("\nstopped; the same command goes on from the newest checkpoint");

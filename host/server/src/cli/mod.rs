@@ -15,6 +15,7 @@ mod log;
 mod process;
 mod serve;
 mod terminal;
+mod upgrade;
 mod view;
 
 #[cfg(test)]

@@ -122,6 +122,9 @@ fn job(state: &str, records: u64) -> Job {
         ],
         checkpoints: Checkpoints { completed: 11, history: vec![checkpoint], ..Checkpoints::default() },
         sinks: vec![Sink { uid: "out".to_owned(), published: Some(11), recent: vec!["the 7\u{1b}[31m".to_owned()] }],
+        spec_number: 0,
+        on_trial: false,
+        undone: None,
         spec: None,
     }
 }

@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat};
 use indicatif::{HumanBytes, HumanCount};
+use weir_protocol::evolution::Change;
 use weir_protocol::time::Timestamp;
+use weir_protocol::upgrade::Changes;
 
-use crate::api::shape::{Checkpoints, Component, Job, Vertex};
+use crate::api::shape::{Checkpoints, Component, Job, Vertex, word};
 use crate::journal::Line;
 
 /// Longer lines of a live view are cut.
@@ -77,9 +79,15 @@ pub(super) fn describe(job: &Job) -> String {
     let mut text = format!("{}  {}  {}  {}", job.name, job.state, job.id, job.guarantee);
     let mut add = |line: String| write!(text, "\n{line}").expect("a text takes what is written to it");
     add(format!("started {}, {} since {}", time(job.started_at), job.state, time(job.state_since)));
+    if let Some(undone) = &job.undone {
+        add(format!("upgrade to spec {} was undone: {}", undone.spec, printable(&undone.reason)));
+    }
+    if job.on_trial {
+        add(format!("spec {} has taken no checkpoint yet, and may be undone", job.spec_number));
+    }
     for failure in &job.failures {
         let at = failure.subtask.as_ref().map(|subtask| format!(" at {subtask}")).unwrap_or_default();
-        let fault = crate::api::shape::word(failure.fault);
+        let fault = word(failure.fault);
         add(format!("failed {}{at} ({fault}): {}", time(failure.at), printable(&failure.message)));
     }
     add(String::new());
@@ -88,6 +96,28 @@ pub(super) fn describe(job: &Job) -> String {
     add(checkpoints(&job.checkpoints));
     add(format!("{} dead letters", HumanCount(job.dead_letters)));
     text
+}
+
+/// What an upgrade changes: a line for each source, operator and sink.
+pub(super) fn changes(changes: &Changes) -> String {
+    let rows = changes.vertices.iter().map(|change| {
+        let parallelism = match (change.parallelism_before, change.parallelism) {
+            (Some(before), Some(now)) if before != now => format!("parallelism {before} -> {now}"),
+            (_, Some(now)) => format!("parallelism {now}"),
+            (_, None) => String::new(),
+        };
+        let states = change.states.iter().map(|(name, change)| match change {
+            Change::Kept => format!("{name} kept"),
+            Change::Migrated { from } => format!("{name} migrated from version {from}"),
+            Change::Added => format!("{name} added"),
+            Change::Dropped => format!("{name} dropped"),
+        });
+        let states = states.collect::<Vec<_>>().join(", ");
+        let states = if states.is_empty() { states } else { format!("state: {states}") };
+        row(["", change.kind.as_str(), change.uid.as_str(), &word(change.fate), &parallelism, &states])
+    });
+    let settings = if changes.settings { "\n  the job's settings change" } else { "" };
+    format!("{}{settings}", table(&rows.collect::<Vec<_>>()))
 }
 
 /// A log line.

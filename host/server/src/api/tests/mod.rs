@@ -5,3 +5,4 @@ mod jobs;
 mod lives;
 mod resources;
 mod setup;
+mod upgrade;

@@ -152,6 +152,11 @@ impl Asked {
         self.send(request.body(body.into()).unwrap()).await
     }
 
+    pub(super) async fn put(&self, path: &str, content_type: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::builder().method(Method::PUT).uri(path).header("content-type", content_type);
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
     async fn send(&self, request: Request<Body>) -> Answer {
         let answer = self.router.clone().oneshot(request).await.unwrap();
         let status = answer.status();
