@@ -12,6 +12,7 @@ pub mod contract;
 mod engine;
 mod imports;
 pub mod keyed_state;
+pub mod migrator;
 pub mod native;
 pub mod operator;
 pub mod turn;

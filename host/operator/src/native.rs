@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use weir_protocol::description::OperatorDescription;
+use weir_protocol::job_spec::LimitSpec;
 
 use crate::abilities::{Abilities, Phase, Violation};
-use crate::batch::Batch;
+use crate::batch::{Batch, BytesColumn};
+use crate::migrator::{Migrator, checked};
 use crate::operator::{CallError, Factory, OpenContext, Operator};
 use crate::turn::{FiredTimers, Turn, Work};
 
@@ -69,12 +71,15 @@ impl NativeError {
 }
 
 type Make = dyn Fn() -> Box<dyn NativeOperator> + Send + Sync;
+/// Rewrites a value of a state that a version wrote.
+type Migrate = dyn Fn(&str, u32, &[u8]) -> Result<Vec<u8>, NativeError> + Send + Sync;
 
 /// Makes instances of a native operator.
 #[derive(Clone)]
 pub struct NativeFactory {
     description: Arc<OperatorDescription>,
     make: Arc<Make>,
+    migrate: Option<Arc<Migrate>>,
 }
 
 impl NativeFactory {
@@ -84,7 +89,17 @@ impl NativeFactory {
         description: OperatorDescription,
         make: impl Fn() -> O + Send + Sync + 'static,
     ) -> Self {
-        Self { description: Arc::new(description), make: Arc::new(move || Box::new(make())) }
+        Self { description: Arc::new(description), make: Arc::new(move || Box::new(make())), migrate: None }
+    }
+
+    /// The same, where `migrate` rewrites values of older versions: it is given the state, the version and the value.
+    #[must_use]
+    pub fn migrating(
+        mut self,
+        migrate: impl Fn(&str, u32, &[u8]) -> Result<Vec<u8>, NativeError> + Send + Sync + 'static,
+    ) -> Self {
+        self.migrate = Some(Arc::new(migrate));
+        self
     }
 }
 
@@ -101,6 +116,31 @@ impl Factory for NativeFactory {
         abilities.opened();
         let opened = opened.map_err(|error| call_error(error, 0));
         Box::pin(std::future::ready(opened.map(|()| Box::new(Instance { operator, abilities }) as Box<dyn Operator>)))
+    }
+
+    fn exports_migration(&self) -> bool {
+        self.migrate.is_some()
+    }
+
+    fn migrator(&self, context: OpenContext) -> Option<Box<dyn Migrator>> {
+        let migrate = self.migrate.clone()?;
+        Some(Box::new(NativeMigrator { migrate, limits: context.limits }))
+    }
+}
+
+struct NativeMigrator {
+    migrate: Arc<Migrate>,
+    limits: LimitSpec,
+}
+
+impl Migrator for NativeMigrator {
+    fn migrate(&mut self, state: &str, from_version: u32, values: &BytesColumn) -> Result<BytesColumn, CallError> {
+        let mut rewritten = BytesColumn::with_capacity(values.len(), values.data.len());
+        for value in values.iter() {
+            let value = (self.migrate)(state, from_version, value).map_err(|error| call_error(error, 0))?;
+            rewritten.push(&value);
+        }
+        checked(values, rewritten, &self.limits)
     }
 }
 

@@ -8,6 +8,7 @@ use weir_protocol::Fault;
 use weir_protocol::description::OperatorDescription;
 use weir_protocol::job_spec::LimitSpec;
 
+use crate::migrator::Migrator;
 use crate::turn::Turn;
 use crate::unkeyed_state::UnkeyedState;
 
@@ -18,6 +19,16 @@ pub trait Factory: Send + Sync + std::fmt::Debug {
 
     /// Makes an instance and calls `open`.
     fn open(&self, context: OpenContext) -> BoxFuture<'_, Result<Box<dyn Operator>, CallError>>;
+
+    /// Whether there is a migrator: states that are declared with a raised version can be read.
+    fn exports_migration(&self) -> bool {
+        false
+    }
+
+    /// What rewrites values of older versions, where there is such. It starts when it is called first.
+    fn migrator(&self, _context: OpenContext) -> Option<Box<dyn Migrator>> {
+        None
+    }
 }
 
 /// What an instance is opened with.

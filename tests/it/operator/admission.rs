@@ -55,7 +55,10 @@ fn an_import_that_the_contract_lacks_is_refused_by_name() {
 
 #[test]
 fn exports_must_be_there_and_fit() {
-    assert_eq!(refusal(guests::MISSING_EXPORT), AdmissionError::MissingExport { name: "describe".into() });
+    assert_eq!(
+        refusal(guests::MISSING_EXPORT),
+        AdmissionError::MissingExport { interface: "operators", name: "describe".into() }
+    );
     says(&refusal(guests::MISFIT_EXPORT), &["the export `describe` has another type"]);
 }
 

@@ -4,6 +4,7 @@ mod admission;
 mod cache;
 mod contract;
 mod limits;
+mod migration;
 mod wasi;
 
 use std::sync::{Arc, LazyLock};

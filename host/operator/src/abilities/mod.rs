@@ -165,6 +165,12 @@ impl Abilities {
         self.call.unkeyed = UnkeyedState::default();
     }
 
+    /// Begins a call of `migrate`.
+    pub(crate) fn begin_migration(&mut self) {
+        self.phase = Phase::Migrate;
+        self.call.log_lines = 0;
+    }
+
     /// Begins a call: takes over what the turn holds, and hands out its work.
     pub(crate) fn begin(&mut self, turn: &mut Turn) -> Arc<Work> {
         let work = Arc::new(std::mem::replace(&mut turn.work, Work::Finish));

@@ -12,6 +12,8 @@ pub enum Phase {
     Start,
     /// `describe`.
     Describe,
+    /// `migrate`.
+    Migrate,
     /// `open`.
     Open,
     /// `process`, for a batch of this kind of input.
@@ -38,6 +40,7 @@ impl Phase {
         match self {
             Self::Start => "the start of the instance",
             Self::Describe => "`describe`",
+            Self::Migrate => "`migrate`",
             Self::Open => "`open`",
             Self::Process(InputKind::Keyed) => "`process` of a keyed input",
             Self::Process(InputKind::Unkeyed) => "`process` of an unkeyed input",
@@ -81,8 +84,13 @@ impl Abilities {
 
     /// Everything but `describe`, and what runs before `open`.
     pub(super) fn once_open(&self, ability: &str) -> Result<(), Violation> {
-        let legal = !matches!(self.phase, Phase::Start | Phase::Describe);
+        let legal = !matches!(self.phase, Phase::Start | Phase::Describe | Phase::Migrate);
         self.legal(ability, legal, "from `open` on: nothing before it may use an import of weir:operator")
+    }
+
+    /// Log lines are all that `migrate` may leave.
+    pub(super) fn once_open_or_migrating(&self, ability: &str) -> Result<(), Violation> {
+        if self.phase == Phase::Migrate { Ok(()) } else { self.once_open(ability) }
     }
 
     pub(super) fn phase(&self) -> Phase {

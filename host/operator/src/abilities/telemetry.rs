@@ -49,9 +49,9 @@ impl Abilities {
     /// Writes a log line, at once: target `weir::guest`, with job, uid, subtask and attempt.
     ///
     /// # Errors
-    /// Before `open`.
+    /// Before `open`, unless in `migrate`.
     pub fn log(&mut self, level: Level, message: &str) -> Result<(), Violation> {
-        self.once_open("telemetry.log")?;
+        self.once_open_or_migrating("telemetry.log")?;
         self.write_line(level, message);
         Ok(())
     }

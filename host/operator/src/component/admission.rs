@@ -77,8 +77,10 @@ pub enum AdmissionError {
         detail: String,
     },
     /// A function that the contract demands is not exported.
-    #[error("weir:operator/operators@{VERSION} must export `{name}`; rebuild with this host's `wit/`")]
+    #[error("weir:operator/{interface}@{VERSION} must export `{name}`; rebuild with this host's `wit/`")]
     MissingExport {
+        /// The interface.
+        interface: &'static str,
         /// The function.
         name: String,
     },

@@ -87,7 +87,7 @@ impl Exports {
         let mut find = |name: &str| {
             let index = instance.get_export_index(&mut *store, operators.as_ref(), name);
             let func = index.and_then(|index| instance.get_func(&mut *store, index));
-            func.ok_or_else(|| AdmissionError::MissingExport { name: name.to_owned() })
+            func.ok_or_else(|| AdmissionError::MissingExport { interface: "operators", name: name.to_owned() })
         };
         let exports = Self {
             describe: find("describe")?,

@@ -9,9 +9,11 @@ use weir_protocol::description::OperatorDescription;
 use weir_protocol::job_spec::LimitSpec;
 
 use super::call::{Exports, FAILED_START, outcome};
+use super::migration::ComponentMigrator;
 use super::{Guest, LoadedComponent, START_CPU_NS_MAX};
 use crate::abilities::{Abilities, Phase};
 use crate::engine::Measured;
+use crate::migrator::Migrator;
 use crate::operator::{CallError, Factory, OpenContext, Operator};
 use crate::turn::{Turn, Work};
 
@@ -27,6 +29,16 @@ impl Factory for ComponentFactory {
 
     fn open(&self, context: OpenContext) -> BoxFuture<'_, Result<Box<dyn Operator>, CallError>> {
         Box::pin(self.open_instance(context))
+    }
+
+    fn exports_migration(&self) -> bool {
+        self.component.exports_migration
+    }
+
+    fn migrator(&self, context: OpenContext) -> Option<Box<dyn Migrator>> {
+        let (component, description) = (Arc::clone(&self.component), Arc::clone(&self.description));
+        let migrator = ComponentMigrator { component, description, context, instance: None };
+        self.exports_migration().then(|| Box::new(migrator) as Box<dyn Migrator>)
     }
 }
 
@@ -109,7 +121,7 @@ impl ComponentInstance {
 }
 
 /// CPU time that a call may use.
-fn cpu_ns(limits: &LimitSpec, rows: u32) -> u64 {
+pub(super) fn cpu_ns(limits: &LimitSpec, rows: u32) -> u64 {
     let for_call = limits.call_cpu_ms_max.saturating_mul(1_000_000);
     for_call.saturating_add(limits.row_cpu_us_max.saturating_mul(1_000).saturating_mul(rows.into()))
 }

@@ -10,7 +10,7 @@ use weir_protocol::description::OperatorDescription;
 
 use super::cache::Cache;
 use super::call::{Exports, FAILED_START, outcome};
-use super::{AdmissionError, Guest, LoadedComponent, START_CPU_NS_MAX, admission, describe};
+use super::{AdmissionError, Guest, LoadedComponent, START_CPU_NS_MAX, admission, describe, migration};
 use crate::abilities::{Abilities, Phase};
 use crate::engine::{GuestEngine, Measured};
 use crate::{imports, wasi};
@@ -67,13 +67,13 @@ impl Loader {
         admission::check_names(&component)?;
         let pre = self.linker.instantiate_pre(&component);
         let pre = pre.map_err(|error| AdmissionError::MisfittingImport { detail: format!("{error:#}") })?;
-        let operators = self.describe(&pre)?;
+        let (operators, exports_migration) = self.describe(&pre)?;
         describe::check(&operators)?;
         if let Some(cache) = self.cache.as_ref().filter(|_| !was_cached) {
             cache.store(&hash, &component);
         }
         let operators = operators.into_iter().map(Arc::new).collect();
-        Ok(Arc::new(LoadedComponent { hash, operators, pre, engine: Arc::clone(&self.engine) }))
+        Ok(Arc::new(LoadedComponent { hash, operators, exports_migration, pre, engine: Arc::clone(&self.engine) }))
     }
 
     fn compile(&self, bytes: &[u8]) -> Result<Component, AdmissionError> {
@@ -81,8 +81,8 @@ impl Loader {
         compiled.map_err(|error| AdmissionError::NotAComponent { detail: format!("{error:#}") })
     }
 
-    /// Asks a component what it is, in an instance that is thrown away.
-    fn describe(&self, pre: &InstancePre<Guest>) -> Result<Vec<OperatorDescription>, AdmissionError> {
+    /// Asks a component what it is, in an instance that is thrown away, and looks whether it can migrate.
+    fn describe(&self, pre: &InstancePre<Guest>) -> Result<(Vec<OperatorDescription>, bool), AdmissionError> {
         let mut store = Guest::store(&self.engine, Abilities::of_nothing(), 0);
         store.data().begin(0, 0, START_CPU_NS_MAX);
         let meter = Arc::clone(&store.data().meter);
@@ -94,14 +94,15 @@ impl Loader {
                 Err(error) => return Err(failed(outcome(&mut store, FAILED_START, &error).to_string())),
             };
             let exports = Exports::of(&instance, &mut store)?;
+            let exports_migration = migration::export(&instance, &mut store)?.is_some();
             store.data_mut().abilities.enter(Phase::Describe);
             match exports.describe(&mut store).await {
-                Ok(operators) => Ok(operators),
+                Ok(operators) => Ok((operators, exports_migration)),
                 Err(error) => Err(failed(outcome(&mut store, "describe", &error).to_string())),
             }
         };
-        let operators = run(Measured::new(std::pin::pin!(described), meter))?;
-        Ok(operators.into_iter().map(OperatorDescription::from).collect())
+        let (operators, exports_migration) = run(Measured::new(std::pin::pin!(described), meter))?;
+        Ok((operators.into_iter().map(OperatorDescription::from).collect(), exports_migration))
     }
 }
 
@@ -116,8 +117,9 @@ fn linker(engine: &GuestEngine) -> wasmtime::Result<Linker<Guest>> {
     Ok(linker)
 }
 
-/// Runs a guest on this thread. Nothing in a guest waits, so whatever is pending is a guest that yielded.
-fn run<F: Future>(future: F) -> F::Output {
+/// Runs a guest on this thread. Nothing in a guest waits but reads of state, which neither `describe` nor `migrate` may
+/// do; so whatever is pending is a guest that yielded.
+pub(super) fn run<F: Future>(future: F) -> F::Output {
     let mut future = std::pin::pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     loop {

@@ -10,6 +10,7 @@ mod describe;
 mod instance;
 mod limiter;
 mod loader;
+mod migration;
 
 pub use admission::AdmissionError;
 pub use loader::{Loader, LoaderError};
@@ -34,6 +35,7 @@ use self::limiter::Limiter;
 pub struct LoadedComponent {
     hash: String,
     operators: Vec<Arc<OperatorDescription>>,
+    exports_migration: bool,
     pre: InstancePre<Guest>,
     engine: Arc<GuestEngine>,
 }

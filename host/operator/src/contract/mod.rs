@@ -9,7 +9,7 @@ pub mod odd;
 mod trial;
 
 pub use checks::check_all;
-pub use trial::Trial;
+pub use trial::{Trial, context};
 
 #[cfg(test)]
 mod tests {

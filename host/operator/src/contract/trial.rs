@@ -45,17 +45,7 @@ impl Trial {
         limits: LimitSpec,
         unkeyed: UnkeyedState,
     ) -> Result<Self, CallError> {
-        let context = OpenContext {
-            uid: "odd".into(),
-            job: "contract".into(),
-            config: config.into(),
-            subtask: 0,
-            parallelism: 1,
-            seed: 42,
-            processing_time: 0,
-            unkeyed: unkeyed.clone(),
-            limits,
-        };
+        let context = OpenContext { unkeyed: unkeyed.clone(), ..context(config, limits) };
         let instance = factory.open(context).await?;
         Ok(Self {
             instance,
@@ -152,6 +142,22 @@ impl Trial {
             self.state = Some(state);
         }
         returned.map(|()| self.effects.emissions.iter().flat_map(render).collect())
+    }
+}
+
+/// What a trial's instance is opened with.
+#[must_use]
+pub fn context(config: &str, limits: LimitSpec) -> OpenContext {
+    OpenContext {
+        uid: "odd".into(),
+        job: "contract".into(),
+        config: config.into(),
+        subtask: 0,
+        parallelism: 1,
+        seed: 42,
+        processing_time: 0,
+        unkeyed: UnkeyedState::default(),
+        limits,
     }
 }
 

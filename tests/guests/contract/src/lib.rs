@@ -13,12 +13,16 @@
 //! | `print X` | prints a line to standard output, and one to standard error |
 //! | `random`, `clock`, `environment`, `files` | emits what it sees of the world |
 //! | `handles` | makes state handles without end, in `open` (configuration) |
+//!
+//! Values that `migrate` is given are commands too: `spin`, `trap`, `short` (leaves it out), `bad-offsets`, `state`,
+//! `emit`, `count`, `log`.
 
 mod commands;
+mod migration;
 mod unkeyed;
 mod world;
 
-wit_bindgen::generate!({ path: "../../../wit", world: "stream-operator" });
+wit_bindgen::generate!({ path: "../../../wit", world: "migrating-stream-operator" });
 
 use std::cell::RefCell;
 

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod limits;
+mod migration;
 mod output;
 mod state;
 mod timers;
@@ -28,6 +29,7 @@ pub async fn check_all(factory: &Arc<dyn Factory>) {
     timers::check(factory).await;
     limits::check(factory).await;
     attempts::check(factory).await;
+    migration::check(factory);
 }
 
 async fn opened(factory: &Made) -> Trial {

@@ -28,9 +28,11 @@
 //! Timers emit `KEY AT TAG`; the tag 13 fails, 14 sets the value of its key to `timer`. `finish` emits `finished`,
 //! with the configuration `finish-badly` for a row. With `undeclared`, `wrong-kind`, `wrong-list`, `early-split`,
 //! `early-rule` and `refuse` it does not open; nor with `look`, and tells what it finds in its states as the reason.
+//! `migrate` makes `STATE/VERSION/X` of X; the value `fail` fails, `flood` becomes two million bytes.
 //! Inputs: 0 keyed, 1 unkeyed, 2 broadcast. Ports: `main`, `late`. States: `value`, `list`, `map`, `split`, `union`,
 //! `rules`.
 
+mod migration;
 mod unkeyed;
 
 use weir_protocol::description::{
@@ -49,7 +51,7 @@ use crate::turn::{FiredTimers, Origin, TimeDomain, TimerChange};
 /// The odd operator in native Rust.
 #[must_use]
 pub fn factory() -> NativeFactory {
-    NativeFactory::new(description(), Odd::default)
+    NativeFactory::new(description(), Odd::default).migrating(migration::migrate)
 }
 
 /// What it says of itself.
