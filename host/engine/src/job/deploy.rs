@@ -11,8 +11,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use weir_operator::attempt::{Attempts, Budget};
-use weir_operator::keyed_state::StateError;
-use weir_operator::operator::OpenContext;
+use weir_operator::operator::{Factory, OpenContext};
 use weir_operator::unkeyed_state::UnkeyedState;
 use weir_protocol::Fault;
 use weir_protocol::chain::Owner;
@@ -33,8 +32,7 @@ use crate::exchange::{Inputs, Outputs};
 use crate::metrics::SubtaskMetrics;
 use crate::sink::{Recent, SinkContext};
 use crate::source;
-use crate::spawn::TaskGroup;
-use crate::state::{SpillTo, StateLimits, SubtaskState, UnkeyedStore};
+use crate::state::{Migration, RestoreError, SpillTo, StateLimits, SubtaskState};
 use crate::store::DataKind;
 use crate::task::{
     DeadLetters, FinishedTask, Gate, Handover, OperatorTask, SealedKind, Seeds, SinkTask, SourceCommands, SourceTask,
@@ -46,6 +44,7 @@ use super::events::Events;
 use super::letters::LetterPublisher;
 use super::plan::{Plan, vertex_status};
 use super::reporter::{Letters, Progress, Reporter, Seals};
+use super::restored::Held;
 use super::shared::Shared;
 use super::sinks;
 use super::wiring::Wiring;
@@ -72,6 +71,15 @@ pub(crate) enum DeployError {
     /// The checkpoint cannot be restored as what the job is now.
     #[error(transparent)]
     Unfit(#[from] Unfit),
+    /// What a subtask held is not what its operator declares, and cannot be made that: no other attempt at the same plan
+    /// will do better, and nothing has changed.
+    #[error("{subtask}: {error}")]
+    Migration {
+        /// Which.
+        subtask: SubtaskId,
+        /// Why.
+        error: TaskError,
+    },
     /// A subtask cannot be made.
     #[error("{subtask}: {error}")]
     Subtask {
@@ -194,24 +202,25 @@ impl Deployer<'_> {
             processing_time,
         };
         let processing_time = processing_time.max(self.shared.clock.now());
-        let states = description.states.clone();
+        let seeds = Seeds::new(self.job, id, self.owner.nonce, self.manifest.checkpoint);
+        let context = self.open_context(place, spec, &seeds);
         let (limits, spill_to) = self.state_memory(id).map_err(failed)?;
-        let restore = move || {
-            let unkeyed = UnkeyedStore::restore(&states, dealt, &old)?;
-            let state = SubtaskState::new(&states, max, key_groups)?.with_limits(limits);
-            let state = match spill_to {
-                Some(to) => state.spilling(to),
-                None => state,
-            };
-            Ok((state.restored(&files, processing_time)?, unkeyed))
+        let state = SubtaskState::new(&description.states, max, key_groups).map_err(|error| failed(error.into()))?;
+        let empty = match (state.with_limits(limits), spill_to) {
+            (state, Some(to)) => state.spilling(to),
+            (state, None) => state,
         };
-        let restored: Result<_, StateError> = self.on_a_blocking_thread(restore).await.map_err(failed)?;
-        let (state, mut unkeyed) = restored.map_err(|error| failed(error.into()))?;
         let blobs = self.blobs(id, DataKind::State);
         let runtime = self.shared.control.clone();
-        let files = StateUploader::new(blobs, key_groups, listed, unsaved.clone(), runtime.clone());
-        let files = files.with_live(state.bytes_live_in_all()).incremental(self.plan.graph.spec().state.incremental);
-        let files = Box::new(files);
+        let mut uploader = StateUploader::new(blobs, key_groups, listed, unsaved.clone(), runtime.clone());
+        let migrator = self.factory(id).migrator(OpenContext { processing_time, ..context.clone() });
+        let migration = Migration::new(migrator, &context.limits);
+        let states = description.states.clone();
+        let held = Held { states, empty, files, place: dealt, snapshots: old, migration, now: processing_time };
+        let restored = held.restored(&runtime, &mut uploader).await;
+        let (mut state, mut unkeyed) = restored.map_err(|error| unrestored(id, error))?;
+        let files = uploader.with_live(state.bytes_live_in_all());
+        let files = Box::new(files.incremental(self.plan.graph.spec().state.incremental));
         let snapshots = UnkeyedUploader::new(self.blobs(id, DataKind::Unkeyed), own, unsaved.clone(), runtime);
         let (handover, handed) = handover();
         let subtask = self.subtask(place, handover);
@@ -221,13 +230,13 @@ impl Deployer<'_> {
         let outputs = self.outputs(wiring.take_outputs(*index, id.index), metrics);
         let gate = self.gate(wiring, place);
         let task = if place.is_finished {
-            let kind = SealedKind::Operator { segment: None, unkeyed: unkeyed.freeze(), watermark, processing_time };
+            let (segment, unkeyed) = (state.freeze(processing_time), unkeyed.freeze());
+            let kind = SealedKind::Operator { segment, unkeyed, watermark, processing_time };
             FinishedTask { subtask, gate: Some(gate), outputs: Some(outputs), kind }.run().boxed()
         } else {
-            let seeds = Seeds::new(self.job, id, self.owner.nonce, self.manifest.checkpoint);
             let watermarks = WatermarkMerge::new(gate.channels(), watermark);
             let inputs = description.inputs.clone();
-            let attempts = self.attempts(place, spec, &seeds);
+            let attempts = self.attempts(id, context);
             let state: Option<Box<dyn weir_operator::keyed_state::KeyedState>> = Some(Box::new(state));
             OperatorTask {
                 subtask,
@@ -303,10 +312,22 @@ impl Deployer<'_> {
         Ok(())
     }
 
-    fn attempts(&self, place: &Place<'_>, spec: &OperatorSpec, seeds: &Seeds) -> Attempts {
+    fn factory(&self, subtask: &SubtaskId) -> &Arc<dyn Factory> {
+        self.plan.factories.get(&subtask.uid).expect("the plan has a factory for each operator")
+    }
+
+    fn attempts(&self, subtask: &SubtaskId, context: OpenContext) -> Attempts {
+        Attempts::new(
+            Arc::clone(self.factory(subtask)),
+            context,
+            self.plan.graph.spec().errors.policy,
+            self.budget.clone(),
+        )
+    }
+
+    fn open_context(&self, place: &Place<'_>, spec: &OperatorSpec, seeds: &Seeds) -> OpenContext {
         let job = self.plan.graph.spec();
-        let factory = self.plan.factories.get(&place.id.uid).expect("the plan has a factory for each operator");
-        let context = OpenContext {
+        OpenContext {
             uid: place.id.uid.to_string(),
             job: job.name.to_string(),
             config: spec.config.to_string(),
@@ -316,8 +337,7 @@ impl Deployer<'_> {
             processing_time: self.shared.clock.now(),
             unkeyed: UnkeyedState::default(),
             limits: job.limits.clone(),
-        };
-        Attempts::new(Arc::clone(factory), context, job.errors.policy, self.budget.clone())
+        }
     }
 
     fn subtask(&self, place: &Place<'_>, handover: Handover) -> Subtask {
@@ -363,15 +383,15 @@ impl Deployer<'_> {
     fn blobs(&self, subtask: &SubtaskId, kind: DataKind) -> BlobWriter {
         BlobWriter::new(self.shared.store.clone(), self.job, self.owner, subtask.clone(), kind)
     }
+}
 
-    async fn on_a_blocking_thread<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, TaskError> {
-        let mut group = TaskGroup::new(self.shared.control.clone());
-        group.spawn_blocking("restore state", work);
-        let ended = group.next().await.expect("one task was started, and nobody aborts it");
-        ended.map(|(_, restored)| restored).map_err(|panicked| TaskError::bug(panicked.to_string()))
+fn unrestored(subtask: &SubtaskId, error: RestoreError) -> DeployError {
+    let subtask = subtask.clone();
+    match error {
+        RestoreError::State(error) => DeployError::Subtask { subtask, error: error.into() },
+        RestoreError::Migration { fault, message } => {
+            DeployError::Migration { subtask, error: TaskError::new(fault, message) }
+        }
     }
 }
 

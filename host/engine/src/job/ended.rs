@@ -104,7 +104,9 @@ impl From<DeployError> for Ended {
                 Failed { blob: Some(error), ..failed }.into()
             }
             DeployError::Unfit(unfit) => Failed::new(unfit.fault(), unfit.to_string()).into(),
-            DeployError::Subtask { subtask, error } => Failed::of_subtask(subtask, error).into(),
+            DeployError::Migration { subtask, error } | DeployError::Subtask { subtask, error } => {
+                Failed::of_subtask(subtask, error).into()
+            }
         }
     }
 }

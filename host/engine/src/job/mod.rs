@@ -19,6 +19,7 @@ mod owned;
 mod plan;
 mod reporter;
 mod restart;
+mod restored;
 mod shared;
 mod sinks;
 mod starts;

@@ -21,8 +21,8 @@ pub(super) struct Naming {
     rows: Vec<u16>,
     /// By the record's state: how long what it holds lives.
     lives: Vec<Option<Life>>,
-    /// The names of the states that are not keyed.
-    unkeyed: Vec<String>,
+    /// As they are declared.
+    states: Vec<StateDescription>,
 }
 
 impl Naming {
@@ -49,36 +49,24 @@ impl Naming {
         let by_state = named.iter().map(|row| row.as_ref().map_or(u16::MAX, place));
         let by_state = std::iter::once(place(&StateRow::timers())).chain(by_state).collect();
         let lives = std::iter::once(None).chain(states.iter().map(|state| state.ttl.map(Life))).collect();
-        let unkeyed = states.iter().filter(|state| RowKind::of(state.kind).is_none());
-        let unkeyed = unkeyed.map(|state| state.name.clone()).collect();
         let header = Header { max, key_groups, complete: false, rows };
-        Ok(Self { header, rows: by_state, lives, unkeyed })
+        Ok(Self { header, rows: by_state, lives, states: states.to_vec() })
     }
 
     pub(super) const fn header(&self) -> &Header {
         &self.header
     }
 
-    /// The record's state for a row of a file; `None`: it is not declared (any more).
-    pub(super) fn state_of(&self, row: &StateRow) -> Result<Option<u16>, StateError> {
-        let other_kind = |declared: &str| {
-            let message = format!(
-                "state `{}` is declared as {declared}, but the checkpoint holds it as {}; give the new state another name",
-                row.name,
-                row.kind.name()
-            );
-            StateError { fault: Fault::Request, message }
-        };
-        let Some(place) = self.header.rows.iter().position(|own| own.rank() == row.rank()) else {
-            let is_unkeyed = row.kind != RowKind::Timers && self.unkeyed.contains(&row.name);
-            return if is_unkeyed { Err(other_kind("state that belongs to no key")) } else { Ok(None) };
-        };
-        let own = &self.header.rows[place];
-        if own.kind != row.kind {
-            return Err(other_kind(own.kind.name()));
-        }
-        let state = self.rows.iter().position(|&row| usize::from(row) == place).expect("every row is of a state");
-        Ok(Some(u16::try_from(state).expect("there are at most STATES_MAX states")))
+    /// The record's state for a row of a file, and its declaration; `None`: timers, or not declared (any more).
+    pub(super) fn declared(&self, row: &StateRow) -> Option<(u16, &StateDescription)> {
+        let is_keyed = row.kind != RowKind::Timers;
+        let (number, state) = (1..).zip(&self.states).find(|(_, state)| is_keyed && state.name == row.name)?;
+        Some((number, state))
+    }
+
+    /// The declaration of a record's state that is not that of the timers.
+    pub(super) fn state(&self, number: u16) -> &StateDescription {
+        &self.states[usize::from(number) - 1]
     }
 
     /// Whether a key with this hash belongs to the subtask.
@@ -115,8 +103,9 @@ impl Expiry {
     /// declared to expire (any more), has not.
     pub(super) fn of(&self, rows: &[StateRow]) -> impl Fn(&FileRecord<'_>) -> bool + use<> {
         let life = |row: &StateRow| {
-            let state = self.naming.state_of(row).ok()??;
-            self.naming.lives[usize::from(state)].filter(|_| row.stamped)
+            let (number, state) = self.naming.declared(row)?;
+            let is_same = RowKind::of(state.kind) == Some(row.kind);
+            self.naming.lives[usize::from(number)].filter(|_| row.stamped && is_same)
         };
         let (lives, at): (Vec<_>, _) = (rows.iter().map(life).collect(), self.at);
         move |record| {

@@ -34,6 +34,7 @@ mod limits;
 mod lists;
 mod log;
 mod maps;
+mod migration;
 mod record;
 mod restore;
 mod selection;
@@ -63,6 +64,8 @@ pub use base::{LocalDisk, LocalDiskOptions};
 pub use frozen::{Expiry, FrozenSegment};
 pub use held::{Held, Holding, walk};
 pub use limits::StateLimits;
+pub use migration::{Migration, RestoreError};
+pub use restore::Restoring;
 pub use spill::SpillTo;
 pub use unkeyed::{FrozenUnkeyed, UnkeyedRow, UnkeyedStore, unkeyed_rows};
 

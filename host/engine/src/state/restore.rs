@@ -1,20 +1,89 @@
 //! From checkpoint files back to state.
+//!
+//! Goes record by record, in the files' order, so that no more than the state itself has to fit into memory; where a
+//! state has outgrown that, what is restored leaves for the disk meanwhile. What has to be written again (values of an
+//! older version, values that had no stamp) belongs to the epoch that begins here, and is handed over in segments where
+//! it alone would fill the memory.
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use weir_operator::batch::BytesColumn;
 use weir_operator::keyed_state::StateError;
 use weir_protocol::Fault;
 use weir_protocol::description::StateDescription;
-use weir_protocol::key_group::{KeyGroupRange, MaxParallelism, key_hash};
+use weir_protocol::evolution::{Conflict, HeldState};
+use weir_protocol::key_group::{KeyGroup, KeyGroupRange, MaxParallelism, key_hash};
 use weir_protocol::time::Timestamp;
 
-use super::SubtaskState;
-use super::file::{FileRecord, FileSlice, Merge};
+use super::file::{FileRecord, FileSlice, Merge, RecordKind, StateRow};
+use super::frozen::Naming;
 use super::kept::Kept;
+use super::limits::Growth;
 use super::log::Part;
+use super::migration::{Migration, RestoreError};
 use super::stamp::{join, split};
 use super::timers::Timer;
+use super::{FrozenSegment, SubtaskState};
 
 /// After so much was restored, room is made.
 const ROOM_BYTES: u64 = 64 << 10;
+
+/// State that is being restored.
+#[derive(Debug)]
+pub struct Restoring {
+    /// `None`: there is nothing to restore.
+    merge: Option<Merge>,
+    taking: Taking,
+}
+
+/// What becomes of the records.
+#[derive(Debug)]
+struct Taking {
+    state: SubtaskState,
+    /// By the row of the merged files.
+    rows: Vec<Row>,
+    migration: Migration,
+    /// By the record's state: what is not rewritten yet.
+    old: BTreeMap<u16, Old>,
+    /// What counts as the time of the last write, where none is stored.
+    now: Timestamp,
+    /// Whether segments are closed where the epoch alone would fill the memory.
+    in_segments: bool,
+    scratch: Vec<u8>,
+}
+
+/// What a row of the files is to the operator.
+#[derive(Debug)]
+enum Row {
+    Timers,
+    /// Not declared any more: it stays in the files.
+    Undeclared,
+    /// In the form that is declared.
+    Declared {
+        number: u16,
+        stamped: bool,
+    },
+    /// In an older one.
+    Older {
+        number: u16,
+        stamped: bool,
+        version: u32,
+    },
+    /// In one that the operator cannot take. Files name states of which they hold nothing, too.
+    Unfit(Conflict),
+}
+
+/// Values of one state that wait to be rewritten.
+#[derive(Debug, Default)]
+struct Old {
+    version: u32,
+    groups: Vec<KeyGroup>,
+    keys: BytesColumn,
+    entries: BytesColumn,
+    stamps: Vec<Option<Timestamp>>,
+    values: BytesColumn,
+}
 
 impl SubtaskState {
     /// The state that these files, oldest first, hold for the key groups of this subtask. States are found by name. One
@@ -23,8 +92,8 @@ impl SubtaskState {
     /// Takes about a microsecond a record: not for a thread that must not block.
     ///
     /// # Errors
-    /// [`Fault::Corrupt`] where a file does not verify; [`Fault::Request`] where a state is declared with another kind
-    /// or the maximum parallelism is another one.
+    /// [`Fault::Corrupt`] where a file does not verify; [`Fault::Request`] where a state is declared with another kind,
+    /// codec or version, or the maximum parallelism is another one.
     pub fn restore(
         states: &[StateDescription],
         max: MaxParallelism,
@@ -39,44 +108,190 @@ impl SubtaskState {
     ///
     /// # Errors
     /// As [`restore`](Self::restore); and [`Fault::Unavailable`] when the local disk failed.
-    pub fn restored(mut self, files: &[FileSlice], now: Timestamp) -> Result<Self, StateError> {
-        if files.is_empty() {
-            return Ok(self);
-        }
-        let (max, key_groups) = (self.naming.header().max, self.naming.header().key_groups);
-        let merge = Merge::open(files, key_groups)?;
-        if merge.header().max != max {
-            let message = format!(
-                "the checkpoint was taken with maximum parallelism {}, the job has {}; it cannot be changed",
-                merge.header().max.get(),
-                max.get()
-            );
-            return Err(StateError { fault: Fault::Request, message });
-        }
-        let rows = merge.header().rows.iter().map(|row| self.naming.state_of(row));
-        let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        let stamped: Vec<_> = merge.header().rows.iter().map(|row| row.stamped).collect();
-        let mut scratch = Vec::new();
-        merge.run(true, |record| {
-            let Some(number) = rows[usize::from(record.row)] else { return Ok(()) };
-            let stamped = stamped[usize::from(record.row)];
-            let (stored, part) = match (self.life_of(number), stamped) {
-                (Some(_), true) | (None, false) => (record.value, Part::Clean),
-                (None, true) => (split(record.value).1, Part::Clean),
-                // Written again, so that the next restore finds this stamp.
-                (Some(_), false) => (join(now, record.value, &mut scratch), Part::Open),
-            };
-            self.take_in(number, part, &FileRecord { value: stored, ..record })?;
-            if self.log.appended() - self.cleaner.appended() > ROOM_BYTES {
-                self.make_room_here()?;
-                self.cleaner.caught_up(&self.log);
-            }
-            Ok(())
-        })?;
-        self.make_room_here()?;
-        Ok(self)
+    pub fn restored(self, files: &[FileSlice], now: Timestamp) -> Result<Self, StateError> {
+        let restored = || {
+            let mut restoring = self.restoring(files, Migration::default(), now)?;
+            restoring.taking.in_segments = false;
+            restoring.step()?;
+            Ok(restoring.finish().0)
+        };
+        restored().map_err(RestoreError::into_state_error)
     }
 
+    /// Begins the same, where values of older versions are rewritten.
+    ///
+    /// # Errors
+    /// As [`restored`](Self::restored).
+    pub fn restoring(
+        self,
+        files: &[FileSlice],
+        migration: Migration,
+        now: Timestamp,
+    ) -> Result<Restoring, RestoreError> {
+        let (old, scratch) = (BTreeMap::new(), Vec::new());
+        let mut taking = Taking { state: self, rows: Vec::new(), migration, old, now, in_segments: true, scratch };
+        if files.is_empty() {
+            return Ok(Restoring { merge: None, taking });
+        }
+        let naming = &taking.state.naming;
+        let mut merge = Merge::open(files, naming.header().key_groups)?;
+        check_max(merge.header().max, naming.header().max)?;
+        let rows = merge.header().rows.iter().map(|row| Row::of(row, naming, &taking.migration));
+        taking.rows = rows.collect::<Result<_, _>>()?;
+        merge.begin(None)?;
+        Ok(Restoring { merge: Some(merge), taking })
+    }
+}
+
+fn check_max(held: MaxParallelism, wanted: MaxParallelism) -> Result<(), StateError> {
+    if held == wanted {
+        return Ok(());
+    }
+    let message = format!(
+        "the checkpoint was taken with maximum parallelism {}, the job has {}; it cannot be changed",
+        held.get(),
+        wanted.get()
+    );
+    Err(StateError { fault: Fault::Request, message })
+}
+
+impl Restoring {
+    /// Goes on until a segment was closed, which belongs to the next checkpoint, or until all is restored. Takes about a
+    /// microsecond a record, and what user code takes for values of older versions.
+    ///
+    /// # Errors
+    /// [`RestoreError`]; then the state is worth nothing.
+    pub fn step(&mut self) -> Result<Option<FrozenSegment>, RestoreError> {
+        let Self { merge, taking } = self;
+        let Some(merging) = merge else { return Ok(None) };
+        while merging.go_on(true, |record| taking.take(&record))?.is_break() {
+            if let Some(segment) = taking.state.freeze_early(taking.now) {
+                return Ok(Some(segment));
+            }
+        }
+        *merge = None;
+        while let Some((&number, _)) = taking.old.first_key_value() {
+            taking.rewrite(number)?;
+        }
+        taking.state.make_room_here()?;
+        Ok(None)
+    }
+
+    /// What was restored, once a step has given no segment; and what rewrote values, for what else is restored.
+    #[must_use]
+    pub fn finish(self) -> (SubtaskState, Migration) {
+        (self.taking.state, self.taking.migration)
+    }
+}
+
+impl Row {
+    /// # Errors
+    /// Where another kind is declared: files of both would not merge.
+    fn of(row: &StateRow, naming: &Naming, migration: &Migration) -> Result<Self, Conflict> {
+        let Some(kind) = row.kind.declared() else { return Ok(Self::Timers) };
+        let Some((number, declared)) = naming.declared(row) else { return Ok(Self::Undeclared) };
+        let held = HeldState { name: row.name.clone(), kind, codec: row.codec.clone(), version: row.version };
+        let stamped = row.stamped;
+        match migration.older_version(&held, declared) {
+            Ok(None) => Ok(Self::Declared { number, stamped }),
+            Ok(Some(version)) => Ok(Self::Older { number, stamped, version }),
+            Err(conflict @ Conflict::Kind { .. }) => Err(conflict),
+            Err(conflict) => Ok(Self::Unfit(conflict)),
+        }
+    }
+}
+
+impl Taking {
+    fn take(&mut self, record: &FileRecord<'_>) -> Result<ControlFlow<()>, RestoreError> {
+        match self.rows[usize::from(record.row)] {
+            Row::Undeclared => return Ok(ControlFlow::Continue(())),
+            Row::Unfit(ref conflict) => return Err(conflict.clone().into()),
+            Row::Timers => self.state.take_in(0, Part::Clean, record)?,
+            Row::Declared { number, stamped } => {
+                // What stands before it comes before it: elements of a list are taken in in order.
+                if !self.old.is_empty() {
+                    self.rewrite(number)?;
+                }
+                self.take_declared(number, stamped, record)?;
+            }
+            Row::Older { number, stamped, version } => self.keep_old(number, stamped, version, record)?,
+        }
+        Ok(self.make_room()?)
+    }
+
+    fn take_declared(&mut self, number: u16, stamped: bool, record: &FileRecord<'_>) -> Result<(), StateError> {
+        let (stored, part) = match (self.state.life_of(number), stamped) {
+            (Some(_), true) | (None, false) => (record.value, Part::Clean),
+            (None, true) => (split(record.value).1, Part::Clean),
+            // Written again, so that the next restore finds this stamp.
+            (Some(_), false) => (join(self.now, record.value, &mut self.scratch), Part::Open),
+        };
+        self.state.take_in(number, part, &FileRecord { value: stored, ..*record })
+    }
+
+    fn keep_old(
+        &mut self,
+        number: u16,
+        stamped: bool,
+        version: u32,
+        record: &FileRecord<'_>,
+    ) -> Result<(), RestoreError> {
+        if self.old.get(&number).is_some_and(|old| old.version != version) {
+            self.rewrite(number)?;
+        }
+        let (stamp, value) = if stamped {
+            let (stamp, value) = split(record.value);
+            (Some(stamp), value)
+        } else {
+            (None, record.value)
+        };
+        let old = self.old.entry(number).or_insert_with(|| Old { version, ..Old::default() });
+        old.groups.push(record.group);
+        old.keys.push(record.key);
+        old.entries.push(record.entry);
+        old.stamps.push(stamp);
+        old.values.push(value);
+        if self.migration.is_enough(&old.values) {
+            self.rewrite(number)?;
+        }
+        Ok(())
+    }
+
+    /// Rewrites what waits of a state, and takes it in as a write of the epoch that begins.
+    fn rewrite(&mut self, number: u16) -> Result<(), RestoreError> {
+        let Some(old) = self.old.remove(&number) else { return Ok(()) };
+        let declared = self.state.naming.state(number);
+        let rewritten = self.migration.rewrite(declared, old.version, &old.values)?;
+        let life = self.state.life_of(number);
+        for (index, value) in rewritten.iter().enumerate() {
+            let value = match life {
+                Some(_) => join(old.stamps[index].unwrap_or(self.now), value, &mut self.scratch),
+                None => value,
+            };
+            let (group, key, entry) = (old.groups[index], old.keys.get(index), old.entries.get(index));
+            let mut growth = Growth::default();
+            growth.add(key.len(), entry.len(), Some(value.len()))?;
+            growth.check_room(&self.state.log)?;
+            let record = FileRecord { group, row: 0, kind: RecordKind::Put, key, entry, value };
+            self.state.take_in(number, Part::Open, &record)?;
+        }
+        Ok(())
+    }
+
+    /// Now and then, what is restored leaves for the disk. Breaks off where a segment should be closed first.
+    fn make_room(&mut self) -> Result<ControlFlow<()>, StateError> {
+        let state = &mut self.state;
+        if state.log.appended() - state.cleaner.appended() <= ROOM_BYTES {
+            return Ok(ControlFlow::Continue(()));
+        }
+        state.make_room_here()?;
+        state.cleaner.caught_up(&state.log);
+        let is_large = self.in_segments && state.is_epoch_large();
+        Ok(if is_large { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+}
+
+impl SubtaskState {
     fn take_in(&mut self, number: u16, part: Part, record: &FileRecord<'_>) -> Result<(), StateError> {
         let (key, entry, stored) = (record.key, record.entry, record.value);
         let hash = key_hash(key);

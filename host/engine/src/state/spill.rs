@@ -208,8 +208,12 @@ impl SubtaskState {
     /// Closes the open segment though there is no barrier, where it alone fills a good part of the memory: once it is in the
     /// store its records can leave. It belongs to the next checkpoint.
     pub fn freeze_early(&mut self, now: Timestamp) -> Option<FrozenSegment> {
-        let most = self.spill.as_ref()?.memory_bytes / 4;
-        if self.log.open_bytes() > most { self.freeze(now) } else { None }
+        if self.is_epoch_large() { self.freeze(now) } else { None }
+    }
+
+    /// Whether the open segment alone fills a good part of the memory.
+    pub(super) fn is_epoch_large(&self) -> bool {
+        self.spill.as_ref().is_some_and(|spill| self.log.open_bytes() > spill.memory_bytes / 4)
     }
 
     /// Waits until what is held is near its budget again; at once, as long as the disk keeps up.

@@ -2,8 +2,11 @@
 
 use weir_operator::batch::{BytesColumn, Keys, OptionalColumn};
 use weir_operator::keyed_state::{Entries, EntryRange, Read, Writes};
+use weir_operator::migrator::Migrator;
+use weir_operator::operator::CallError;
 use weir_operator::turn::{FiredTimers, TimeDomain, TimerChange};
 use weir_protocol::description::StateDescription;
+use weir_protocol::job_spec::LimitSpec;
 use weir_protocol::key_group::key_hash;
 use weir_protocol::time::Timestamp;
 
@@ -11,14 +14,35 @@ use super::model::{Model, ModelTimer, Time};
 use super::steps::Change;
 use super::{Backend, COUNT, HISTORY, LAST, Place, TABLE, bring, expiring};
 use crate::state::file::{FileSlice, Reader, merge_unexpired};
-use crate::state::{Expiry, StateLimits};
+use crate::state::{Expiry, Migration, StateLimits};
 
 /// All subtasks of an operator.
 pub(super) struct Fleet<B: Backend> {
     subtasks: Vec<Subtask<B>>,
     limits: StateLimits,
+    /// As the running version declares them.
     states: Vec<StateDescription>,
     time: Time,
+}
+
+/// Appends the version that a value was written in, once.
+struct Append;
+
+impl Migrator for Append {
+    fn migrate(&mut self, state: &str, from_version: u32, values: &BytesColumn) -> Result<BytesColumn, CallError> {
+        let mut rewritten = BytesColumn::default();
+        for value in values.iter() {
+            let mut value = value.to_vec();
+            append(&mut value, state, from_version);
+            rewritten.push(&value);
+        }
+        Ok(rewritten)
+    }
+}
+
+/// What becomes of a value whose state was written in an older version.
+pub(super) fn append(value: &mut Vec<u8>, state: &str, from_version: u32) {
+    value.extend_from_slice(format!("{state} {from_version},").as_bytes());
 }
 
 struct Subtask<B: Backend> {
@@ -38,15 +62,28 @@ impl<B: Backend> Fleet<B> {
     pub(super) fn new(limits: StateLimits, time: Time) -> Self {
         let states = time.ttl.map_or_else(super::states, expiring);
         let place = Place::whole();
-        let state = B::restore(&states, place, &[], limits, time.now);
-        let subtask =
-            Subtask { place, state, files: Vec::new(), manifest: Vec::new(), frozen: Vec::new(), expiry: None };
+        let (state, frozen) = B::restore(&states, place, &[], limits, time.now, Migration::default());
+        let subtask = Subtask { place, state, files: Vec::new(), manifest: Vec::new(), frozen, expiry: None };
         Self { subtasks: vec![subtask], limits, states, time }
     }
 
     /// What time it is, and how long everything lives.
     pub(super) const fn time(&self) -> Time {
         self.time
+    }
+
+    /// The versions of the states, as they are declared.
+    pub(super) fn versions(&self) -> Vec<u32> {
+        self.states.iter().map(|state| state.version).collect()
+    }
+
+    /// The next subtasks are of a version of the operator that declares other versions of these states.
+    pub(super) fn raise(&mut self, states: &[usize]) {
+        for &state in states {
+            let state = &mut self.states[state];
+            state.version += 1;
+            state.codec = format!("bytes of version {}", state.version);
+        }
     }
 
     /// Time passes.
@@ -172,8 +209,9 @@ impl<B: Backend> Fleet<B> {
                 key_groups: file.key_groups.clip(place.key_groups),
             });
             let files: Vec<_> = slices.filter(|slice| !slice.key_groups.is_empty()).collect();
-            let state = B::restore(&self.states, place, &files, self.limits, self.time.now);
-            Subtask { place, state, manifest: files.clone(), files, frozen: Vec::new(), expiry: None }
+            let migration = Migration::new(Some(Box::new(Append)), &LimitSpec::default());
+            let (state, frozen) = B::restore(&self.states, place, &files, self.limits, self.time.now, migration);
+            Subtask { place, state, manifest: files.clone(), files, frozen, expiry: None }
         });
         self.subtasks = restored.collect();
     }

@@ -16,7 +16,7 @@ use weir_protocol::key_group::{KeyGroupRange, MaxParallelism};
 use weir_protocol::time::Timestamp;
 
 use super::file::FileSlice;
-use super::{Expiry, StateLimits};
+use super::{Expiry, Migration, StateLimits};
 
 /// A state backend under test.
 pub(super) trait Backend: KeyedState + Sized {
@@ -24,14 +24,15 @@ pub(super) trait Backend: KeyedState + Sized {
     type Frozen;
     /// How many random histories are tried.
     const HISTORIES: u32 = 128;
-    /// The state that files, oldest first, hold at a time; without files: none.
+    /// The state that files, oldest first, hold at a time; without files: none. And what was closed meanwhile.
     fn restore(
         states: &[StateDescription],
         place: Place,
         files: &[FileSlice],
         limits: StateLimits,
         now: Timestamp,
-    ) -> Self;
+        migration: Migration,
+    ) -> (Self, Vec<Self::Frozen>);
     fn freeze(&mut self, now: Timestamp) -> Option<Self::Frozen>;
     fn encode(frozen: &Self::Frozen) -> Bytes;
     fn expiry(frozen: &Self::Frozen) -> Expiry;
@@ -92,10 +93,15 @@ pub(super) fn suite<B: Backend>() {
     a_freeze_without_writes_is_none::<B>();
     steps::agrees_with_the_model::<B>();
     steps::agrees_with_the_model_while_time_passes::<B>();
+    steps::agrees_with_the_model_while_versions_rise::<B>();
 }
 
 fn new<B: Backend>() -> B {
-    B::restore(&states(), Place::whole(), &[], StateLimits::default(), 0)
+    restored(&[])
+}
+
+fn restored<B: Backend>(files: &[FileSlice]) -> B {
+    B::restore(&states(), Place::whole(), files, StateLimits::default(), 0, Migration::default()).0
 }
 
 fn keys(names: &[&str]) -> Keys {
@@ -191,7 +197,7 @@ fn an_empty_entry_key_is_an_entry<B: Backend>() {
         bytes: B::encode(&state.freeze(0).expect("something was written")),
         key_groups: Place::whole().key_groups,
     };
-    let mut state = B::restore(&states(), Place::whole(), &[file], StateLimits::default(), 0);
+    let mut state: B = restored(&[file]);
     state.select(&keys, 0).expect("keys can be selected");
     let mut page = Entries::default();
     let range = EntryRange { start: None, end: None, limit: 2 };

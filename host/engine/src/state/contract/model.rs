@@ -6,6 +6,9 @@ use weir_operator::turn::TimeDomain;
 use weir_protocol::description::TtlDescription;
 use weir_protocol::time::Timestamp;
 
+use super::fleet::append;
+use super::{HISTORY, TABLE, states};
+
 /// A timer in the order in which it fires: domain, time, tag, key.
 pub(super) type ModelTimer = (TimeDomain, Timestamp, u32, Vec<u8>);
 
@@ -56,6 +59,18 @@ impl Model {
             self.lists.values_mut().flatten().for_each(|held| time.refresh(held));
             self.maps.values_mut().flat_map(BTreeMap::values_mut).for_each(|held| time.refresh(held));
         }
+    }
+
+    /// A version that declares `declared` goes on with what was written as `held`.
+    pub(super) fn migrate(&mut self, held: &[u32], declared: &[u32]) {
+        let rewrite = |state: usize, of: &mut Stamped| {
+            if held[state] < declared[state] {
+                append(&mut of.value, &states()[state].name, held[state]);
+            }
+        };
+        self.values.iter_mut().for_each(|((state, _), of)| rewrite(*state as usize, of));
+        self.lists.values_mut().flatten().for_each(|of| rewrite(HISTORY.0 as usize, of));
+        self.maps.values_mut().flat_map(BTreeMap::values_mut).for_each(|of| rewrite(TABLE.0 as usize, of));
     }
 
     /// What is due, of keys that `owns` says so, by the rules of the contract.

@@ -9,7 +9,7 @@ use weir_protocol::time::Timestamp;
 
 use super::fleet::Fleet;
 use super::model::{Model, ModelTimer, Stamped, Time};
-use super::{Backend, COUNT, HISTORY, LAST, TABLE};
+use super::{Backend, COUNT, HISTORY, LAST, TABLE, states};
 use crate::state::StateLimits;
 
 /// One write of a batch.
@@ -39,6 +39,7 @@ enum Step {
     Freeze { aborted: bool },
     Merge { subtask: usize, first: usize, count: usize },
     Crash { parallelism: u32 },
+    Upgrade { raised: Vec<usize>, parallelism: u32 },
 }
 
 const KEYS: usize = 14;
@@ -66,6 +67,12 @@ fn change() -> impl Strategy<Value = Change> {
 
 fn domain() -> impl Strategy<Value = TimeDomain> {
     prop_oneof![Just(TimeDomain::EventTime), Just(TimeDomain::ProcessingTime)]
+}
+
+/// The step that only some histories take.
+fn upgrade() -> impl Strategy<Value = Step> {
+    let states = prop::sample::subsequence((0..states().len()).collect::<Vec<_>>(), 1..=4);
+    (states, 1_u32..=4).prop_map(|(raised, parallelism)| Step::Upgrade { raised, parallelism })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -117,12 +124,32 @@ pub(super) fn agrees_with_the_model_while_time_passes<B: Backend>() {
     }
 }
 
+/// The same where versions of the operator follow each other, and each finds its values in the form that it declares.
+pub(super) fn agrees_with_the_model_while_versions_rise<B: Backend>() {
+    let ttl = prop::option::of((prop::sample::select(vec![60_u64, 400]), any::<bool>()));
+    let steps = prop::collection::vec(prop_oneof![9 => step(), 1 => upgrade()], 1..60);
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: B::HISTORIES, failure_persistence: None, ..Default::default() });
+    let outcome = runner.run(&(0_u64..3000, ttl, steps), |(garbage_bytes_min, ttl, steps)| {
+        let ttl = ttl.map(|(duration_ms, refresh_on_read)| TtlDescription {
+            duration_ms,
+            refresh_on_read,
+            return_expired: false,
+        });
+        run::<B>(garbage_bytes_min, ttl, &steps);
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
 fn run<B: Backend>(garbage_bytes_min: u64, ttl: Option<TtlDescription>, steps: &[Step]) {
     let keys = keys();
     let limits = StateLimits { garbage_bytes_min, ..StateLimits::default() };
     let mut fleet = Fleet::<B>::new(limits, Time { ttl, now: 1_000 });
     let mut model = Model::default();
-    let mut at_barrier = model.clone();
+    let mut at_barrier = (model.clone(), fleet.versions());
     for step in steps {
         match step {
             Step::Batch { changes, and_more } => {
@@ -155,13 +182,20 @@ fn run<B: Backend>(garbage_bytes_min: u64, ttl: Option<TtlDescription>, steps: &
                 fleet.freeze();
                 if !aborted {
                     fleet.confirm();
-                    at_barrier = model.clone();
+                    at_barrier = (model.clone(), fleet.versions());
                 }
             }
             &Step::Merge { subtask, first, count } => fleet.merge(subtask, first, count),
             &Step::Crash { parallelism } => {
                 fleet.crash(parallelism);
-                model = at_barrier.clone();
+                model = at_barrier.0.clone();
+                model.migrate(&at_barrier.1, &fleet.versions());
+            }
+            Step::Upgrade { raised, parallelism } => {
+                fleet.raise(raised);
+                fleet.crash(*parallelism);
+                model = at_barrier.0.clone();
+                model.migrate(&at_barrier.1, &fleet.versions());
             }
         }
         fleet.check(&keys, &model);

@@ -54,6 +54,9 @@ pub(in crate::state) struct Merge {
     sources: Vec<Source>,
     /// Indices of sources that are not at their end; a heap whose first has the least record.
     heap: Vec<usize>,
+    passed: Passed,
+    /// Whether the least record was visited already.
+    is_visited: bool,
 }
 
 #[derive(Debug)]
@@ -105,7 +108,7 @@ impl Merge {
         let sources = sources.collect();
         let key_groups = hull.unwrap_or(KeyGroupRange { start: 0, end: 0 });
         let header = Header { max, key_groups, complete: false, rows };
-        Ok(Self { header, sources, heap: Vec::new() })
+        Ok(Self { header, sources, heap: Vec::new(), passed: Passed::default(), is_visited: false })
     }
 
     /// What a file with all this would say of itself.
@@ -127,8 +130,14 @@ impl Merge {
         mut self,
         from: Option<&Place>,
         complete: bool,
-        mut visit: impl FnMut(FileRecord<'_>) -> Result<ControlFlow<()>, StateError>,
+        visit: impl FnMut(FileRecord<'_>) -> Result<ControlFlow<()>, StateError>,
     ) -> Result<(), StateError> {
+        self.begin(from)?;
+        self.go_on(complete, visit).map(drop)
+    }
+
+    /// Goes to the first record, or to a place.
+    pub(in crate::state) fn begin(&mut self, from: Option<&Place>) -> Result<(), StateError> {
         for (number, source) in self.sources.iter_mut().enumerate() {
             let has_records = match from {
                 Some(place) => source.cursor.advance_to(place)?,
@@ -141,23 +150,41 @@ impl Merge {
         for place in (0..self.heap.len() / 2).rev() {
             self.sift_down(place);
         }
-        let mut passed = Passed::default();
-        while let Some(&first) = self.heap.first() {
+        Ok(())
+    }
+
+    /// Visits the records that come, until `visit` breaks it off: it can go on behind that record later.
+    pub(in crate::state) fn go_on<E: From<StateError>>(
+        &mut self,
+        complete: bool,
+        mut visit: impl FnMut(FileRecord<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<ControlFlow<()>, E> {
+        loop {
+            if std::mem::take(&mut self.is_visited) {
+                self.advance()?;
+            }
+            let Some(&first) = self.heap.first() else { return Ok(ControlFlow::Continue(())) };
+            self.is_visited = true;
             let source = &self.sources[first];
             let record = source.cursor.record();
             let merged = source.rows[usize::from(record.row)];
             let is_removal = record.kind != RecordKind::Put;
-            if passed.admits(first, merged.rank, &record) && !(complete && is_removal) {
+            if self.passed.admits(first, merged.rank, &record) && !(complete && is_removal) {
                 let went = visit(FileRecord { row: merged.row, ..record })?;
                 if went.is_break() {
-                    return Ok(());
+                    return Ok(went);
                 }
             }
-            if !self.sources[first].cursor.advance()? {
-                self.heap.swap_remove(0);
-            }
-            self.sift_down(0);
         }
+    }
+
+    /// Goes behind the least record.
+    fn advance(&mut self) -> Result<(), StateError> {
+        let first = *self.heap.first().expect("a record was visited");
+        if !self.sources[first].cursor.advance()? {
+            self.heap.swap_remove(0);
+        }
+        self.sift_down(0);
         Ok(())
     }
 

@@ -145,6 +145,17 @@ impl RowKind {
         }
     }
 
+    /// The declared kind; `None`: timers, which nobody declares.
+    #[must_use]
+    pub const fn declared(self) -> Option<StateKind> {
+        match self {
+            Self::Timers => None,
+            Self::Value => Some(StateKind::KeyedValue),
+            Self::List => Some(StateKind::KeyedList),
+            Self::Map => Some(StateKind::KeyedMap),
+        }
+    }
+
     /// As people know it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -12,9 +12,10 @@ use weir_protocol::time::Timestamp;
 
 use super::contract::{self, Backend, COUNT, HISTORY, Place, states};
 use super::file::{FileSlice, merge};
-use super::{Expiry, FrozenSegment, StateLimits, SubtaskState};
+use super::{Expiry, FrozenSegment, Migration, RestoreError, StateLimits, SubtaskState};
 
 mod expiry;
+mod migration;
 mod spilling;
 
 impl Backend for SubtaskState {
@@ -26,8 +27,10 @@ impl Backend for SubtaskState {
         files: &[FileSlice],
         limits: StateLimits,
         now: Timestamp,
-    ) -> Self {
-        Self::restore(states, place.max, place.key_groups, files, now).expect("files verify").with_limits(limits)
+        migration: Migration,
+    ) -> (Self, Vec<FrozenSegment>) {
+        let state = Self::new(states, place.max, place.key_groups).expect("these states are legal");
+        restore(state.with_limits(limits), files, migration, now).expect("files verify")
     }
 
     fn freeze(&mut self, now: Timestamp) -> Option<FrozenSegment> {
@@ -65,6 +68,21 @@ impl Backend for SubtaskState {
     fn next_processing_time(&self) -> Option<Timestamp> {
         Self::next_processing_time(self)
     }
+}
+
+/// Restores what files hold; and what was closed meanwhile.
+fn restore(
+    empty: SubtaskState,
+    files: &[FileSlice],
+    migration: Migration,
+    now: Timestamp,
+) -> Result<(SubtaskState, Vec<FrozenSegment>), RestoreError> {
+    let mut restoring = empty.restoring(files, migration, now)?;
+    let mut closed = Vec::new();
+    while let Some(segment) = restoring.step()? {
+        closed.push(segment);
+    }
+    Ok((restoring.finish().0, closed))
 }
 
 #[test]

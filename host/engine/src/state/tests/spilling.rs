@@ -13,8 +13,8 @@ use weir_protocol::time::Timestamp;
 
 use super::super::contract::{self, Backend, COUNT, Place, states};
 use super::super::file::FileSlice;
-use super::super::{Expiry, FrozenSegment, LocalDisk, LocalDiskOptions, SpillTo, StateLimits, SubtaskState};
-use super::{numbered_keys, write_all};
+use super::super::{Expiry, FrozenSegment, LocalDisk, LocalDiskOptions, Migration, SpillTo, StateLimits, SubtaskState};
+use super::{numbered_keys, restore, write_all};
 use crate::spawn::Runtime;
 
 type Shared = (tempfile::TempDir, LocalDisk, tokio::runtime::Runtime);
@@ -108,11 +108,13 @@ impl Backend for Spilling {
         files: &[FileSlice],
         limits: StateLimits,
         now: Timestamp,
-    ) -> Self {
+        migration: Migration,
+    ) -> (Self, Vec<FrozenSegment>) {
         let memory_bytes = limits.garbage_bytes_min * 8;
         let state = SubtaskState::new(states, place.max, place.key_groups).expect("these states are legal");
         let state = state.with_limits(limits).spilling(spill_to(memory_bytes, "contract"));
-        Self(state.restored(files, now).expect("files verify"))
+        let (state, closed) = restore(state, files, migration, now).expect("files verify");
+        (Self(state), closed)
     }
 
     fn freeze(&mut self, now: Timestamp) -> Option<FrozenSegment> {
@@ -161,9 +163,10 @@ fn state_on_disk_keeps_the_contract() {
     contract::suite::<Spilling>();
 }
 
-fn small(memory_bytes: u64, name: &str) -> SubtaskState {
+/// State with so much memory.
+pub(super) fn small(states: &[StateDescription], memory_bytes: u64, name: &str) -> SubtaskState {
     let place = Place::whole();
-    let state = SubtaskState::new(&states(), place.max, place.key_groups).expect("these states are legal");
+    let state = SubtaskState::new(states, place.max, place.key_groups).expect("these states are legal");
     let limits = StateLimits { garbage_bytes_min: memory_bytes / 16, ..StateLimits::default() };
     state.with_limits(limits).spilling(spill_to(memory_bytes, name))
 }
@@ -182,7 +185,7 @@ fn read(state: &mut SubtaskState, keys: &Keys) -> Vec<Option<Vec<u8>>> {
 #[test]
 fn state_of_ten_times_its_memory_stays_within_it_and_is_all_there() {
     const MEMORY: u64 = 1 << 20;
-    let mut state = small(MEMORY, "ten-times");
+    let mut state = small(&states(), MEMORY, "ten-times");
     let mut most = 0;
     let mut files = Vec::new();
     for round in 0..100_u32 {
@@ -209,7 +212,7 @@ fn state_of_ten_times_its_memory_stays_within_it_and_is_all_there() {
 #[test]
 fn no_disk_is_touched_while_memory_suffices() {
     let (folder, ..) = disk();
-    let mut state = small(64 << 20, "untouched");
+    let mut state = small(&states(), 64 << 20, "untouched");
     for _ in 0..10 {
         write_all(&mut state, &numbered_keys(0..10_000), &[1; 100]);
         state.freeze(0);
@@ -221,7 +224,7 @@ fn no_disk_is_touched_while_memory_suffices() {
 #[test]
 fn a_folder_that_vanishes_is_nobody_s_fault_and_named() {
     let (folder, ..) = disk();
-    let mut state = small(100_000, "vanishing");
+    let mut state = small(&states(), 100_000, "vanishing");
     let mut outcome = Ok(());
     for round in 0..2_000_u32 {
         write_all(&mut state, &numbered_keys(round * 1_000..(round + 1) * 1_000), &[1; 100]);
@@ -242,7 +245,7 @@ fn a_folder_that_vanishes_is_nobody_s_fault_and_named() {
 #[test]
 fn the_folder_goes_with_the_state() {
     let (folder, ..) = disk();
-    let mut state = small(100_000, "passing");
+    let mut state = small(&states(), 100_000, "passing");
     write_all(&mut state, &numbered_keys(0..10_000), &[1; 100]);
     state.freeze(0);
     while folders(folder, "passing").is_empty() {
@@ -262,7 +265,7 @@ fn folders(under: &std::path::Path, name: &str) -> Vec<std::path::PathBuf> {
 /// Random reads and writes of more keys than memory holds, against a plain map.
 #[test]
 fn a_large_state_on_disk_agrees_with_the_model() {
-    let mut state = small(400_000, "large");
+    let mut state = small(&states(), 400_000, "large");
     let mut model: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     for round in 0..300_u32 {
         let keys = numbered_keys((0..400).map(|row| (round * 7919 + row * row * 31) % 60_000));

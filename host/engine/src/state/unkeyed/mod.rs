@@ -17,6 +17,7 @@ use weir_operator::keyed_state::{StateError, StateId};
 use weir_operator::unkeyed_state::{UnkeyedState, UnkeyedValue, UnkeyedWrites};
 use weir_protocol::Fault;
 use weir_protocol::description::{StateDescription, StateKind};
+use weir_protocol::evolution::HeldState;
 
 pub use look::{UnkeyedRow, unkeyed_rows};
 
@@ -120,6 +121,11 @@ impl FrozenUnkeyed {
 }
 
 impl Named {
+    fn as_held(&self) -> HeldState {
+        let Self { name, kind, version, codec } = self.clone();
+        HeldState { name, kind, codec, version }
+    }
+
     fn of(state: &StateDescription) -> Option<Self> {
         match state.kind {
             StateKind::KeyedValue | StateKind::KeyedList | StateKind::KeyedMap => None,

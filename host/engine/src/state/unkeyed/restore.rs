@@ -13,6 +13,7 @@ use weir_protocol::manifest::Checksum;
 use weir_protocol::redistribution::{Element, Place};
 
 use super::{Named, Row, UnkeyedStore, corrupt, format};
+use crate::state::{Migration, RestoreError};
 
 /// What one list holds at most: its offsets have 32 bits.
 const COLUMN_BYTES_MAX: u64 = 2 << 30;
@@ -31,21 +32,41 @@ impl UnkeyedStore {
     ///
     /// # Errors
     /// [`Fault::Corrupt`] where a snapshot does not verify, or copies of a broadcast map differ that must be equal;
-    /// [`Fault::Request`] where a state is declared with another kind.
+    /// [`Fault::Request`] where a state is declared with another kind, codec or version.
     pub fn restore(states: &[StateDescription], place: Place, old: &[Option<Bytes>]) -> Result<Self, StateError> {
+        let migration = &mut Migration::default();
+        Self::restore_migrated(states, place, old, migration).map_err(RestoreError::into_state_error)
+    }
+
+    /// The same, where values of older versions are rewritten.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore).
+    pub fn restore_migrated(
+        states: &[StateDescription],
+        place: Place,
+        old: &[Option<Bytes>],
+        migration: &mut Migration,
+    ) -> Result<Self, RestoreError> {
         let mut store = Self::new(states);
         // What is dealt out anew is in no snapshot of the subtask's own yet.
         store.has_changed = place.parallelism as usize != old.len() && old.iter().any(Option::is_some);
         for (name, held) in held(old)? {
             let value = held.dealt(place)?;
-            match states.iter().position(|state| state.name == name) {
-                Some(index) => {
-                    held.check_kind(states[index].kind)?;
-                    let state = u32::try_from(index).expect("admission bounds the number of states");
-                    store.state.put(StateId(state), value);
+            let Some(index) = states.iter().position(|state| state.name == name) else {
+                store.undeclared.push(Row { named: held.named, value });
+                continue;
+            };
+            let declared = &states[index];
+            let value = match migration.older_version(&held.named.as_held(), declared)? {
+                None => value,
+                Some(version) => {
+                    store.has_changed = true;
+                    rewritten(migration, declared, version, &value)?
                 }
-                None => store.undeclared.push(Row { named: held.named, value }),
-            }
+            };
+            let state = u32::try_from(index).expect("admission bounds the number of states");
+            store.state.put(StateId(state), value);
         }
         Ok(store)
     }
@@ -60,8 +81,11 @@ fn held(old: &[Option<Bytes>]) -> Result<BTreeMap<String, Held>, StateError> {
             let name = named.name.clone();
             let held =
                 states.entry(name).or_insert_with(|| Held { named: named.clone(), values: vec![None; old.len()] });
-            if held.named.kind != named.kind {
-                return Err(corrupt(format_args!("the old subtasks hold state `{}` as different kinds", named.name)));
+            if held.named != named {
+                return Err(corrupt(format_args!(
+                    "the old subtasks hold state `{}` as different kinds, codecs or versions",
+                    named.name
+                )));
             }
             held.values[subtask] = Some(value);
         }
@@ -69,21 +93,26 @@ fn held(old: &[Option<Bytes>]) -> Result<BTreeMap<String, Held>, StateError> {
     Ok(states)
 }
 
-impl Held {
-    fn check_kind(&self, declared: StateKind) -> Result<(), StateError> {
-        let kind = self.named.kind;
-        if declared == kind {
-            return Ok(());
+/// The same elements, or the same entries, with other values.
+fn rewritten(
+    migration: &mut Migration,
+    declared: &StateDescription,
+    version: u32,
+    value: &UnkeyedValue,
+) -> Result<UnkeyedValue, RestoreError> {
+    Ok(match value {
+        UnkeyedValue::List(list) => {
+            UnkeyedValue::List(Arc::new(migration.rewrite_all(declared, version, list.iter())?))
         }
-        let message = format!(
-            "state `{}` is declared as {}, but the checkpoint holds it as {}; give the new state another name",
-            self.named.name,
-            declared.name(),
-            kind.name()
-        );
-        Err(StateError { fault: Fault::Request, message })
-    }
+        UnkeyedValue::Map(map) => {
+            let values = migration.rewrite_all(declared, version, map.values().map(|value| &**value))?;
+            let entries = map.keys().cloned().zip(values.iter().map(Arc::from));
+            UnkeyedValue::Map(Arc::new(entries.collect()))
+        }
+    })
+}
 
+impl Held {
     /// What the subtask at `place` gets of it.
     fn dealt(&self, place: Place) -> Result<UnkeyedValue, StateError> {
         match self.named.kind {

@@ -6,6 +6,8 @@ use weir_operator::batch::BytesColumn;
 use super::*;
 use weir_protocol::redistribution::Place;
 
+use crate::state::Migration;
+
 const SPLIT: StateId = StateId(1);
 const UNION: StateId = StateId(2);
 const RULES: StateId = StateId(3);
@@ -123,7 +125,7 @@ fn a_state_declared_with_another_kind_is_refused_by_name() {
         states[1].kind = kind;
         let error = UnkeyedStore::restore(&states, place(0, 1), &[Some(old.clone())]).unwrap_err();
         assert_eq!(error.fault, Fault::Request);
-        let expected = format!("state `split` is declared as {}, but the checkpoint holds it as", kind.name());
+        let expected = format!("state `split` is declared as {}, but what is held is", kind.name());
         assert!(error.message.contains(&expected), "{error}");
     }
 }
@@ -358,4 +360,73 @@ proptest! {
             fleet.check(&model);
         }
     }
+}
+
+/// Doubles each value, and notes how many it was given.
+#[derive(Clone, Default)]
+struct Doubling(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl weir_operator::migrator::Migrator for Doubling {
+    fn migrate(
+        &mut self,
+        state: &str,
+        from_version: u32,
+        values: &BytesColumn,
+    ) -> Result<BytesColumn, weir_operator::operator::CallError> {
+        assert_eq!((state == "count", from_version), (false, 1));
+        self.0.fetch_add(values.len(), std::sync::atomic::Ordering::Relaxed);
+        Ok(values.iter().map(|value| value.repeat(2)).collect::<Vec<_>>().iter().map(Vec::as_slice).collect())
+    }
+}
+
+fn version(version: u32) -> Vec<StateDescription> {
+    states().into_iter().map(|state| StateDescription { version, ..state }).collect()
+}
+
+/// What the subtask at `place` has of these snapshots under version 2, and how many values were rewritten for it.
+fn migrated(place: Place, old: &[Option<Bytes>]) -> (UnkeyedStore, usize) {
+    let doubling = Doubling::default();
+    let mut migration = Migration::new(Some(Box::new(doubling.clone())), &Default::default());
+    let store = UnkeyedStore::restore_migrated(&version(2), place, old, &mut migration).unwrap();
+    (store, doubling.0.load(std::sync::atomic::Ordering::Relaxed))
+}
+
+#[test]
+fn values_of_an_older_version_are_rewritten_once_and_are_in_the_next_snapshot() {
+    let old = Some(snapshot(&mut filled()));
+    let (mut store, rewritten) = migrated(place(0, 1), &[old]);
+    let check = |store: &UnkeyedStore| {
+        assert_eq!(
+            (list(store, SPLIT), list(store, UNION)),
+            (["aa", "", "cc"].map(String::from).to_vec(), vec!["uu".into()])
+        );
+        assert_eq!((rule(store, "e"), rule(store, "")), (Some(b"vv".to_vec()), Some(Vec::new())));
+    };
+    check(&store);
+    assert_eq!(rewritten, 6);
+    let (mut again, rewritten) = migrated(place(0, 1), &[Some(snapshot(&mut store))]);
+    check(&again);
+    assert!(rewritten == 0 && again.freeze().is_none(), "they are in the snapshot that it came from");
+}
+
+#[test]
+fn with_another_parallelism_each_subtask_rewrites_what_it_gets() {
+    let old = [Some(snapshot(&mut filled())), Some(snapshot(&mut filled()))];
+    let mut split = Vec::new();
+    for index in 0..3 {
+        let (store, rewritten) = migrated(place(index, 3), &old);
+        split.extend(list(&store, SPLIT));
+        assert_eq!((list(&store, UNION), rule(&store, "e")), (vec!["uu".into(); 2], Some(b"vv".to_vec())));
+        assert_eq!(rewritten, 2 + 2 + 2);
+    }
+    split.sort();
+    assert_eq!(split, ["", "", "aa", "aa", "cc", "cc"]);
+}
+
+#[test]
+fn an_older_version_without_a_migrator_is_refused_by_name() {
+    let old = [Some(snapshot(&mut filled()))];
+    let error = UnkeyedStore::restore(&version(2), place(0, 1), &old).unwrap_err();
+    assert_eq!(error.fault, Fault::Request);
+    assert!(error.message.contains("`all`") && error.message.contains("`migration`"), "{error}");
 }
