@@ -118,7 +118,11 @@ impl<'a> Weir<'a> {
         self.found.iter().for_each(|value| counts.push(Some(&next(value))));
         let mut writes = Writes::default();
         writes.value_writes_mut(COUNT).set_all(counts);
-        self.state.commit(&writes).expect("there is room");
+        if let Some(fetch) = self.state.fetch_overwritten(&writes).expect("a value state") {
+            self.state.supply(fetch.now()).expect("the disk can be read");
+        }
+        self.state.admit(&writes, &[]).expect("there is room");
+        self.state.commit(&writes).expect("it was admitted");
         self.batches += 1;
         if self.batches.is_multiple_of(EPOCH) {
             self.state.freeze(0).into_iter().for_each(|segment| drop(segment.encode()));

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use weir_operator::turn::MetricChange;
-use weir_protocol::time::NO_TIME;
+use weir_protocol::time::{NO_TIME, Timestamp};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -51,8 +51,48 @@ pub struct SubtaskMetrics {
     /// (`checkpointAlignmentTime`).
     pub alignment_nanos: Counter,
     watermark: AtomicI64,
+    state: Mutex<StateMetrics>,
     own: Mutex<BTreeMap<String, OwnMetric>>,
 }
+
+/// What the state of a subtask holds, when it was last looked at: at a barrier, or a second after the look before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StateMetrics {
+    /// Bytes of all states and timers, as the job's quota counts them.
+    pub bytes: u64,
+    /// Pending timers.
+    pub timers: u64,
+    /// Each state, by name.
+    pub states: BTreeMap<String, StateMetric>,
+    /// When growth was last reckoned.
+    reckoned_at: Option<Timestamp>,
+}
+
+/// What is known of one state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StateMetric {
+    /// How much it holds.
+    pub size: StateSize,
+    /// How many bytes more (or fewer) it held after each second, over the last second or longer.
+    pub growth: i64,
+    /// Its bytes when growth was last reckoned.
+    reckoned: u64,
+}
+
+/// How much a state holds, in memory and on disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StateSize {
+    /// Bytes: keys and values, and 16 to 24 bytes each.
+    pub bytes: u64,
+    /// Values, elements and entries.
+    pub entries: u64,
+    /// When its oldest entry was last written, or read where that refreshes it; `None`: it holds none, or has no time to
+    /// live, and so bears no stamps.
+    pub oldest: Option<Timestamp>,
+}
+
+/// Growth is reckoned over so many milliseconds at least.
+pub const GROWTH_MS_MIN: i64 = 1_000;
 
 /// How many metrics of its own an operator may have; further names are passed over.
 pub const OWN_METRICS_MAX: usize = 100;
@@ -92,6 +132,7 @@ impl Default for SubtaskMetrics {
             freeze_nanos: Counter::default(),
             alignment_nanos: Counter::default(),
             watermark: AtomicI64::new(NO_TIME),
+            state: Mutex::default(),
             own: Mutex::default(),
         }
     }
@@ -107,6 +148,42 @@ impl SubtaskMetrics {
     /// Notes the watermark.
     pub fn set_watermark(&self, watermark: i64) {
         self.watermark.store(watermark, Ordering::Relaxed);
+    }
+
+    /// What the state holds.
+    #[must_use]
+    pub fn state(&self) -> StateMetrics {
+        self.state.lock().expect("nothing panics while it holds this lock").clone()
+    }
+
+    /// Notes what the state holds.
+    pub fn note_state<'s>(
+        &self,
+        now: Timestamp,
+        bytes: u64,
+        timers: usize,
+        sizes: impl Iterator<Item = (&'s str, StateSize)>,
+    ) {
+        let mut state = self.state.lock().expect("nothing panics while it holds this lock");
+        let elapsed = state.reckoned_at.map(|at| now.saturating_sub(at));
+        let reckons = elapsed.is_none_or(|elapsed| elapsed >= GROWTH_MS_MIN);
+        if reckons {
+            state.reckoned_at = Some(now);
+        }
+        state.bytes = bytes;
+        state.timers = timers as u64;
+        for (name, size) in sizes {
+            let metric = match state.states.get_mut(name) {
+                Some(metric) => metric,
+                None => state.states.entry(name.to_owned()).or_default(),
+            };
+            if reckons {
+                let more = size.bytes.cast_signed() - metric.reckoned.cast_signed();
+                metric.growth = elapsed.map_or(0, |elapsed| more.saturating_mul(1_000) / elapsed);
+                metric.reckoned = size.bytes;
+            }
+            metric.size = size;
+        }
     }
 
     /// The operator's own metrics, by name.

@@ -116,7 +116,7 @@ pub enum ErrorPolicy {
     Skip,
 }
 
-/// What guests may use up; each operator instance on its own.
+/// What guests may use up; each operator instance on its own, but for the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitSpec {
     /// Linear memory, in bytes.
@@ -127,11 +127,20 @@ pub struct LimitSpec {
     pub row_cpu_us_max: u64,
     /// Bytes that one call may emit.
     pub emitted_bytes_max: u64,
+    /// Bytes of state and timers of the whole job; `None`: as much as its subtasks can hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_bytes_max: Option<u64>,
 }
 
 impl Default for LimitSpec {
     fn default() -> Self {
-        Self { memory_bytes_max: 256 << 20, call_cpu_ms_max: 1_000, row_cpu_us_max: 1_000, emitted_bytes_max: 64 << 20 }
+        Self {
+            memory_bytes_max: 256 << 20,
+            call_cpu_ms_max: 1_000,
+            row_cpu_us_max: 1_000,
+            emitted_bytes_max: 64 << 20,
+            state_bytes_max: None,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use weir_protocol::job_spec::LimitSpec;
 use super::{obey, odd, trial};
 
 fn small() -> LimitSpec {
-    LimitSpec { memory_bytes_max: 16 << 20, call_cpu_ms_max: 50, row_cpu_us_max: 1_000, emitted_bytes_max: 1 << 20 }
+    LimitSpec { memory_bytes_max: 16 << 20, call_cpu_ms_max: 50, emitted_bytes_max: 1 << 20, ..LimitSpec::default() }
 }
 
 #[track_caller]

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use weir_operator::attempt::Budget;
+use weir_operator::attempt::{Budget, StateQuota};
 use weir_protocol::assembly::Assembly;
 use weir_protocol::coordinator::{self, AbortReason, Action, Complete, Coordinator};
 use weir_protocol::id::{CheckpointId, EntryNumber, SubtaskId};
@@ -80,6 +80,7 @@ async fn begin<'a>(
     let highest = owned.owner().ownership().highest_checkpoint();
     let spec = plan.graph.spec();
     let budget = Budget::new(spec.errors.budget, manifest.rejected);
+    let quota = StateQuota::new(spec.limits.state_bytes_max);
     let unsaved = Unsaved::default();
     let (recorded, recorded_by) = watch::channel(highest);
     let (sender, events) = events();
@@ -91,6 +92,7 @@ async fn begin<'a>(
         highest,
         manifest,
         budget: &budget,
+        quota: &quota,
         unsaved: &unsaved,
         recorded: recorded_by,
         events: sender,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
-use weir_operator::attempt::{Attempts, Budget};
+use weir_operator::attempt::{Attempts, Budget, StateQuota};
 use weir_operator::operator::{Factory, OpenContext};
 use weir_operator::unkeyed_state::UnkeyedState;
 use weir_protocol::Fault;
@@ -100,6 +100,7 @@ pub(crate) struct Deployer<'a> {
     pub(crate) highest: CheckpointId,
     pub(crate) manifest: &'a Manifest,
     pub(crate) budget: &'a Budget,
+    pub(crate) quota: &'a StateQuota,
     pub(crate) unsaved: &'a Unsaved,
     pub(crate) recorded: watch::Receiver<CheckpointId>,
     pub(crate) events: Events,
@@ -219,7 +220,9 @@ impl Deployer<'_> {
         let held = Held { states, empty, files, place: dealt, snapshots: old, migration, now: processing_time };
         let restored = held.restored(&runtime, &mut uploader).await;
         let (mut state, mut unkeyed) = restored.map_err(|error| unrestored(id, error))?;
-        let files = uploader.with_live(state.bytes_live_in_all());
+        let mut share = self.quota.clone().share();
+        share.note(state.bytes_in_all() + unkeyed.state().bytes());
+        let files = uploader.with_live(state.bytes_in_all());
         let files = Box::new(files.incremental(self.plan.graph.spec().state.incremental));
         let snapshots = UnkeyedUploader::new(self.blobs(id, DataKind::Unkeyed), own, unsaved.clone(), runtime);
         let (handover, handed) = handover();
@@ -249,6 +252,8 @@ impl Deployer<'_> {
                 unkeyed,
                 seeds,
                 processing_time,
+                share,
+                shown_at: processing_time,
             }
             .run()
             .boxed()
@@ -323,6 +328,7 @@ impl Deployer<'_> {
             self.plan.graph.spec().errors.policy,
             self.budget.clone(),
         )
+        .within(self.quota.clone())
     }
 
     fn open_context(&self, place: &Place<'_>, spec: &OperatorSpec, seeds: &Seeds) -> OpenContext {

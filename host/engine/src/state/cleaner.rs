@@ -115,7 +115,7 @@ impl SubtaskState {
             self.log.note_expiry(new, when);
         }
         kept.repoint(&self.log, hash, at, new);
-        self.log.supersede(at);
+        self.log.leave(at);
         true
     }
 
@@ -129,7 +129,7 @@ impl SubtaskState {
         let record = self.log.record(new);
         let timer = Timer::from_record(record.key(), record.entry()).expect("it was found a moment ago");
         self.timers.repoint(timer, new);
-        self.log.supersede(at);
+        self.log.leave(at);
         true
     }
 }

@@ -6,10 +6,11 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use weir_operator::batch::{BytesColumn, OptionalColumn};
-use weir_operator::keyed_state::{EntryRange, Fetch, Fetched, Read, StateError, StateId};
+use weir_operator::keyed_state::{EntryRange, Fetch, Fetched, Read, StateError, StateId, StateWrites, Writes};
 
 use super::base::{Base, Page, write_key};
 use super::kept::Kept;
+use super::size::Size;
 use super::{SubtaskState, bug, wrong_kind};
 use crate::spawn::{Runtime, TaskGroup};
 
@@ -20,8 +21,7 @@ const ALL: usize = usize::MAX;
 struct FromBase {
     base: Base,
     runtime: Runtime,
-    state: StateId,
-    wanted: Wanted,
+    wanted: Vec<(StateId, Wanted)>,
 }
 
 /// Keys of the base, beside the indices of the selected keys that they are for.
@@ -38,13 +38,20 @@ enum Wanted {
         end: Option<Vec<u8>>,
         max: usize,
     },
+    /// How much there is, of a state whose like this is.
+    Sizes(Size, Vec<Whole>),
 }
 
-/// What was found, for a state.
-struct Answer {
-    state: StateId,
-    found: Result<Found, StateError>,
+/// All that the base holds of a list or map, but for what is resident.
+struct Whole {
+    prefix: Vec<u8>,
+    key: u32,
+    /// In order.
+    resident: Vec<Box<[u8]>>,
 }
+
+/// What was found, by state.
+struct Answer(Result<Vec<(StateId, Found)>, StateError>);
 
 /// In the order of what was wanted.
 enum Found {
@@ -53,6 +60,7 @@ enum Found {
     Entries(Vec<(u32, Vec<u8>)>, OptionalColumn),
     /// Whether these are all entries of the key.
     Scan(u32, Page, bool),
+    Sizes(Vec<(u32, Size)>),
 }
 
 impl Fetch for FromBase {
@@ -62,12 +70,11 @@ impl Fetch for FromBase {
 
     fn elsewhere(self: Box<Self>) -> BoxFuture<'static, Fetched> {
         async move {
-            let state = self.state;
             let mut reading = TaskGroup::new(self.runtime.clone());
             reading.spawn_blocking("read state from disk", move || self.answer());
             let answer = match reading.next().await.expect("one task was started, and nobody aborts it") {
                 Ok((_, answer)) => answer,
-                Err(panicked) => Answer { state, found: Err(bug(panicked.to_string())) },
+                Err(panicked) => Answer(Err(bug(panicked.to_string()))),
             };
             Fetched(Box::new(answer))
         }
@@ -77,7 +84,8 @@ impl Fetch for FromBase {
 
 impl FromBase {
     fn answer(self) -> Answer {
-        Answer { state: self.state, found: read(&self.base, self.wanted) }
+        let found = self.wanted.into_iter().map(|(state, wanted)| Ok((state, read(&self.base, wanted)?)));
+        Answer(found.collect())
     }
 }
 
@@ -105,21 +113,82 @@ fn read(base: &Base, wanted: Wanted) -> Result<Found, StateError> {
             let is_whole = page.is_last && start.is_none_or(|start| start.is_empty()) && end.is_none();
             Ok(Found::Scan(key, page, is_whole))
         }
+        Wanted::Sizes(size, wholes) => {
+            let sizes = wholes.into_iter().map(|Whole { prefix, key, resident }| {
+                let mut size = size.clone();
+                base.measure(&prefix, &resident, &mut size)?;
+                Ok((key, size))
+            });
+            Ok(Found::Sizes(sizes.collect::<Result<_, StateError>>()?))
+        }
     }
 }
 
 impl SubtaskState {
     /// What this read needs of the base; `None`: nothing.
     pub(super) fn fetch_from_base(&mut self, read: &Read<'_>) -> Result<Option<Box<dyn Fetch>>, StateError> {
-        let Some(spill) = self.spill.as_ref().filter(|_| self.log.has_base()) else { return Ok(None) };
-        let (base, runtime) = spill.base_and_runtime();
+        if !self.log.has_base() {
+            return Ok(None);
+        }
         let (state, wanted) = match *read {
             Read::Values(state, keys) => (state, self.wanted_values(state, keys)?),
             Read::Lists(state, keys) => (state, self.wanted_lists(state, keys)?),
             Read::Entries(state, keys, entries) => (state, self.wanted_entries(state, keys, entries)?),
             Read::Scan(state, key, range) => (state, self.wanted_page(state, key, range)?),
         };
-        Ok(wanted.map(|wanted| Box::new(FromBase { base, runtime, state, wanted }) as Box<dyn Fetch>))
+        Ok(self.fetch_wanted(wanted.map(|wanted| (state, wanted)).into_iter().collect()))
+    }
+
+    /// What must be known of what is written over, so that what is held can be counted; `None`: it is.
+    pub(super) fn fetch_sizes(&mut self, writes: &Writes) -> Result<Option<Box<dyn Fetch>>, StateError> {
+        if !self.log.has_base() {
+            return Ok(None);
+        }
+        let mut all = Vec::new();
+        for (state, writes) in writes.iter() {
+            match writes {
+                StateWrites::Values(writes) => {
+                    let keys: Vec<_> = writes.iter().map(|(key, _)| key).collect();
+                    all.extend(self.wanted_values(state, Some(&keys))?.map(|wanted| (state, wanted)));
+                }
+                StateWrites::Lists(writes) => {
+                    let cleared = writes.iter().filter(|(_, write)| write.replaced).map(|(&key, _)| key);
+                    all.extend(self.wanted_sizes(state, cleared)?.map(|wanted| (state, wanted)));
+                }
+                StateWrites::Maps(writes) => {
+                    let (cleared, kept): (Vec<_>, Vec<_>) = writes.iter().partition(|(_, write)| write.replaced);
+                    let cleared = cleared.into_iter().map(|(&key, _)| key);
+                    all.extend(self.wanted_sizes(state, cleared)?.map(|wanted| (state, wanted)));
+                    let entries = kept.iter().flat_map(|(key, write)| write.entries.keys().map(|entry| (**key, entry)));
+                    let (keys, entries): (Vec<_>, Vec<_>) = entries.map(|(key, entry)| (key, entry.as_slice())).unzip();
+                    let entries: BytesColumn = entries.into_iter().collect();
+                    all.extend(self.wanted_entries(state, &keys, &entries)?.map(|wanted| (state, wanted)));
+                }
+            }
+        }
+        Ok(self.fetch_wanted(all))
+    }
+
+    fn fetch_wanted(&self, wanted: Vec<(StateId, Wanted)>) -> Option<Box<dyn Fetch>> {
+        let (base, runtime) = self.spill.as_ref().filter(|_| !wanted.is_empty())?.base_and_runtime();
+        Some(Box::new(FromBase { base, runtime, wanted }))
+    }
+
+    fn wanted_sizes(&self, state: StateId, cleared: impl Iterator<Item = u32>) -> Result<Option<Wanted>, StateError> {
+        let (log, selection) = (&self.log, &self.selection);
+        let mut wholes = Vec::new();
+        for key in cleared {
+            let (hash, bytes) = (selection.hash(key), selection.key(key));
+            let resident = match self.states.get(state.0 as usize) {
+                Some(Kept::Lists(lists)) if lists.is_missing(log, selection, key) => lists.resident(log, hash, bytes),
+                Some(Kept::Maps(maps)) if maps.is_missing(log, selection, key).is_some() => maps.resident(hash, bytes),
+                Some(Kept::Lists(_) | Kept::Maps(_)) => continue,
+                Some(Kept::Values(_) | Kept::Elsewhere) | None => return Err(wrong_kind(state, "a list or a map")),
+            };
+            wholes.push(Whole { prefix: self.base_key(state, key, &[]), key, resident });
+        }
+        let size = || log.sizes().of(state.0 as usize + 1).emptied();
+        Ok((!wholes.is_empty()).then(|| Wanted::Sizes(size(), wholes)))
     }
 
     fn wanted_values(&mut self, state: StateId, keys: Option<&[u32]>) -> Result<Option<Wanted>, StateError> {
@@ -179,8 +248,15 @@ impl SubtaskState {
         let Ok(answer) = fetched.0.downcast::<Answer>() else {
             return Err(bug("what was fetched is not of this state".to_owned()));
         };
-        let Answer { state, found } = *answer;
-        let found = found?;
+        let Answer(found) = *answer;
+        found?.into_iter().try_for_each(|(state, found)| self.take_found(state, found))
+    }
+
+    fn take_found(&mut self, state: StateId, found: Found) -> Result<(), StateError> {
+        if let Found::Sizes(sizes) = found {
+            self.admission.cleared.extend(sizes.into_iter().map(|(key, size)| ((state, key), size)));
+            return Ok(());
+        }
         let (kept, log, selection) = self.kept(state)?;
         match (kept, found) {
             (Kept::Values(values), Found::Values(keys, found)) => {

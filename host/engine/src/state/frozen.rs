@@ -69,6 +69,17 @@ impl Naming {
         &self.states[usize::from(number) - 1]
     }
 
+    /// By the record's state: how long what it holds lives.
+    pub(super) fn lives(&self) -> impl Iterator<Item = Option<Life>> + '_ {
+        self.lives.iter().copied()
+    }
+
+    /// The record's state and the name of each state that is kept in the log.
+    pub(super) fn names(&self) -> impl Iterator<Item = (usize, &str)> {
+        let rows = self.rows.iter().enumerate().skip(1);
+        rows.filter_map(|(state, &row)| Some((state, self.header.rows.get(usize::from(row))?.name.as_str())))
+    }
+
     /// Whether a key with this hash belongs to the subtask.
     pub(super) fn owns(&self, hash: u64) -> bool {
         self.header.key_groups.contains(self.header.max.key_group(hash))

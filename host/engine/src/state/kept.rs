@@ -119,6 +119,20 @@ impl Kept {
         }
     }
 
+    /// By how many bytes a call's writes make what is held larger; of what is cleared, what only the base holds is not seen.
+    pub(super) fn growth(&mut self, log: &Log, selection: &Selection, writes: &StateWrites) -> i64 {
+        match (self, writes) {
+            (Self::Values(values), StateWrites::Values(writes)) => values.growth(log, selection, writes),
+            (Self::Lists(lists), StateWrites::Lists(writes)) => {
+                writes.iter().map(|(&key, write)| lists.growth(log, selection, key, write)).sum()
+            }
+            (Self::Maps(maps), StateWrites::Maps(writes)) => {
+                writes.iter().map(|(&key, write)| maps.growth(log, selection, key, write)).sum()
+            }
+            _ => unreachable!("kinds were checked when the call was admitted"),
+        }
+    }
+
     /// What stamping what was read may add to the log.
     pub(super) const fn seen_growth(&self) -> Growth {
         match self {

@@ -110,6 +110,11 @@ impl Growth {
         self.large += other.large;
     }
 
+    /// Bytes by which what is held may become more.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Whether the log has room.
     ///
     /// # Errors

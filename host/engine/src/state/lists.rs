@@ -14,6 +14,7 @@ use super::heads::Heads;
 use super::log::{Log, Part, Position};
 use super::record::{Flags, Parts, Record};
 use super::selection::Selection;
+use super::size::size_of;
 use super::stamp::{Life, Seen, join, split};
 
 /// One list state.
@@ -247,8 +248,24 @@ impl Lists {
         } else {
             return;
         }
-        log.supersede(at);
+        log.leave(at);
         self.drop_if_empty(hash, number);
+    }
+
+    /// By how many bytes a call's write to one key makes what is held larger; what only the base holds is not seen.
+    pub(super) fn growth(&self, log: &Log, selection: &Selection, key: u32, write: &ListWrite) -> i64 {
+        let (hash, key) = (selection.hash(key), selection.key(key));
+        let list = self.heads.get(hash, key).filter(|_| write.replaced);
+        let elements = list.into_iter().flat_map(|list| &list.elements);
+        let held: u64 = elements.map(|&at| log.sizes().counted(log.record(Position(at)))).sum();
+        let new: u64 = write.appended.iter().map(|value| size_of(self.life, key, POSITION_BYTES, value.len())).sum();
+        new.cast_signed() - held.cast_signed()
+    }
+
+    /// The entries of a key's resident elements, in order.
+    pub(super) fn resident(&self, log: &Log, hash: u64, key: &[u8]) -> Vec<Box<[u8]>> {
+        let elements = self.heads.get(hash, key).into_iter().flat_map(|list| &list.elements);
+        elements.map(|&at| log.record(Position(at)).entry().into()).collect()
     }
 
     /// Whether some of a key's list may be in the base only.
@@ -274,8 +291,7 @@ impl Lists {
             if resident.peek().is_some_and(|&at| position_at(log, at) == position) {
                 continue;
             }
-            let parts = Parts { flags: Flags::IN_BASE, state: self.state, key, entry, value };
-            let at = log.append(Part::Clean, &parts);
+            let at = log.append_from_base(self.state, key, entry, value);
             if let Some(life) = self.life {
                 log.note_expiry(at, life.sweep_at(value));
             }

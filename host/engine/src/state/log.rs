@@ -15,6 +15,8 @@ use std::sync::Arc;
 use weir_protocol::time::{END_OF_TIME, Timestamp};
 
 use super::record::{self, Flags, Parts, Record};
+use super::size::Sizes;
+use super::stamp::Life;
 
 /// The most that a chunk holds, but for one that holds a single larger record. With [`OFFSET_BITS`], 2^17 chunks give
 /// a log of at most 32 GiB.
@@ -111,6 +113,8 @@ pub(super) struct Log {
     /// Records of the open segment that are not dead.
     open_records: u64,
     live: u64,
+    /// What is held, also in the base.
+    sizes: Sizes,
     held: u64,
     appended: u64,
     born: u64,
@@ -122,8 +126,9 @@ pub(super) struct Log {
     sweep_at: Timestamp,
 }
 
-impl Default for Log {
-    fn default() -> Self {
+impl Log {
+    /// An empty one; `lives` says of each record's state how long what it holds lives.
+    pub(super) fn new(lives: impl IntoIterator<Item = Option<Life>>) -> Self {
         let never_used = Chunk { content: Content::Free, live: 0, records: 0, born: 0, sweep_at: END_OF_TIME };
         Self {
             chunks: vec![never_used],
@@ -132,6 +137,7 @@ impl Default for Log {
             clean: 0,
             open_records: 0,
             live: 0,
+            sizes: Sizes::new(lives),
             held: 0,
             appended: 0,
             born: 0,
@@ -140,17 +146,27 @@ impl Default for Log {
             sweep_at: END_OF_TIME,
         }
     }
-}
 
-impl Log {
     /// The record at a position that an index holds.
     #[inline]
     pub(super) fn record(&self, at: Position) -> Record<'_> {
         Record::at(&self.chunks[at.chunk()].bytes()[at.offset()..])
     }
 
-    /// Appends a record. One that holds a value is live.
+    /// Appends a record. One that holds a value is live, and counts as held.
     pub(super) fn append(&mut self, part: Part, record: &Parts<'_>) -> Position {
+        if record.flags.is_put() {
+            self.sizes.add(record.state, record.size(), record.value);
+        }
+        self.place(part, record)
+    }
+
+    /// Appends a record of the base, which counts as held already.
+    pub(super) fn append_from_base(&mut self, state: u16, key: &[u8], entry: &[u8], value: &[u8]) -> Position {
+        self.place(Part::Clean, &Parts { flags: Flags::IN_BASE, state, key, entry, value })
+    }
+
+    fn place(&mut self, part: Part, record: &Parts<'_>) -> Position {
         let size = record.size();
         let chunk = self.chunk_with_room(part, size);
         let Chunk { content: Content::Open(bytes) | Content::Clean(bytes), live, records, .. } =
@@ -231,7 +247,15 @@ impl Log {
     #[inline]
     pub(super) fn overwrite(&mut self, at: Position, value: &[u8]) -> bool {
         match &mut self.chunks[at.chunk()].content {
-            Content::Open(bytes) => record::overwrite(&mut bytes[at.offset()..], value),
+            Content::Open(bytes) => {
+                let bytes = &mut bytes[at.offset()..];
+                let has_room = Record::at(bytes).has_room(value.len());
+                if has_room {
+                    self.sizes.replace(Record::at(bytes), value);
+                    record::overwrite(bytes, value);
+                }
+                has_room
+            }
             Content::Free | Content::Closed(_) | Content::Clean(_) => false,
         }
     }
@@ -241,8 +265,17 @@ impl Log {
         matches!(self.chunks[at.chunk()].content, Content::Open(_)) && self.record(at).flags().has(Flags::FRESH)
     }
 
-    /// Notes that no index points to a record any more.
+    /// Notes that no index points to a record any more: what it holds is gone.
     pub(super) fn supersede(&mut self, at: Position) {
+        let record = Record::at(&self.chunks[at.chunk()].bytes()[at.offset()..]);
+        if record.flags().is_put() {
+            self.sizes.take(record);
+        }
+        self.leave(at);
+    }
+
+    /// Notes that no index points to a record any more, though what it holds is held still: in the base, or in a copy.
+    pub(super) fn leave(&mut self, at: Position) {
         let number = at.chunk();
         let size = self.record(at).size();
         let chunk = &mut self.chunks[number];
@@ -308,6 +341,16 @@ impl Log {
     /// Bytes of live records.
     pub(super) const fn live(&self) -> u64 {
         self.live
+    }
+
+    /// What is held, also in the base.
+    pub(super) const fn sizes(&self) -> &Sizes {
+        &self.sizes
+    }
+
+    /// For what the log does not see go.
+    pub(super) const fn sizes_mut(&mut self) -> &mut Sizes {
+        &mut self.sizes
     }
 
     /// Bytes of all chunks that were not given back.
@@ -453,7 +496,7 @@ impl Log {
         is_held(&self.chunks[at.chunk()], born)
     }
 
-    /// Copies a live record among the clean ones; the caller points its index there and supersedes the old one.
+    /// Copies a live record among the clean ones; the caller points its index there, and the old one [leaves](Self::leave).
     pub(super) fn copy_clean(&mut self, at: Position, scratch: &mut Vec<u8>) -> Position {
         let hides = Flags::TOMBSTONE.and(Flags::CLEAR);
         let kept = if self.is_in_base(at) { hides.and(Flags::IN_BASE) } else { hides };
@@ -486,7 +529,7 @@ mod tests {
 
     #[test]
     fn a_chunk_whose_number_is_used_again_is_another_one() {
-        let mut log = Log::default();
+        let mut log = Log::new([None; 2]);
         let first = append(&mut log, b"1");
         log.freeze();
         let born = log.usage(first.chunk()).expect("it is closed").born;
@@ -501,7 +544,7 @@ mod tests {
 
     #[test]
     fn only_the_open_segment_is_overwritten() {
-        let mut log = Log::default();
+        let mut log = Log::new([None; 2]);
         let at = append(&mut log, b"12345");
         assert!(log.overwrite(at, b"4321"));
         assert!(!log.overwrite(at, &[0; 100]), "there is no room");
@@ -516,7 +559,7 @@ mod tests {
 
     #[test]
     fn a_record_larger_than_a_chunk_has_one_of_its_own() {
-        let mut log = Log::default();
+        let mut log = Log::new([None; 2]);
         let small = append(&mut log, b"small");
         let large = append(&mut log, &vec![7; 3 * CHUNK_BYTES]);
         let after = append(&mut log, b"after");

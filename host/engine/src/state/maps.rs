@@ -15,6 +15,7 @@ use super::heads::Heads;
 use super::log::{Log, Part, Position};
 use super::record::{Flags, Parts, Record};
 use super::selection::Selection;
+use super::size::size_of;
 use super::stamp::{Life, Seen, join, split};
 
 /// What is resident of a key's map.
@@ -244,8 +245,28 @@ impl Maps {
         } else {
             return;
         }
-        log.supersede(at);
+        log.leave(at);
         self.drop_if_empty(hash, number);
+    }
+
+    /// By how many bytes a call's write to one key makes what is held larger; what only the base holds is not seen.
+    pub(super) fn growth(&self, log: &Log, selection: &Selection, key: u32, write: &MapWrite) -> i64 {
+        let (hash, key) = (selection.hash(key), selection.key(key));
+        let map = self.heads.get(hash, key);
+        let counted = |&at: &u32| log.sizes().counted(log.record(Position(at)));
+        let held: u64 = match map {
+            Some(map) if write.replaced => map.entries.values().map(counted).sum(),
+            Some(map) => write.entries.keys().filter_map(|entry| map.entries.get(entry.as_slice())).map(counted).sum(),
+            None => 0,
+        };
+        let written = write.entries.iter().filter_map(|(entry, value)| Some((entry, value.as_ref()?)));
+        let new: u64 = written.map(|(entry, value)| size_of(self.life, key, entry.len(), value.len())).sum();
+        new.cast_signed() - held.cast_signed()
+    }
+
+    /// The entries of a key of which the base is not asked, in order.
+    pub(super) fn resident(&self, hash: u64, key: &[u8]) -> Vec<Box<[u8]>> {
+        self.heads.get(hash, key).into_iter().flat_map(|map| map.entries.keys().cloned()).collect()
     }
 
     /// Whether an entry may be in the base only.
@@ -270,8 +291,7 @@ impl Maps {
         if map.entries.contains_key(entry) {
             return;
         }
-        let parts = Parts { flags: Flags::IN_BASE, state: self.state, key, entry, value: stored };
-        let at = log.append(Part::Clean, &parts);
+        let at = log.append_from_base(self.state, key, entry, stored);
         if let Some(life) = self.life {
             log.note_expiry(at, life.sweep_at(stored));
         }

@@ -20,6 +20,7 @@
 //! was stored without a stamp counts as written at the restore, and is written again, stamped, with the next barrier;
 //! where none is declared any more, what is held stays.
 
+mod admission;
 mod base;
 mod below;
 mod cleaner;
@@ -38,6 +39,7 @@ mod migration;
 mod record;
 mod restore;
 mod selection;
+mod size;
 mod spill;
 mod stamp;
 mod sweeper;
@@ -60,6 +62,8 @@ use weir_protocol::description::StateDescription;
 use weir_protocol::key_group::{KeyGroupRange, MaxParallelism};
 use weir_protocol::time::Timestamp;
 
+use crate::metrics::StateSize;
+
 pub use base::{LocalDisk, LocalDiskOptions};
 pub use frozen::{Expiry, FrozenSegment};
 pub use held::{Held, Holding, walk};
@@ -69,6 +73,7 @@ pub use restore::Restoring;
 pub use spill::SpillTo;
 pub use unkeyed::{FrozenUnkeyed, UnkeyedRow, UnkeyedStore, unkeyed_rows};
 
+use admission::Admission;
 use cleaner::Cleaner;
 use frozen::Naming;
 use kept::Kept;
@@ -76,8 +81,8 @@ use limits::Growth;
 use log::Log;
 use record::STATES_MAX;
 use selection::Selection;
+use size::Amount;
 use spill::Spill;
-use stamp::STAMP_BYTES;
 use sweeper::Sweeper;
 use timers::{Timer, Timers};
 
@@ -95,6 +100,7 @@ pub struct SubtaskState {
     selection: Selection,
     naming: Arc<Naming>,
     limits: StateLimits,
+    admission: Admission,
     /// Where the oldest records go; `None`: nowhere.
     spill: Option<Spill>,
 }
@@ -123,11 +129,12 @@ impl SubtaskState {
             sweeper: Sweeper::default(),
             states: (1..).zip(states).map(|(number, state)| Kept::new(number, state)).collect(),
             timers: Timers::default(),
-            log: Log::default(),
+            log: Log::new(naming.lives()),
             cleaner: Cleaner::default(),
             selection: Selection::default(),
             naming: Arc::new(naming),
             limits: StateLimits::default(),
+            admission: Admission::default(),
             spill: None,
         })
     }
@@ -146,7 +153,7 @@ impl SubtaskState {
         self.sweep_until(now);
         let has_expired = self.spill.as_mut().is_some_and(|spill| spill.on_freeze(now));
         let chunks = self.log.freeze().or(has_expired.then(Vec::new))?;
-        Some(FrozenSegment::new(chunks, Arc::clone(&self.naming), now, self.bytes_live_in_all()))
+        Some(FrozenSegment::new(chunks, Arc::clone(&self.naming), now, self.bytes_in_all()))
     }
 
     /// For a job without checkpoints, after each batch: ends the epoch once its segment has outgrown a bound or holds what
@@ -165,7 +172,7 @@ impl SubtaskState {
     /// [`Fault::Guest`] when the log is full; then nothing was changed.
     pub fn apply_timers(&mut self, changes: &[TimerChange], keys: &Keys) -> Result<(), StateError> {
         let sizes = changes.iter().map(|change| timer_size(keys.distinct.get(change.key as usize)));
-        self.growth(sizes)?.check_room(&self.log)?;
+        self.check_timers(sizes)?;
         for change in changes {
             let key = keys.distinct.get(change.key as usize);
             let timer = Timer { domain: change.domain, at: change.at, tag: change.tag, key };
@@ -194,7 +201,7 @@ impl SubtaskState {
     /// [`Fault::Guest`] when the log is full; then nothing was changed.
     pub fn complete(&mut self, fired: &FiredTimers) -> Result<(), StateError> {
         let sizes = fired.keys.distinct.iter().map(timer_size);
-        self.growth(sizes)?.check_room(&self.log)?;
+        self.check_timers(sizes)?;
         let timers = fired.keys.key_of.iter().zip(&fired.at).zip(&fired.tags);
         for ((&key, &at), &tag) in timers {
             let key = fired.keys.distinct.get(key as usize);
@@ -228,10 +235,20 @@ impl SubtaskState {
         self.log.live()
     }
 
-    /// The same, those that left for the disk included: `u64::MAX` once there are such, since nobody counts them.
+    /// Bytes of all that is held, also on disk, timers included: keys, values and 16 to 24 bytes each. What has expired
+    /// counts until the next barrier, or a little longer.
     #[must_use]
-    pub const fn bytes_live_in_all(&self) -> u64 {
-        if self.log.has_base() { u64::MAX } else { self.log.live() }
+    pub const fn bytes_in_all(&self) -> u64 {
+        self.log.sizes().total()
+    }
+
+    /// How much each state holds, also on disk, by name.
+    pub fn sizes(&self) -> impl Iterator<Item = (&str, StateSize)> {
+        self.naming.names().map(|(state, name)| {
+            let size = self.log.sizes().of(state);
+            let Amount { bytes, entries } = size.amount();
+            (name, StateSize { bytes, entries, oldest: size.oldest() })
+        })
     }
 
     /// Bytes held: the log with its garbage, and (roughly) the indexes. Frozen segments share the log's chunks; what
@@ -249,29 +266,12 @@ impl SubtaskState {
         }
     }
 
-    /// What `commit` needs, after checks that leave nothing that can fail half-way.
-    fn check(&self, writes: &Writes) -> Result<Growth, StateError> {
-        let mut growth = Growth::default();
-        for (state, writes) in writes.iter() {
-            let kept = self.states.get(state.0 as usize);
-            if !kept.is_some_and(|kept| kept.takes(writes)) {
-                return Err(bug(format!("state {} is written to as what it is not declared as", state.0)));
-            }
-            let stamp = kept.and_then(Kept::life).map_or(0, |_| STAMP_BYTES);
-            growth.add_writes(writes, stamp, |key| self.selection.key(key).len())?;
-        }
-        for &state in &self.refreshed {
-            growth.join(self.states[state].seen_growth());
-        }
-        Ok(growth)
-    }
-
-    fn growth(&self, sizes: impl Iterator<Item = (usize, usize)>) -> Result<Growth, StateError> {
+    fn check_timers(&self, sizes: impl Iterator<Item = (usize, usize)>) -> Result<(), StateError> {
         let mut growth = Growth::default();
         for (key, entry) in sizes {
             growth.add(key, entry, None)?;
         }
-        Ok(growth)
+        growth.check_room(&self.log)
     }
 }
 
@@ -282,6 +282,7 @@ impl KeyedState for SubtaskState {
             "a key reached a subtask that does not own its key group"
         );
         self.selection.select(keys, now);
+        self.admission = Admission::default();
         for &state in &self.refreshed {
             self.states[state].forget_seen();
         }
@@ -344,12 +345,22 @@ impl KeyedState for SubtaskState {
         self.take_fetched(fetched)
     }
 
+    fn fetch_overwritten(&mut self, writes: &Writes) -> Result<Option<Box<dyn Fetch>>, StateError> {
+        self.fetch_sizes(writes)
+    }
+
+    fn admit(&mut self, writes: &Writes, timers: &[TimerChange]) -> Result<u64, StateError> {
+        self.admit_call(writes, timers)
+    }
+
+    fn growth(&mut self, writes: &Writes, timers: &[TimerChange], fired: Option<&FiredTimers>) -> i64 {
+        self.growth_of_call(writes, timers, fired)
+    }
+
     /// Makes everything that one call wrote visible, together. Everything that can fail is checked before the first
-    /// write, so after an error nothing was changed.
+    /// write, if it was not [admitted](Self::admit), so after an error nothing was changed.
     fn commit(&mut self, writes: &Writes) -> Result<(), StateError> {
-        let growth = self.check(writes)?;
-        growth.check_room(&self.log)?;
-        growth.check_budget(&self.log, &self.limits)?;
+        self.settle(writes)?;
         let Self { states, log, selection, refreshed, .. } = self;
         for (state, writes) in writes.iter() {
             states[state.0 as usize].store(log, selection, writes);

@@ -136,6 +136,12 @@ impl<'a> Record<'a> {
         (self.word(0) & SIZE_MASK) as usize * 8
     }
 
+    /// The bytes that a record takes that was just written: this one may have held a longer value.
+    #[inline]
+    pub(super) fn content_size(self) -> usize {
+        record_size(self.key_len(), self.entry_len(), self.value_len())
+    }
+
     #[inline]
     pub(super) fn flags(self) -> Flags {
         Flags(self.word(0) >> SIZE_BITS)
@@ -180,6 +186,12 @@ impl<'a> Record<'a> {
         &self.bytes[start..start + self.value_len()]
     }
 
+    /// Whether it holds a value, and one of so many bytes fits in its place.
+    #[inline]
+    pub(super) fn has_room(self, value: usize) -> bool {
+        HEADER + self.key_len() + self.entry_len() + value <= self.size() && self.flags().is_put()
+    }
+
     /// Appends a copy of the record, with those of its flags that are among `flags`.
     pub(super) fn copy(self, flags: Flags, into: &mut Vec<u8>) {
         let start = into.len();
@@ -195,17 +207,13 @@ pub(super) fn mark_dead(bytes: &mut [u8]) {
     *word = (u32::from_le_bytes(*word) | Flags::DEAD.0 << SIZE_BITS).to_le_bytes();
 }
 
-/// Replaces the value of the record at the beginning of `bytes`, if it holds one and there is room.
+/// Replaces the value of the record at the beginning of `bytes`, which [has room](Record::has_room).
 #[inline]
-pub(super) fn overwrite(bytes: &mut [u8], value: &[u8]) -> bool {
+pub(super) fn overwrite(bytes: &mut [u8], value: &[u8]) {
     let record = Record::at(bytes);
     let start = HEADER + record.key_len() + record.entry_len();
-    if start + value.len() > record.size() || !record.flags().is_put() {
-        return false;
-    }
     if value.len() != record.value_len() {
         bytes[4..8].copy_from_slice(&length(value).to_le_bytes());
     }
     bytes[start..start + value.len()].copy_from_slice(value);
-    true
 }

@@ -200,8 +200,7 @@ impl SubtaskState {
     /// The same, whose oldest records leave for the local disk when they outgrow their memory.
     #[must_use]
     pub fn spilling(mut self, to: SpillTo) -> Self {
-        let lives = std::iter::once(None).chain(self.states.iter().map(super::Kept::life));
-        self.spill = Some(Spill::new(to, lives.collect()));
+        self.spill = Some(Spill::new(to, self.naming.lives().collect()));
         self
     }
 

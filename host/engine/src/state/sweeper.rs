@@ -58,6 +58,7 @@ impl SubtaskState {
     /// From now on, what has expired by `until` is dropped.
     pub(super) fn sweep_until(&mut self, until: Timestamp) {
         self.sweeper.until = self.sweeper.until.max(until);
+        self.log.sizes_mut().expire(until);
         if let Some(spill) = &self.spill {
             spill.expire(self.sweeper.until);
         }

@@ -15,6 +15,7 @@ use weir_protocol::time::Timestamp;
 use super::log::{Log, Part, Position};
 use super::maps::ENTRY_BYTES;
 use super::record::{Flags, Parts};
+use super::size::size_of;
 
 /// The state under which timers are written to the log.
 pub(super) const STATE: u16 = 0;
@@ -134,6 +135,26 @@ impl Timers {
     /// How many are pending.
     pub(super) fn len(&self) -> usize {
         self.pending.iter().map(BTreeMap::len).sum()
+    }
+
+    /// By how many bytes these changes (registered, else cancelled), in order, make what is held larger, once those that
+    /// fired are gone.
+    pub(super) fn growth<'t>(
+        &self,
+        fired: impl Iterator<Item = Timer<'t>>,
+        changes: impl Iterator<Item = (bool, Timer<'t>)>,
+    ) -> i64 {
+        let mut scratch = Vec::new();
+        let mut after = BTreeMap::new();
+        for (is_there, timer) in fired.map(|timer| (false, timer)).chain(changes) {
+            timer.due_order(&mut scratch);
+            after.insert((timer.domain, scratch.clone()), (is_there, size_of(None, timer.key, ENTRY, 0).cast_signed()));
+        }
+        let growth = |((domain, order), (is_there, size)): ((TimeDomain, Vec<u8>), (bool, i64))| {
+            let was_there = self.pending[domain as usize].contains_key(order.as_slice());
+            (i64::from(is_there) - i64::from(was_there)) * size
+        };
+        after.into_iter().map(growth).sum()
     }
 
     /// Whether a timer's record is this one.

@@ -13,6 +13,7 @@ use super::index::Index;
 use super::log::{Log, Part, Position};
 use super::record::{Flags, Parts, Record};
 use super::selection::Selection;
+use super::size::size_of;
 use super::stamp::{Life, Seen, join, split};
 
 /// From how many keys on a batch is looked up in stages: beyond it, index and log exceed the L2 cache.
@@ -242,9 +243,7 @@ impl Values {
             self.located[key as usize] = NOWHERE;
             return;
         };
-        let parts =
-            Parts { flags: Flags::IN_BASE, state: self.state, key: selection.key(key), entry: &[], value: stored };
-        let at = log.append(Part::Clean, &parts);
+        let at = log.append_from_base(self.state, selection.key(key), &[], stored);
         if let Some(life) = self.life {
             log.note_expiry(at, life.sweep_at(stored));
         }
@@ -252,10 +251,22 @@ impl Values {
         self.located[key as usize] = at.0;
     }
 
+    /// By how many bytes a call's writes make what is held larger.
+    pub(super) fn growth(&mut self, log: &Log, selection: &Selection, writes: &ValueWrites) -> i64 {
+        self.locate(log, selection, writes.iter().map(|(key, _)| key));
+        let mut growth = 0;
+        for (key, value) in writes.iter() {
+            let new = value.map_or(0, |value| size_of(self.life, selection.key(key), 0, value.len()));
+            growth += new.cast_signed();
+            growth -= self.record(log, key).map_or(0, |record| log.sizes().counted(record)).cast_signed();
+        }
+        growth
+    }
+
     /// The base has what this record says: it need not be resident.
     pub(super) fn left(&mut self, log: &mut Log, hash: u64, at: Position) {
         if self.index.remove(hash, at.0) {
-            log.supersede(at);
+            log.leave(at);
         }
     }
 

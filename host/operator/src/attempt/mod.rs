@@ -1,16 +1,19 @@
 //! Trying a piece of work until every row of it is processed or given up on (PROTOCOL 4.2 and 4.3).
 //!
 //! Receives the work of one turn; guarantees that each row's effects are committed once, in row order, or that the row
-//! is given up on with the reason, and that an instance whose effects were discarded is never called again. `plan`
-//! decides, this module calls. Does not own committing, nor the dead letters: its caller does both between two steps,
-//! and nothing else.
+//! is given up on with the reason, and that an instance whose effects were discarded is never called again. A call that
+//! would make state larger than it may be has failed as any other. `plan` decides, this module calls. Does not own
+//! committing, nor the dead letters: its caller does both between two steps, and nothing else.
 
+mod admission;
 mod budget;
 mod plan;
+mod quota;
 #[cfg(test)]
 mod tests;
 
 pub use budget::Budget;
+pub use quota::{StateQuota, StateShare};
 
 use std::sync::Arc;
 
@@ -42,6 +45,7 @@ pub struct Attempts {
     context: OpenContext,
     policy: ErrorPolicy,
     budget: Budget,
+    quota: StateQuota,
     instance: Option<Box<dyn Operator>>,
     /// How many instances were made; each has a seed of its own.
     opened: u64,
@@ -97,6 +101,7 @@ impl Attempts {
             context,
             policy,
             budget,
+            quota: StateQuota::new(None),
             instance: None,
             opened: 0,
             plan: Plan::done(),
@@ -104,6 +109,13 @@ impl Attempts {
             seed: 0,
             attempt: 0,
         }
+    }
+
+    /// The same where the job's state is bounded.
+    #[must_use]
+    pub fn within(mut self, quota: StateQuota) -> Self {
+        self.quota = quota;
+        self
     }
 
     /// Makes the instance now, so that an operator that cannot open fails the job before its first record.
@@ -167,8 +179,12 @@ impl Attempts {
         turn.seed = mix(mix(self.seed, self.attempt.into()), rows.first().into());
         self.attempt += 1;
         let instance = self.instance(turn.processing_time, &turn.unkeyed).await?;
-        let called = instance.call(turn).await;
-        if called.is_err() || instance.is_worn() {
+        let mut called = instance.call(turn).await;
+        let is_worn = instance.is_worn();
+        if called.is_ok() {
+            called = admission::admit(turn, &self.quota).await;
+        }
+        if called.is_err() || is_worn {
             self.instance = None;
         }
         match called {

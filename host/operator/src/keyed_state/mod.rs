@@ -8,6 +8,7 @@ use weir_protocol::Fault;
 use weir_protocol::time::Timestamp;
 
 use crate::batch::{BytesColumn, Keys, OptionalColumn};
+use crate::turn::{FiredTimers, TimerChange};
 
 mod fetch;
 mod plain;
@@ -81,6 +82,30 @@ pub trait KeyedState: std::any::Any + Send {
     /// What kept the fetch from reading.
     fn supply(&mut self, _fetched: Fetched) -> Result<(), StateError> {
         Ok(())
+    }
+
+    /// What must come from disk before what a call wrote can be committed: the sizes of what it writes over. Without asking,
+    /// what is written over unread stays in the count of what is held.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    fn fetch_overwritten(&mut self, _writes: &Writes) -> Result<Option<Box<dyn Fetch>>, StateError> {
+        Ok(None)
+    }
+
+    /// Whether what a call did may be committed as far as the subtask is concerned; and by how many bytes it makes what is
+    /// held larger, at most.
+    ///
+    /// # Errors
+    /// [`StateError`]; with [`Fault::Guest`] it is too much, and the call is to be undone.
+    fn admit(&mut self, _writes: &Writes, _timers: &[TimerChange]) -> Result<u64, StateError> {
+        Ok(0)
+    }
+
+    /// By how many bytes what a call did makes what is held larger (or smaller), exactly; `fired` are the timers that it was
+    /// called for. Costs a look at each key that was written.
+    fn growth(&mut self, _writes: &Writes, _timers: &[TimerChange], _fired: Option<&FiredTimers>) -> i64 {
+        0
     }
 
     /// Makes everything that one call wrote visible, together.

@@ -25,7 +25,8 @@ pub type BroadcastMap = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnkeyedState {
     states: BTreeMap<StateId, UnkeyedValue>,
-    bytes: u64,
+    /// Of each state that holds something.
+    bytes: BTreeMap<StateId, u64>,
 }
 
 /// What one state holds; nothing at all is held as no state.
@@ -40,8 +41,15 @@ pub enum UnkeyedValue {
 impl UnkeyedState {
     /// The bytes that it holds, each entry and element with 16 more.
     #[must_use]
-    pub const fn bytes(&self) -> u64 {
-        self.bytes
+    pub fn bytes(&self) -> u64 {
+        self.bytes.values().sum()
+    }
+
+    /// The bytes, and how many entries or elements, of one state.
+    #[must_use]
+    pub fn size(&self, state: StateId) -> (u64, u64) {
+        let entries = self.states.get(&state).map_or(0, UnkeyedValue::len);
+        (self.bytes.get(&state).copied().unwrap_or(0), entries as u64)
     }
 
     /// The states that hold something, in the order of their declaration.
@@ -81,10 +89,11 @@ impl UnkeyedState {
 
     /// Puts what a state holds in place of what it held.
     pub fn put(&mut self, state: StateId, value: UnkeyedValue) {
-        let held = self.states.remove(&state);
-        self.bytes -= held.as_ref().map_or(0, UnkeyedValue::bytes);
-        if !value.is_empty() {
-            self.bytes += value.bytes();
+        if value.len() == 0 {
+            self.bytes.remove(&state);
+            self.states.remove(&state);
+        } else {
+            self.bytes.insert(state, value.bytes());
             self.states.insert(state, value);
         }
     }
@@ -106,18 +115,20 @@ impl UnkeyedState {
             Some(UnkeyedValue::List(_)) | None => Arc::default(),
         };
         let own = Arc::make_mut(&mut map);
+        let mut bytes = self.bytes.remove(&state).unwrap_or(0);
         for (entry, value) in entries {
             let size = entry_bytes(&entry, 0);
             let before = match value {
                 Some(value) => {
-                    self.bytes += size + value.len() as u64;
+                    bytes += size + value.len() as u64;
                     own.insert(entry.into(), value.into())
                 }
                 None => own.remove(entry.as_slice()),
             };
-            self.bytes -= before.map_or(0, |before| size + before.len() as u64);
+            bytes -= before.map_or(0, |before| size + before.len() as u64);
         }
         if !map.is_empty() {
+            self.bytes.insert(state, bytes);
             self.states.insert(state, UnkeyedValue::Map(map));
         }
     }
@@ -131,10 +142,10 @@ impl UnkeyedState {
 }
 
 impl UnkeyedValue {
-    fn is_empty(&self) -> bool {
+    fn len(&self) -> usize {
         match self {
-            Self::List(list) => list.is_empty(),
-            Self::Map(map) => map.is_empty(),
+            Self::List(list) => list.len(),
+            Self::Map(map) => map.len(),
         }
     }
 

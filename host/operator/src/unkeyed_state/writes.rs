@@ -33,6 +33,12 @@ impl UnkeyedWrites {
         self.states.is_empty()
     }
 
+    /// By how many bytes the writes make the state larger (or smaller).
+    #[must_use]
+    pub const fn growth(&self) -> i64 {
+        self.growth
+    }
+
     /// The bytes that the state has with the writes.
     #[must_use]
     pub fn bytes_over(&self, committed: &UnkeyedState) -> u64 {

@@ -93,6 +93,9 @@ fn encode(spec: &JobSpec) -> Value {
             "emitted": units::size(spec.limits.emitted_bytes_max),
         },
     }));
+    if let (Some(bytes), Some(limits)) = (spec.limits.state_bytes_max, job["limits"].as_object_mut()) {
+        limits.insert("state".to_owned(), units::size(bytes).into());
+    }
     job.insert("state".to_owned(), state(&spec.state));
     if let Some(checkpoint) = &spec.checkpoint {
         let checkpoint = json!({

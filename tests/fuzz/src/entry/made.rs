@@ -263,6 +263,7 @@ fn job_spec(choices: &mut Choices<'_>) -> JobSpec {
             call_cpu_ms_max: choices.number(),
             row_cpu_us_max: choices.number(),
             emitted_bytes_max: choices.number(),
+            state_bytes_max: choices.one_in(2).then(|| choices.number()),
         },
         sources: (0..choices.below(3)).map(|_| source_spec(choices)).collect(),
         operators: (0..choices.below(3)).map(|_| operator_spec(choices)).collect(),

@@ -5,6 +5,7 @@ mod local_state;
 mod looking;
 mod operators;
 mod places;
+mod quota;
 mod rescaling;
 mod rig;
 mod tally;

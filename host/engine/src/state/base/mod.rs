@@ -27,8 +27,10 @@ use weir_operator::keyed_state::StateError;
 use weir_protocol::Fault;
 use weir_protocol::time::{NO_TIME, Timestamp};
 
+use super::record::record_size;
+use super::size::Size;
 use super::stamp::Life;
-use outgoing::{Told, state_of};
+use outgoing::{KEY_AT, Told, state_of};
 
 /// Keys deleted in one write while a list or map is cleared.
 const CLEARED_AT_ONCE: usize = 4_096;
@@ -88,6 +90,24 @@ impl Base {
         for found in db.batched_multi_get_cf(&family, keys, true) {
             let found = found.map_err(|error| self.0.failed("read from", &error))?;
             into.push(found.as_deref());
+        }
+        Ok(())
+    }
+
+    /// Adds the size of all under a prefix but the entries in `resident`, which are in order.
+    pub(super) fn measure(&self, prefix: &[u8], resident: &[Box<[u8]>], into: &mut Size) -> Result<(), StateError> {
+        let Some((_, db)) = self.0.opened.get() else { return Ok(()) };
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(behind_prefix(prefix));
+        let mut resident = resident.iter().peekable();
+        for found in db.iterator_opt(IteratorMode::From(prefix, Direction::Forward), options) {
+            let (key, stored) = found.map_err(|error| self.0.failed("read from", &error))?;
+            let entry = &key[prefix.len()..];
+            while resident.next_if(|resident| ***resident < *entry).is_some() {}
+            if resident.peek().is_none_or(|resident| ***resident != *entry) {
+                let size = record_size(prefix.len() - KEY_AT, entry.len(), stored.len());
+                into.add(size as u64, &stored);
+            }
         }
         Ok(())
     }

@@ -5,8 +5,8 @@
 
 use super::super::record::Record;
 
-/// The bytes before the key.
-const HEAD: usize = 6;
+/// Where the key begins: the bytes before it.
+pub(super) const KEY_AT: usize = 6;
 
 /// What is about to be written to the base.
 #[derive(Debug, Default)]
@@ -83,7 +83,7 @@ pub(in crate::state) fn write_key(state: u16, key: &[u8], entry: &[u8], into: &m
 
 /// The state of a key of the base.
 pub(super) fn state_of(key: &[u8]) -> Option<u16> {
-    key.first_chunk::<HEAD>().map(|head| u16::from_be_bytes([head[0], head[1]]))
+    key.first_chunk::<KEY_AT>().map(|head| u16::from_be_bytes([head[0], head[1]]))
 }
 
 fn length(length: usize) -> u32 {

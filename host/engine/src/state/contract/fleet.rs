@@ -1,5 +1,7 @@
 //! The subtasks of one operator, with the checkpoint files that a manifest would name for each.
 
+use std::collections::BTreeMap;
+
 use weir_operator::batch::{BytesColumn, Keys, OptionalColumn};
 use weir_operator::keyed_state::{Entries, EntryRange, Read, Writes};
 use weir_operator::migrator::Migrator;
@@ -10,9 +12,10 @@ use weir_protocol::job_spec::LimitSpec;
 use weir_protocol::key_group::key_hash;
 use weir_protocol::time::Timestamp;
 
-use super::model::{Model, ModelTimer, Time};
+use super::model::{Model, ModelTimer, Stamped, Time};
 use super::steps::Change;
 use super::{Backend, COUNT, HISTORY, LAST, Place, TABLE, bring, expiring};
+use crate::metrics::StateSize;
 use crate::state::file::{FileSlice, Reader, merge_unexpired};
 use crate::state::{Expiry, Migration, StateLimits};
 
@@ -23,6 +26,8 @@ pub(super) struct Fleet<B: Backend> {
     /// As the running version declares them.
     states: Vec<StateDescription>,
     time: Time,
+    /// The newest barrier since the last crash: what had expired by then does not count.
+    barrier: Option<Timestamp>,
 }
 
 /// Appends the version that a value was written in, once.
@@ -64,7 +69,7 @@ impl<B: Backend> Fleet<B> {
         let place = Place::whole();
         let (state, frozen) = B::restore(&states, place, &[], limits, time.now, Migration::default());
         let subtask = Subtask { place, state, files: Vec::new(), manifest: Vec::new(), frozen, expiry: None };
-        Self { subtasks: vec![subtask], limits, states, time }
+        Self { subtasks: vec![subtask], limits, states, time, barrier: None }
     }
 
     /// What time it is, and how long everything lives.
@@ -110,7 +115,7 @@ impl<B: Backend> Fleet<B> {
                         change.stage(u32::try_from(index).expect("few keys"), &mut writes);
                     }
                 }
-                subtask.state.commit(&writes).expect("these writes are allowed");
+                subtask.commit(&writes);
             }
         }
     }
@@ -148,6 +153,7 @@ impl<B: Backend> Fleet<B> {
 
     /// A barrier on all subtasks.
     pub(super) fn freeze(&mut self) {
+        self.barrier = Some(self.time.now);
         for subtask in &mut self.subtasks {
             subtask.frozen.extend(subtask.state.freeze(self.time.now));
         }
@@ -179,6 +185,7 @@ impl<B: Backend> Fleet<B> {
             self.merge(subtask, 0, usize::MAX);
             let subtask = &self.subtasks[subtask];
             assert_eq!(subtask.state.bytes_live(), 0, "what has expired is gone");
+            assert_eq!(subtask.state.bytes_in_all(), 0, "and counts no longer");
             let records = |file: &FileSlice| Reader::open(file.bytes.clone()).expect("it verifies").records();
             assert_eq!(subtask.files.iter().map(records).sum::<u64>(), 0, "what has expired leaves the files");
         }
@@ -201,6 +208,7 @@ impl<B: Backend> Fleet<B> {
     /// All subtasks die, and others, `parallelism` of them, restore what the newest manifest names.
     pub(super) fn crash(&mut self, parallelism: u32) {
         let max = Place::whole().max;
+        self.barrier = None;
         let restored = (0..parallelism).map(|index| {
             let place = Place { max, key_groups: max.range(index, parallelism) };
             let files = self.subtasks.iter().flat_map(|old| &old.manifest);
@@ -220,6 +228,7 @@ impl<B: Backend> Fleet<B> {
     pub(super) fn check(&mut self, keys: &[Vec<u8>], model: &Model) {
         let time = self.time;
         for subtask in &mut self.subtasks {
+            subtask.check_sizes(model, time, self.barrier);
             let own = subtask.keys(keys);
             subtask.state.select(&encode(&own), time.now).expect("keys can be selected");
             subtask.check_values(&own, model, time);
@@ -230,6 +239,7 @@ impl<B: Backend> Fleet<B> {
             let due = |domain| model.due(domain, Timestamp::MAX, 1, |key| subtask.place.owns(key));
             let first = due(TimeDomain::ProcessingTime).first().map(|timer| timer.1);
             assert_eq!(subtask.state.next_processing_time(), first);
+            subtask.state.make_room();
         }
     }
 }
@@ -237,6 +247,58 @@ impl<B: Backend> Fleet<B> {
 impl<B: Backend> Subtask<B> {
     fn keys(&self, keys: &[Vec<u8>]) -> Vec<Vec<u8>> {
         keys.iter().filter(|key| self.place.owns(key)).cloned().collect()
+    }
+
+    /// Commits as a task does, and sees that it was said before what that would add.
+    fn commit(&mut self, writes: &Writes) {
+        let state = &mut self.state;
+        if let Some(fetch) = state.fetch_overwritten(writes).expect("declared states were written to") {
+            state.supply(fetch.now()).expect("the disk can be read");
+        }
+        let most = state.admit(writes, &[]).expect("these writes are allowed");
+        let (growth, before) = (state.growth(writes, &[], None), state.bytes_in_all());
+        state.commit(writes).expect("they were admitted");
+        assert_eq!(state.bytes_in_all().cast_signed() - before.cast_signed(), growth);
+        assert!(growth <= most.cast_signed(), "{growth} is more than {most}");
+    }
+
+    /// What is counted is what the model has, as far as it had not expired by the last barrier.
+    fn check_sizes(&self, model: &Model, time: Time, barrier: Option<Timestamp>) {
+        let owned = |key: &[u8]| self.place.owns(key);
+        let counts = |held: &&Stamped| {
+            time.ttl.is_none_or(|ttl| barrier.is_some_and(|barrier| !ttl.has_expired(held.at, barrier)))
+        };
+        // What a restore brought back may have expired before; and ages are as exact as a 64th of the life.
+        if time.ttl.is_some_and(|ttl| barrier.is_none() || ttl.duration_ms > 127) {
+            return;
+        }
+        let stamp = if time.ttl.is_some() { 8 } else { 0 };
+        let size = |parts: usize| (16 + parts as u64 + stamp).next_multiple_of(8);
+        let mut expected =
+            BTreeMap::from(["count", "history", "last", "table"].map(|name| (name, StateSize::default())));
+        let mut add = |name, key: &[u8], entry: usize, held: &Stamped| {
+            let state = expected.get_mut(name).expect("it is declared");
+            state.bytes += size(key.len() + entry + held.value.len());
+            state.entries += 1;
+            let oldest = state.oldest.map_or(held.at, |oldest| oldest.min(held.at));
+            state.oldest = time.ttl.map(|_| oldest);
+        };
+        for ((state, key), held) in model.values.iter().filter(|((_, key), held)| owned(key) && counts(held)) {
+            add(if *state == COUNT.0 { "count" } else { "last" }, key, 0, held);
+        }
+        for (key, list) in model.lists.iter().filter(|(key, _)| owned(key)) {
+            list.iter().filter(counts).for_each(|held| add("history", key, 8, held));
+        }
+        for (key, map) in model.maps.iter().filter(|(key, _)| owned(key)) {
+            let entries = map.iter().filter(|(_, held)| counts(held));
+            entries.for_each(|(entry, held)| add("table", key, entry.len(), held));
+        }
+        let timers = model.timers.iter().filter(|timer| owned(&timer.3));
+        let timers: u64 = timers.map(|timer| (16 + timer.3.len() as u64 + 13).next_multiple_of(8)).sum();
+        let sizes = self.state.sizes();
+        assert_eq!(sizes.iter().map(|(name, size)| (name.as_str(), *size)).collect::<BTreeMap<_, _>>(), expected);
+        let states: u64 = expected.values().map(|state| state.bytes).sum();
+        assert_eq!(self.state.bytes_in_all(), states + timers, "with the timers");
     }
 
     fn encode(&mut self) {

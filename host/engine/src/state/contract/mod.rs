@@ -17,6 +17,7 @@ use weir_protocol::time::Timestamp;
 
 use super::file::FileSlice;
 use super::{Expiry, Migration, StateLimits};
+use crate::metrics::StateSize;
 
 /// A state backend under test.
 pub(super) trait Backend: KeyedState + Sized {
@@ -39,6 +40,12 @@ pub(super) trait Backend: KeyedState + Sized {
     /// A step of clean-up; whether more is left.
     fn tidy(&mut self) -> bool;
     fn bytes_live(&self) -> u64;
+    /// What all of it is counted with, wherever it lies.
+    fn bytes_in_all(&self) -> u64;
+    /// The same of each state, by name.
+    fn sizes(&self) -> Vec<(String, StateSize)>;
+    /// Takes from memory what need not be there.
+    fn make_room(&mut self) {}
     fn apply_timers(&mut self, changes: &[TimerChange], keys: &Keys);
     fn due(&self, domain: TimeDomain, up_to: Timestamp, max: usize) -> Option<FiredTimers>;
     fn complete(&mut self, fired: &FiredTimers);

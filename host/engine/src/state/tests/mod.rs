@@ -13,6 +13,7 @@ use weir_protocol::time::Timestamp;
 use super::contract::{self, Backend, COUNT, HISTORY, Place, states};
 use super::file::{FileSlice, merge};
 use super::{Expiry, FrozenSegment, Migration, RestoreError, StateLimits, SubtaskState};
+use crate::metrics::StateSize;
 
 mod expiry;
 mod migration;
@@ -51,6 +52,14 @@ impl Backend for SubtaskState {
 
     fn bytes_live(&self) -> u64 {
         Self::bytes_live(self)
+    }
+
+    fn bytes_in_all(&self) -> u64 {
+        Self::bytes_in_all(self)
+    }
+
+    fn sizes(&self) -> Vec<(String, StateSize)> {
+        Self::sizes(self).map(|(name, size)| (name.to_owned(), size)).collect()
     }
 
     fn apply_timers(&mut self, changes: &[TimerChange], keys: &Keys) {

@@ -15,6 +15,7 @@ use super::super::contract::{self, Backend, COUNT, Place, states};
 use super::super::file::FileSlice;
 use super::super::{Expiry, FrozenSegment, LocalDisk, LocalDiskOptions, Migration, SpillTo, StateLimits, SubtaskState};
 use super::{numbered_keys, restore, write_all};
+use crate::metrics::StateSize;
 use crate::spawn::Runtime;
 
 type Shared = (tempfile::TempDir, LocalDisk, tokio::runtime::Runtime);
@@ -88,6 +89,18 @@ impl KeyedState for Spilling {
         self.0.supply(fetched)
     }
 
+    fn fetch_overwritten(&mut self, writes: &Writes) -> Result<Option<Box<dyn Fetch>>, StateError> {
+        self.0.fetch_overwritten(writes)
+    }
+
+    fn admit(&mut self, writes: &Writes, timers: &[TimerChange]) -> Result<u64, StateError> {
+        self.0.admit(writes, timers)
+    }
+
+    fn growth(&mut self, writes: &Writes, timers: &[TimerChange], fired: Option<&FiredTimers>) -> i64 {
+        self.0.growth(writes, timers, fired)
+    }
+
     fn commit(&mut self, writes: &Writes) -> Result<(), StateError> {
         self.0.commit(writes)?;
         self.make_room();
@@ -138,6 +151,18 @@ impl Backend for Spilling {
     /// What hides something in the base stays until the base has it.
     fn bytes_live(&self) -> u64 {
         if self.0.log.has_base() { 0 } else { self.0.bytes_live() }
+    }
+
+    fn bytes_in_all(&self) -> u64 {
+        self.0.bytes_in_all()
+    }
+
+    fn sizes(&self) -> Vec<(String, StateSize)> {
+        self.0.sizes().map(|(name, size)| (name.to_owned(), size)).collect()
+    }
+
+    fn make_room(&mut self) {
+        Self::make_room(self);
     }
 
     fn apply_timers(&mut self, changes: &[TimerChange], keys: &Keys) {

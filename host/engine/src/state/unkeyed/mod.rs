@@ -19,6 +19,8 @@ use weir_protocol::Fault;
 use weir_protocol::description::{StateDescription, StateKind};
 use weir_protocol::evolution::HeldState;
 
+use crate::metrics::StateSize;
+
 pub use look::{UnkeyedRow, unkeyed_rows};
 
 /// What one subtask holds for no key, and what a checkpoint has to know of it.
@@ -68,6 +70,15 @@ impl UnkeyedStore {
     #[must_use]
     pub const fn state(&self) -> &UnkeyedState {
         &self.state
+    }
+
+    /// How much each state holds, by name.
+    pub fn sizes(&self) -> impl Iterator<Item = (&str, StateSize)> {
+        let named = (0..).zip(&self.named).filter_map(|(state, named)| Some((StateId(state), named.as_ref()?)));
+        named.map(|(state, named)| {
+            let (bytes, entries) = self.state.size(state);
+            (named.name.as_str(), StateSize { bytes, entries, oldest: None })
+        })
     }
 
     /// Hands the state to a turn, until [`take_back`](Self::take_back).

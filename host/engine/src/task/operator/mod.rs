@@ -7,7 +7,7 @@
 
 use std::any::Any;
 
-use weir_operator::attempt::{Attempts, Step};
+use weir_operator::attempt::{Attempts, StateShare, Step};
 use weir_operator::keyed_state::KeyedState;
 use weir_operator::turn::{Effects, TimeDomain, Turn, Work};
 use weir_protocol::description::{InputDescription, InputKind};
@@ -41,6 +41,10 @@ pub(crate) struct OperatorTask {
     pub(crate) seeds: Seeds,
     /// Never goes back; restored with the state.
     pub(crate) processing_time: Timestamp,
+    /// What it uses of what the job's state may be.
+    pub(crate) share: StateShare,
+    /// When people were last told what the state holds.
+    pub(crate) shown_at: Timestamp,
 }
 
 /// All that can happen to an operator.
@@ -56,6 +60,7 @@ impl OperatorTask {
     pub(crate) async fn run(mut self) -> Result<(), TaskError> {
         let now = self.now();
         self.attempts.open(now, self.unkeyed.state()).await?;
+        self.show_held();
         self.fire_event_timers().await?;
         let mut has_fired = false;
         while !self.gate.has_ended() {
@@ -136,11 +141,6 @@ impl OperatorTask {
         is_left
     }
 
-    fn note_expired(&mut self) {
-        let expired = self.state_mut().take_expired();
-        self.subtask.metrics.state_expired.add(expired);
-    }
-
     /// A watermark goes on behind the outputs of the timers that it made due. The end of time goes on with the end
     /// itself, so that what `finish` emits is not late.
     async fn on_merged(&mut self, merged: Merged) -> Result<(), TaskError> {
@@ -171,6 +171,8 @@ impl OperatorTask {
         self.subtask.metrics.freeze_nanos.add(u64::try_from(nanos).unwrap_or(u64::MAX));
         step::Step::Segment.after(Place::of_subtask(&self.subtask.id).at(checkpoint));
         self.outputs.broadcast(Element::Barrier(barrier)).await?;
+        self.note_held();
+        self.show_held();
         self.seeds.begin_epoch(checkpoint);
         let kind = SealedKind::Operator {
             segment,
@@ -227,6 +229,7 @@ impl OperatorTask {
             self.subtask.handover.give(Handed::Segment(segment)).await?;
         }
         self.note_expired();
+        self.show_held_each_second();
         Ok(self.state_mut().make_room().await?)
     }
 
@@ -241,6 +244,7 @@ impl OperatorTask {
             }
         }
         self.unkeyed.commit(&mut turn.unkeyed, unkeyed);
+        self.note_held_in(turn);
         let unplaced = self.outputs.emit(&turn.work, emissions).await?;
         self.subtask.give_up(unplaced)?;
         for rejection in &rejections {
@@ -255,6 +259,7 @@ impl OperatorTask {
         if let Some(state) = turn.state.as_deref_mut().map(subtask_state_mut) {
             complete(state, &letter.work)?;
         }
+        self.note_held_in(turn);
         let rows: Vec<u32> = (0..letter.work.rows()).collect();
         self.bury_rows(&letter.work, &rows, &letter.reason)
     }
@@ -283,6 +288,7 @@ impl OperatorTask {
         let now = self.now();
         let segment = if self.subtask.has_checkpoints { self.state_mut().freeze(now) } else { None };
         let unkeyed = if self.subtask.has_checkpoints { self.unkeyed.freeze() } else { None };
+        self.show_held();
         let kind = SealedKind::Operator {
             segment,
             unkeyed,
@@ -306,13 +312,17 @@ impl OperatorTask {
     }
 
     fn state(&self) -> &SubtaskState {
-        let state: &dyn Any = self.state.as_deref().expect("state is lent only for the length of a turn");
-        state.downcast_ref().expect("the engine runs operators on its own state only")
+        subtask_state(self.state.as_deref().expect("state is lent only for the length of a turn"))
     }
 
     fn state_mut(&mut self) -> &mut SubtaskState {
         subtask_state_mut(self.state.as_deref_mut().expect("state is lent only for the length of a turn"))
     }
+}
+
+fn subtask_state(state: &dyn KeyedState) -> &SubtaskState {
+    let state: &dyn Any = state;
+    state.downcast_ref().expect("the engine runs operators on its own state only")
 }
 
 fn subtask_state_mut(state: &mut dyn KeyedState) -> &mut SubtaskState {
@@ -333,6 +343,8 @@ impl From<weir_operator::attempt::JobFailure> for TaskError {
         Self::new(failure.fault, failure.reason)
     }
 }
+
+mod held;
 
 #[cfg(test)]
 mod tests;

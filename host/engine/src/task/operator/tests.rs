@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use weir_operator::abilities::{Abilities, NewRecords};
-use weir_operator::attempt::Budget;
+use weir_operator::attempt::{Budget, StateQuota};
 use weir_operator::batch::{Batch, Keys, OptionalColumn};
 use weir_operator::native::{NativeError, NativeFactory, NativeOperator};
 use weir_operator::operator::OpenContext;
@@ -131,6 +131,8 @@ impl Bench {
             unkeyed: UnkeyedStore::default(),
             seeds,
             processing_time: NO_TIME,
+            share: StateQuota::new(None).share(),
+            shown_at: NO_TIME,
         };
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(task.run());

@@ -119,12 +119,13 @@ fn errors(node: &Node) -> Result<ErrorSpec, Error> {
 }
 
 fn limits(node: &Node) -> Result<LimitSpec, Error> {
-    let fields = Fields::open(node, "`limits`", &["memory", "call-cpu", "row-cpu-us", "emitted"])?;
+    let fields = Fields::open(node, "`limits`", &["memory", "call-cpu", "row-cpu-us", "emitted", "state"])?;
     let default = LimitSpec::default();
     Ok(LimitSpec {
         memory_bytes_max: fields.optional("memory", POSITIVE_SIZE)?.unwrap_or(default.memory_bytes_max),
         call_cpu_ms_max: fields.optional("call-cpu", POSITIVE_DURATION)?.unwrap_or(default.call_cpu_ms_max),
         row_cpu_us_max: fields.optional("row-cpu-us", AT_LEAST_1)?.unwrap_or(default.row_cpu_us_max),
         emitted_bytes_max: fields.optional("emitted", POSITIVE_SIZE)?.unwrap_or(default.emitted_bytes_max),
+        state_bytes_max: fields.optional("state", POSITIVE_SIZE)?.or(default.state_bytes_max),
     })
 }

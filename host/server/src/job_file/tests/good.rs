@@ -22,6 +22,7 @@ timeout = "10min"
 memory = "64MiB"
 call-cpu = "2s"
 emitted = 1000
+state = "2GiB"
 
 [[source]]
 uid = "text"
@@ -70,6 +71,7 @@ fn defaults_are_those_of_the_reference() {
     assert_eq!((spec.max_parallelism.get(), spec.parallelism), (128, 2));
     assert_eq!((spec.limits.memory_bytes_max, spec.limits.call_cpu_ms_max), (64 << 20, 2_000));
     assert_eq!((spec.limits.emitted_bytes_max, spec.limits.row_cpu_us_max), (1_000, 1_000));
+    assert_eq!(spec.limits.state_bytes_max, Some(2 << 30));
     assert_eq!(
         spec.sources[0].connector,
         SourceConnector::Files(FileSourceSpec {
@@ -140,7 +142,7 @@ fn json_has_the_same_schema() {
         "name": "word-count",
         "parallelism": 2,
         "checkpoint": { "interval": 1000, "min-pause": "250ms", "timeout": "600s" },
-        "limits": { "memory": 67_108_864, "call-cpu": 2000, "emitted": "1kB" },
+        "limits": { "memory": 67_108_864, "call-cpu": 2000, "emitted": "1kB", "state": "2GiB" },
         "source": [{
             "uid": "text",
             "type": "files",

@@ -149,12 +149,13 @@ fn settings() -> impl Strategy<Value = JobSpec> {
         .prop_map(|(attempts_max, delay_ms, delay_ms_max)| RestartSpec { attempts_max, delay_ms, delay_ms_max });
     let errors = (select(vec![ErrorPolicy::DeadLetter, ErrorPolicy::Fail, ErrorPolicy::Skip]), 0..9_999_u64)
         .prop_map(|(policy, budget)| ErrorSpec { policy, budget });
-    let limits = (quantity(), quantity(), quantity(), quantity()).prop_map(
-        |(memory_bytes_max, call_cpu_ms_max, row_cpu_us_max, emitted_bytes_max)| LimitSpec {
+    let limits = (quantity(), quantity(), quantity(), quantity(), option::of(quantity())).prop_map(
+        |(memory_bytes_max, call_cpu_ms_max, row_cpu_us_max, emitted_bytes_max, state_bytes_max)| LimitSpec {
             memory_bytes_max,
             call_cpu_ms_max,
             row_cpu_us_max,
             emitted_bytes_max,
+            state_bytes_max,
         },
     );
     let numbers = ("[a-z0-9][a-zA-Z0-9._-]{0,9}", 4..=32_768_u32, 1..=4_u32);

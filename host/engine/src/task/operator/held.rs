@@ -1,0 +1,42 @@
+//! What the subtask's state holds, as people and the job's quota are told.
+
+use weir_operator::turn::Turn;
+
+use super::{OperatorTask, subtask_state};
+use crate::metrics::GROWTH_MS_MIN;
+
+impl OperatorTask {
+    /// Tells the quota what is held, while it is all here.
+    pub(super) fn note_held(&mut self) {
+        let bytes = self.state().bytes_in_all() + self.unkeyed.state().bytes();
+        self.share.note(bytes);
+    }
+
+    /// The same while it is lent to a turn.
+    pub(super) fn note_held_in(&mut self, turn: &Turn) {
+        let state = turn.state.as_deref().map_or_else(|| self.state(), subtask_state);
+        let bytes = state.bytes_in_all() + turn.unkeyed.bytes();
+        self.share.note(bytes);
+    }
+
+    pub(super) fn note_expired(&mut self) {
+        let expired = self.state_mut().take_expired();
+        self.subtask.metrics.state_expired.add(expired);
+    }
+
+    /// Tells people what is held.
+    pub(super) fn show_held(&mut self) {
+        let (state, unkeyed) = (self.state(), &self.unkeyed);
+        let bytes = state.bytes_in_all() + unkeyed.state().bytes();
+        let sizes = state.sizes().chain(unkeyed.sizes());
+        self.subtask.metrics.note_state(self.processing_time, bytes, state.timer_count(), sizes);
+        self.shown_at = self.processing_time;
+    }
+
+    /// The same, if they were not told for a second.
+    pub(super) fn show_held_each_second(&mut self) {
+        if self.processing_time.saturating_sub(self.shown_at) >= GROWTH_MS_MIN {
+            self.show_held();
+        }
+    }
+}
