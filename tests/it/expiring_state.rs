@@ -83,7 +83,11 @@ async fn state_of_a_component_expires_and_is_cleaned_up_while_the_job_is_idle() 
         let vertices = status["vertices"].as_array().cloned().unwrap_or_default();
         let expired = vertices.iter().filter_map(|vertex| vertex["state-expired"].as_u64()).sum::<u64>();
         ensure!(expired <= 6, "a value, an element and an entry of each of two keys expire once: {status}");
-        Ok(expired == 6)
+        let known = vertices.iter().find(|vertex| vertex["uid"] == "known").cloned().unwrap_or_default();
+        let states = known["states"].as_array().cloned().unwrap_or_default();
+        ensure!(states.len() == 3, "it has three states: {status}");
+        let is_empty = |state: &serde_json::Value| state["bytes"] == 0 && state["oldest-entry"].is_null();
+        Ok(expired == 6 && known["state-bytes"] == 0 && states.iter().all(is_empty))
     })
     .await?;
     write(folder, "2", "apple\n")?;

@@ -1,11 +1,12 @@
 //! HTTP: Weir's own resources under `/api/v1`, Flink's paths and shapes beside them, the status page at `/`.
 //!
-//! Receives requests; guarantees that every answer is JSON of a documented shape (the page apart), that bodies are
+//! Receives requests; guarantees that every answer is JSON of a documented shape (page and metrics apart), that bodies are
 //! bounded, and that a refusal says what is wrong, who must act, and the mend. Does not own what is decided: that is
 //! the [`Node`]'s.
 //!
 //! | call | answer |
 //! |---|---|
+//! | `GET /metrics` | what jobs hold, in Prometheus's text format |
 //! | `GET /api/v1/health` | [`shape::Health`] |
 //! | `POST /api/v1/components?name=…` (raw bytes, or multipart) | 201 or 200 [`shape::Upload`] |
 //! | `GET /api/v1/components` | [`shape::Component`]s |
@@ -25,6 +26,7 @@ mod components;
 mod flink;
 mod health;
 mod jobs;
+mod metrics;
 mod problem;
 pub mod shape;
 mod state;
@@ -51,6 +53,7 @@ pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 pub fn router(node: Node) -> Router {
     Router::new()
         .route("/", get(|| async { Html(ui::PAGE) }))
+        .route("/metrics", get(metrics::page))
         .nest("/api/v1", weir())
         .nest("/v1", flink::routes())
         .merge(flink::routes())

@@ -1,11 +1,13 @@
 //! The JSON of `/api/v1`, as it is written by the node and read by the command line. Times are milliseconds since the
 //! Unix epoch.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use weir_engine::checkpoint::inspect::Item;
 use weir_engine::component::StoredComponent;
 use weir_engine::job::{CheckpointStats, CheckpointSummary, JobStatus, SinkStatus, VertexStatus};
-use weir_engine::metrics::{Counter, SubtaskMetrics};
+use weir_engine::metrics::{Counter, StateMetrics, StateSize, SubtaskMetrics};
 use weir_protocol::Fault;
 use weir_protocol::chain::Undone;
 use weir_protocol::description::OperatorDescription;
@@ -187,8 +189,33 @@ pub struct Vertex {
     /// Values, list elements and map entries of state that were dropped because they had expired.
     #[serde(default)]
     pub state_expired: u64,
+    /// Bytes of all its state and timers, in memory and on disk; as of the last barrier or second, as what follows.
+    #[serde(default)]
+    pub state_bytes: u64,
+    /// Pending timers.
+    #[serde(default)]
+    pub timers: u64,
+    /// Each of its states.
+    #[serde(default)]
+    pub states: Vec<State>,
     /// The lowest watermark of its subtasks; `null` before the first.
     pub watermark: Option<Timestamp>,
+}
+
+/// How much a state holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct State {
+    /// Its name.
+    pub name: String,
+    /// Bytes: keys and values, and 16 to 24 bytes each.
+    pub bytes: u64,
+    /// Values, elements and entries.
+    pub entries: u64,
+    /// How many bytes more (or fewer) after each second.
+    pub growth: i64,
+    /// When its oldest entry was last written, or read where that refreshes it; `null` where it has no time to live.
+    pub oldest_entry: Option<Timestamp>,
 }
 
 /// A job's checkpoints.
@@ -302,6 +329,7 @@ impl Vertex {
     fn new(vertex: &VertexStatus) -> Self {
         let sum = |counter: fn(&SubtaskMetrics) -> &Counter| sum(vertex, counter);
         let watermark = vertex.subtasks.iter().map(|subtask| subtask.watermark()).min();
+        let held: Vec<_> = vertex.subtasks.iter().map(|subtask| subtask.state()).collect();
         Self {
             uid: vertex.uid.to_string(),
             kind: word(vertex.kind),
@@ -315,8 +343,33 @@ impl Vertex {
             retries: sum(|subtask| &subtask.retries),
             timers_fired: sum(|subtask| &subtask.timers_fired),
             state_expired: sum(|subtask| &subtask.state_expired),
+            state_bytes: held.iter().map(|held| held.bytes).sum(),
+            timers: held.iter().map(|held| held.timers).sum(),
+            states: State::all(&held),
             watermark: watermark.filter(|watermark| *watermark != NO_TIME),
         }
+    }
+}
+
+impl State {
+    /// Those of a vertex, over its subtasks.
+    fn all(subtasks: &[StateMetrics]) -> Vec<Self> {
+        let mut states: BTreeMap<&str, Self> = BTreeMap::new();
+        for (name, metric) in subtasks.iter().flat_map(|held| &held.states) {
+            let StateSize { bytes, entries, oldest } = metric.size;
+            let state = states.entry(name).or_insert_with(|| Self {
+                name: name.clone(),
+                bytes: 0,
+                entries: 0,
+                growth: 0,
+                oldest_entry: None,
+            });
+            state.bytes += bytes;
+            state.entries += entries;
+            state.growth += metric.growth;
+            state.oldest_entry = state.oldest_entry.into_iter().chain(oldest).min();
+        }
+        states.into_values().collect()
     }
 }
 

@@ -91,6 +91,9 @@ fn job(state: &str, records: u64) -> Job {
         retries: 0,
         timers_fired: 0,
         state_expired: 0,
+        state_bytes: 0,
+        timers: 0,
+        states: Vec::new(),
         watermark: None,
     };
     let checkpoint = Checkpoint {

@@ -55,6 +55,24 @@ async fn a_job_is_shown_by_name_and_id_while_it_runs_and_after_it_was_cancelled(
 }
 
 #[tokio::test]
+async fn what_a_running_job_holds_can_be_scraped() {
+    let asked = Asked::with_component().await;
+    let id = asked.post(PATH, TOML, JOB.replace("[[source]]", "[limits]\nstate = 4096\n[[source]]")).await.json();
+    let id = id["id"].as_str().unwrap();
+    asked.until(&format!("{PATH}/{id}"), |job| job["state"] == "RUNNING").await;
+    let page = asked.get("/metrics").await;
+    assert_eq!(page.status, StatusCode::OK);
+    for line in [
+        "# TYPE weir_job_state_bytes gauge".to_owned(),
+        format!(r#"weir_job_state_bytes{{job="numbers",job_id="{id}"}} 0"#),
+        format!(r#"weir_job_state_limit_bytes{{job="numbers",job_id="{id}"}} 4096"#),
+        format!(r#"weir_operator_timers{{job="numbers",job_id="{id}",operator="echo"}} 0"#),
+    ] {
+        assert!(page.body.lines().any(|there| there == line), "{line} is not in\n{}", page.body);
+    }
+}
+
+#[tokio::test]
 async fn a_job_that_ends_by_itself_is_finished() {
     let asked = Asked::with_component().await;
     asked.post(PATH, TOML, JOB.replace("rate = 1000", "count = 100")).await;
