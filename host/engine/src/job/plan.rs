@@ -46,7 +46,8 @@ impl Plan {
 impl Plan {
     /// The operators whose components export `migration`.
     pub(crate) fn migrating(&self) -> BTreeSet<Uid> {
-        BTreeSet::new()
+        let exporting = self.factories.iter().filter(|(_, factory)| factory.exports_migration());
+        exporting.map(|(uid, _)| uid.clone()).collect()
     }
 }
 

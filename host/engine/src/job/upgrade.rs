@@ -53,6 +53,7 @@ impl Engine {
     /// being accepted, as for [`Engine::submit`]; or what the store says. Then nothing is changed; but where the store was
     /// away while the wish was written, nobody knows: ask again.
     pub async fn upgrade(&self, id: JobId, spec: JobSpec, how: Upgrading) -> Result<Upgraded, EngineError> {
+        self.inner.exists(id).await?;
         let accepts = self.inner.accepts.lock().await;
         if !*accepts {
             return Err(EngineError::failed(Fault::Unavailable, "the engine is stopping and changes no jobs"));
@@ -61,7 +62,6 @@ impl Engine {
         if status.state.is_terminal() {
             return Err(not_running(&status, true));
         }
-        self.inner.exists(id).await?;
         self.inner.upgrade(&status, spec, how).await
     }
 }
@@ -87,38 +87,37 @@ impl Inner {
             try_out(&spec, status.id, &shared).await?;
             resolve_starts(&spec, |uid| !newest.manifest.sources.contains_key(uid)).await?;
             let is_new = **before != spec;
-            if how.dry_run || !is_new {
-                let number = wanted.entry.number;
-                // A job that waits for a person is taken up again, though nothing is changed: what it waited for may be there.
-                if !how.dry_run && self.is_suspended(status.id) {
-                    self.resume(status.id, &shared).await?;
-                }
-                return Ok(Upgraded { spec: number, is_new: false, changes });
+            if how.dry_run {
+                return Ok(Upgraded { spec: wanted.entry.number, is_new: false, changes });
             }
-            let deploy = Wanted::Deploy(Box::new(spec.clone()));
-            if let Some(number) = specs.want_next(&wanted, &shared.entropy, deploy, None).await? {
-                if let Some(job) = self.jobs().get(&status.id) {
-                    job.board.change(number, Arc::new(spec), None);
-                }
-                self.take_up(status.id, number, &shared).await?;
-                return Ok(Upgraded { spec: number, is_new: true, changes });
+            let number = if is_new {
+                let deploy = Wanted::Deploy(Box::new(spec.clone()));
+                specs.want_next(&wanted, &shared.entropy, deploy, None).await?
+            } else {
+                Some(wanted.entry.number)
+            };
+            if let Some(number) = number {
+                self.take_up(status.id, number, spec, &shared).await?;
+                return Ok(Upgraded { spec: number, is_new, changes });
             }
         }
     }
 
-    /// Has the job driven as entry `number` says: by its driver, or by a new one where that has let go of it.
-    async fn take_up(&self, id: JobId, number: EntryNumber, shared: &Shared) -> Result<(), EngineError> {
-        if self.is_suspended(id) {
-            return self.resume(id, shared).await;
-        }
-        if let Some(job) = self.jobs().get(&id) {
-            job.wishes.send_replace(Wish::Run(number));
-        }
-        Ok(())
-    }
-
-    fn is_suspended(&self, id: JobId) -> bool {
-        self.jobs().get(&id).is_some_and(|job| job.board.copy().state == JobState::Suspended)
+    /// Has the job driven as entry `number` says: by its driver, where that does not know yet; or by a new one, where that
+    /// has let go of it.
+    async fn take_up(&self, id: JobId, number: EntryNumber, spec: JobSpec, shared: &Shared) -> Result<(), EngineError> {
+        let state = {
+            let jobs = self.jobs();
+            let job = jobs.get(&id).ok_or(EngineError::UnknownJob(id))?;
+            let status = job.board.copy();
+            if number > status.spec_number {
+                tracing::info!(job = %id, name = %status.name, "the job becomes spec {number}");
+                job.board.change(number, Arc::new(spec), None);
+                job.wishes.send_replace(Wish::Run(number));
+            }
+            status.state
+        };
+        if state == JobState::Suspended { self.resume(id, shared).await } else { Ok(()) }
     }
 }
 

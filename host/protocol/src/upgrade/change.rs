@@ -81,6 +81,14 @@ impl VertexChange {
 }
 
 impl VertexWord {
+    pub(super) const fn with_article(self) -> &'static str {
+        match self {
+            Self::Source => "a source",
+            Self::Operator => "an operator",
+            Self::Sink => "a sink",
+        }
+    }
+
     /// The word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

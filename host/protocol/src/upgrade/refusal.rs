@@ -1,5 +1,6 @@
 //! Why a running job cannot be changed as it is wanted: what is wrong, where, and the mend.
 
+use super::VertexWord;
 use crate::evolution::Conflict;
 use crate::fault::Fault;
 use crate::finished::Unfit;
@@ -54,6 +55,16 @@ pub enum Refusal {
          failure; keep the [checkpoint] section, or cancel the job and submit it anew"
     )]
     TurnsCheckpointsOff,
+    /// What is recorded under a uid would be taken for something else.
+    #[error("`{uid}` is the uid of {} of the job, and would be that of {}; give the new one another uid", .running.with_article(), .wanted.with_article())]
+    OtherKind {
+        /// The uid.
+        uid: Uid,
+        /// What has it.
+        running: VertexWord,
+        /// What would.
+        wanted: VertexWord,
+    },
     /// Its state would be lost.
     #[error(
         "operator `{uid}` holds state, and the new job has no operator with this uid; keep the uid, or allow its state to \

@@ -16,7 +16,7 @@ impl Upgrade<'_> {
             changes.push(self.change_to(vertex)?);
         }
         for vertex in self.from.vertices() {
-            if same(vertex, self.to.vertices()).is_none() {
+            if !self.to.vertices().iter().any(|after| after.uid == vertex.uid) {
                 changes.push(self.removed(vertex)?);
             }
         }
@@ -24,7 +24,7 @@ impl Upgrade<'_> {
     }
 
     fn change_to(&self, vertex: &Vertex) -> Result<VertexChange, Refusal> {
-        let before = same(vertex, self.from.vertices());
+        let before = self.from.vertices().iter().find(|before| before.uid == vertex.uid);
         let mut states = BTreeMap::new();
         let fate = match (before.map(|before| &before.kind), &vertex.kind) {
             (Some(VertexKind::Source(from)), VertexKind::Source(to)) => self.source(from, to)?,
@@ -35,14 +35,19 @@ impl Upgrade<'_> {
                 states = self.states(&to.uid, held, declared)?;
                 operator(from, to)
             }
-            (before, VertexKind::Sink(to)) => {
+            (Some(VertexKind::Sink(from)), VertexKind::Sink(to)) => {
                 self.check_place(to)?;
-                match before {
-                    Some(VertexKind::Sink(from)) => changed(from.connector != to.connector || from.from != to.from),
-                    Some(VertexKind::Source(_) | VertexKind::Operator { .. }) | None => Fate::Added,
-                }
+                changed(from.connector != to.connector || from.from != to.from)
             }
-            (_, VertexKind::Source(_) | VertexKind::Operator { .. }) => Fate::Added,
+            (Some(running), wanted) => {
+                let (running, wanted) = (word(running), word(wanted));
+                return Err(Refusal::OtherKind { uid: vertex.uid.clone(), running, wanted });
+            }
+            (None, VertexKind::Sink(to)) => {
+                self.check_place(to)?;
+                Fate::Added
+            }
+            (None, VertexKind::Source(_) | VertexKind::Operator { .. }) => Fate::Added,
         };
         Ok(VertexChange {
             uid: vertex.uid.clone(),
@@ -126,11 +131,6 @@ impl Upgrade<'_> {
 
 fn operator(from: &OperatorSpec, to: &OperatorSpec) -> Fate {
     changed(OperatorSpec { parallelism: None, ..from.clone() } != OperatorSpec { parallelism: None, ..to.clone() })
-}
-
-/// The one among `vertices` that has the same uid, and is of the same kind.
-fn same<'a>(vertex: &Vertex, vertices: &'a [Vertex]) -> Option<&'a Vertex> {
-    vertices.iter().find(|other| other.uid == vertex.uid && word(&other.kind) == word(&vertex.kind))
 }
 
 const fn changed(is_other: bool) -> Fate {

@@ -101,6 +101,17 @@ fn state_is_dropped_only_where_that_is_allowed_though_nobody_declared_it() {
 }
 
 #[test]
+fn a_uid_stays_that_of_a_source_an_operator_or_a_sink() {
+    let swapped = |spec: &mut JobSpec| {
+        spec.sources[0].uid = uid("odd");
+        spec.operators[1].inputs[0].from.uid = uid("odd");
+        spec.sinks[1].uid = uid("text");
+    };
+    let refusal = changed(swapped).expect_err("both would be something else").to_string();
+    assert!(refusal.contains("`odd` is the uid of a sink of the job, and would be that of a source"), "{refusal}");
+}
+
+#[test]
 fn a_sink_goes_on_only_where_its_marker_is() {
     let published = BTreeMap::from([(uid("counts"), files("/here"))]);
     let to = |path: &'static str| {

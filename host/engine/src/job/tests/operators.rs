@@ -22,8 +22,9 @@ use crate::job::{Operators, OperatorsError};
 pub(super) struct NativeOperators(BTreeMap<String, Arc<dyn Factory>>);
 
 impl NativeOperators {
-    /// `count`, `count-two` with two inputs, `recount` with state in another form, `faulty`, which counts but for its
-    /// faults, and `tally`.
+    /// `count`, `count-two` with two inputs, `recount` with state in another form, `count-newer`, which is a
+    /// later version of `count` and rewrites what that has written, `count-stubborn`, which fails to do so, `faulty`, which
+    /// counts but for its faults, and `tally`.
     pub(super) fn new(faults: &Faults) -> Self {
         let mut operators: BTreeMap<String, Arc<dyn Factory>> = BTreeMap::new();
         let count = NativeFactory::new(description("count", &["records"], InputKind::Keyed), Count::default);
@@ -33,6 +34,15 @@ impl NativeOperators {
         let mut other = description("recount", &["records"], InputKind::Keyed);
         other.states[0].codec = "text".to_owned();
         operators.insert("recount".to_owned(), Arc::new(NativeFactory::new(other, Count::default)));
+        let newer = |name: &str| {
+            let mut description = description(name, &["records"], InputKind::Keyed);
+            description.states[0].version = 2;
+            NativeFactory::new(description, || Count { is_reversed: true, ..Count::default() })
+        };
+        let reversed = |_: &str, _: u32, value: &[u8]| Ok(value.iter().rev().copied().collect());
+        operators.insert("count-newer".to_owned(), Arc::new(newer("count-newer").migrating(reversed)));
+        let fails = |_: &str, _: u32, _: &[u8]| Err(NativeError::failure("I do not read old values"));
+        operators.insert("count-stubborn".to_owned(), Arc::new(newer("count-stubborn").migrating(fails)));
         let faults = faults.clone();
         let make = move || Faulty { count: Count::default(), faults: faults.clone() };
         let faulty = NativeFactory::new(description("faulty", &["records"], InputKind::Keyed), make);
@@ -79,13 +89,16 @@ fn description(name: &str, inputs: &[&str], kind: InputKind) -> OperatorDescript
 #[derive(Default)]
 struct Count {
     state: Option<ValueState>,
+    /// Whether numbers are kept with their highest byte first.
+    is_reversed: bool,
 }
 
 impl Count {
     fn count(&self, batch: &Batch, abilities: &mut Abilities) -> Result<(), NativeError> {
         let state = self.state.expect("`open` made it");
         let keys = batch.keys.as_ref().expect("the input is keyed");
-        let mut counts: Vec<u64> = abilities.load(state)?.iter().map(|value| value.map_or(0, number)).collect();
+        let mut counts: Vec<u64> =
+            abilities.load(state)?.iter().map(|value| value.map_or(0, |value| self.number(value))).collect();
         let mut values = OptionalColumn::default();
         for &key in &keys.key_of {
             counts[key as usize] += 1;
@@ -93,10 +106,17 @@ impl Count {
             values.push(Some(format!("{key_text}={}", counts[key as usize]).as_bytes()));
         }
         let mut column = OptionalColumn::default();
-        counts.iter().for_each(|count| column.push(Some(&count.to_le_bytes())));
+        for count in &counts {
+            column.push(Some(&if self.is_reversed { count.to_be_bytes() } else { count.to_le_bytes() }));
+        }
         abilities.store(state, column)?;
         abilities.emit(0, NewRecords::new(Origin::EachRow, values))?;
         Ok(())
+    }
+
+    fn number(&self, bytes: &[u8]) -> u64 {
+        let bytes = bytes.try_into().expect("8 bytes were stored");
+        if self.is_reversed { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) }
     }
 }
 
@@ -109,10 +129,6 @@ impl NativeOperator for Count {
     fn process(&mut self, _input: u32, batch: &Batch, abilities: &mut Abilities) -> Result<(), NativeError> {
         self.count(batch, abilities)
     }
-}
-
-fn number(bytes: &[u8]) -> u64 {
-    u64::from_le_bytes(bytes.try_into().expect("8 bytes were stored"))
 }
 
 /// What a [`Faulty`] operator does wrong.

@@ -1,17 +1,18 @@
 //! A running job becomes another: from a checkpoint, exactly once, or not at all.
 
+mod refused;
+mod undone;
+
 use std::collections::BTreeMap;
 
-use weir_protocol::Fault;
 use weir_protocol::chain::Wanted;
+use weir_protocol::evolution::Change;
 use weir_protocol::id::{EntryNumber, JobId};
-use weir_protocol::job_graph::{CheckpointStorage, StateBackend};
+use weir_protocol::job_graph::StateBackend;
 use weir_protocol::job_spec::{
-    ErrorPolicy, FileFormat, FileSinkSpec, FileSourceSpec, JobSpec, KeySpec, PartitionSpec, SinkConnector,
-    SourceConnector, StartPosition,
+    FileFormat, FileSourceSpec, JobSpec, KeySpec, PartitionSpec, SourceConnector, StartPosition,
 };
-use weir_protocol::key_group::MaxParallelism;
-use weir_protocol::upgrade::{Fate, Refusal};
+use weir_protocol::upgrade::Fate;
 
 use super::operators::Faults;
 use super::rig::{
@@ -19,7 +20,7 @@ use super::rig::{
 };
 use crate::checkpoint::chain::SpecChain;
 use crate::clock::Entropy;
-use crate::job::{Engine, EngineError, JobState, JobStatus, Upgrading};
+use crate::job::{Engine, JobState, JobStatus, Upgrading};
 use crate::store::Store;
 
 /// The same with so many subtasks of its operator.
@@ -118,71 +119,6 @@ async fn an_upgrade_says_what_changes_and_a_dry_run_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_go_on_is_refused_by_name_and_the_job_runs_on() {
-    let rig = Rig::new();
-    let engine = rig.start(&Faults::default()).await;
-    let spec = endless(&rig);
-    let job = running(&engine, spec.clone()).await;
-    let refused = async |change: &dyn Fn(&mut JobSpec)| {
-        let mut next = spec.clone();
-        change(&mut next);
-        match engine.upgrade(job, next, Upgrading::default()).await {
-            Err(EngineError::Unchangeable(refusal)) => refusal,
-            other => panic!("{other:?}"),
-        }
-    };
-    let refusal = refused(&|next| next.name = "another".parse().unwrap()).await;
-    assert!(matches!(refusal, Refusal::Name { .. }), "{refusal}");
-    let refusal = refused(&|next| next.max_parallelism = MaxParallelism::new(64).unwrap()).await;
-    assert_eq!(refusal, Refusal::MaxParallelism { running: 128, wanted: 64 });
-    let refusal = refused(&|next| next.state.storage = CheckpointStorage::JobManager).await;
-    assert!(matches!(refusal, Refusal::Storage { .. }), "{refusal}");
-    assert_eq!(refused(&|next| next.checkpoint = None).await, Refusal::TurnsCheckpointsOff);
-    let removed = |next: &mut JobSpec| {
-        next.operators[0].uid = uid("other");
-        next.sinks[0].from = vec![output("other")];
-    };
-    assert_eq!(refused(&removed).await, Refusal::RemovedOperator { uid: uid("count") });
-    let removed = |next: &mut JobSpec| {
-        next.sources[0].uid = uid("other");
-        next.operators[0].inputs = vec![keyed("records", "other")];
-    };
-    assert_eq!(refused(&removed).await, Refusal::RemovedSource { uid: uid("numbers") });
-    let elsewhere = |next: &mut JobSpec| {
-        next.sinks[0].connector = SinkConnector::Files(FileSinkSpec { path: "/elsewhere".to_owned() });
-    };
-    assert!(matches!(refused(&elsewhere).await, Refusal::SinkPlace { wanted, .. } if wanted == "/elsewhere"));
-    let files = |next: &mut JobSpec| {
-        let paths = vec!["/".to_owned()];
-        let (format, start) = (FileFormat::Lines, StartPosition::End);
-        next.sources[0].connector = SourceConnector::Files(FileSourceSpec { paths, format, follow: true, start });
-        next.operators[0].inputs[0].partition = PartitionSpec::Hash(KeySpec::Value);
-    };
-    assert!(matches!(refused(&files).await, Refusal::SourceType { running: "generator", wanted: "files", .. }));
-    let renamed = |next: &mut JobSpec| next.operators[0].operator = "recount".to_owned();
-    let refusal = refused(&renamed).await;
-    assert!(
-        refusal.to_string().contains("operator `count`: state `count` is declared with the codec `text`"),
-        "{refusal}"
-    );
-    let unheard = engine.upgrade(job, with_operator(&spec, "unheard-of"), Upgrading::default()).await.unwrap_err();
-    assert!(unheard.fault() == Fault::Request && unheard.to_string().contains("`count`"), "{unheard}");
-    let seen = engine.job(job).unwrap().checkpoints.completed;
-    let status = wait_until(&engine, job, |status| status.checkpoints.completed > seen).await;
-    assert_eq!((status.attempts, status.spec_number, status.failures.len()), (1, EntryNumber(0), 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_job_without_checkpoints_cannot_be_upgraded() {
-    let rig = Rig::new();
-    let engine = rig.start(&Faults::default()).await;
-    let spec = JobSpec { checkpoint: None, ..endless(&rig) };
-    let job = engine.submit(spec.clone()).await.unwrap().id;
-    let refused = engine.upgrade(job, with_parallelism(&spec, 3), Upgrading::default()).await;
-    assert_eq!(refused, Err(EngineError::Unchangeable(Refusal::NoCheckpoints)));
-}
-
-#[tokio::test(start_paused = true)]
 async fn state_without_an_operator_is_dropped_only_where_that_is_allowed() {
     let rig = Rig::new();
     let engine = rig.start(&Faults::default()).await;
@@ -238,76 +174,6 @@ async fn a_new_source_skips_nothing_though_the_process_dies_before_its_first_che
     check_counts(&rig.published(job), 18_000, 5);
 }
 
-/// Every record is one that it cannot process, and the job does not bear that.
-fn broken(spec: &JobSpec) -> JobSpec {
-    let mut next = with_parallelism(&with_operator(spec, "faulty"), 3);
-    next.errors.policy = ErrorPolicy::Fail;
-    next
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_upgrade_that_the_job_cannot_go_on_with_is_undone() {
-    let rig = Rig::new();
-    let faults = Faults { poison: "}", ..Faults::default() };
-    let engine = rig.start(&faults).await;
-    let spec = generator_job(&rig, "count", 20_000, 5);
-    let job = running(&engine, spec.clone()).await;
-    let number = upgrade(&engine, job, broken(&spec)).await;
-    let status = proven(&engine, job, number.next()).await;
-    assert_eq!((status.spec_number, *status.spec == spec), (EntryNumber(2), true));
-    let undone = status.undone.unwrap();
-    assert_eq!(undone.spec, number);
-    assert!(undone.reason.contains("count[") && undone.reason.contains("that I cannot read"), "{undone:?}");
-    drop(engine);
-    let engine = rig.start(&faults).await;
-    assert_eq!(engine.job(job).unwrap().undone, Some(undone), "also after a restart");
-    let status = wait_for(&engine, job, JobState::Finished).await;
-    assert!(status.failures.is_empty(), "{:?}", status.failures);
-    check_counts(&rig.published(job), 20_000, 5);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_upgrade_is_undone_though_the_process_dies_at_any_moment() {
-    for moment in (0..150).step_by(3) {
-        let rig = Rig::new();
-        let faults = Faults { poison: "}", ..Faults::default() };
-        let engine = rig.start(&faults).await;
-        let spec = generator_job(&rig, "count", 8_000, 5);
-        let job = running(&engine, spec.clone()).await;
-        upgrade(&engine, job, broken(&spec)).await;
-        for _ in 0..moment {
-            tokio::task::yield_now().await;
-        }
-        drop(engine);
-        let engine = rig.start(&faults).await;
-        let status = wait_for(&engine, job, JobState::Finished).await;
-        assert_eq!(status.undone.map(|undone| undone.spec), Some(EntryNumber(1)), "after {moment} turns");
-        check_counts(&rig.published(job), 8_000, 5);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_undone_is_not_undone_again_and_the_job_fails_as_it_would_have() {
-    let rig = Rig::new();
-    let faults = Faults { poison: "}", ..Faults::default() };
-    let engine = rig.start(&faults).await;
-    let spec = endless(&rig);
-    let job = running(&engine, spec.clone()).await;
-    engine.stop().await;
-    let chain = SpecChain::new(Store::new(rig.store(), rig.clock), rig.clock, job);
-    // Both what it is wanted to be and what it would go back to fail.
-    for wanted in [broken(&spec), broken(&with_parallelism(&spec, 4))] {
-        chain.want(&Entropy::seeded(9), &Wanted::Deploy(Box::new(wanted))).await.unwrap();
-    }
-    let undone = weir_protocol::chain::Undone { spec: EntryNumber(1), reason: "it failed".to_owned() };
-    let newest = chain.newest().await.unwrap();
-    let again = newest.entry.wanted.clone();
-    chain.want_next(&newest, &Entropy::seeded(9), again, Some(undone)).await.unwrap().unwrap();
-    let engine = rig.start(&faults).await;
-    let status = wait_for(&engine, job, JobState::Failed).await;
-    assert_eq!(status.attempts, 1);
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_upgrade_survives_the_death_of_its_process_at_any_moment() {
     for moment in (0..150).step_by(3) {
@@ -326,26 +192,6 @@ async fn an_upgrade_survives_the_death_of_its_process_at_any_moment() {
         assert_eq!((status.spec_number, status.vertices[1].parallelism), (EntryNumber(1), 5), "after {moment} turns");
         check_counts(&rig.published(job), 8_000, 5);
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_job_that_is_cancelled_or_has_ended_is_not_upgraded() {
-    let rig = Rig::new();
-    let engine = rig.start(&Faults::default()).await;
-    let spec = endless(&rig);
-    let job = running(&engine, spec.clone()).await;
-    upgrade(&engine, job, with_parallelism(&spec, 3)).await;
-    engine.cancel(job).await.unwrap();
-    let refused = engine.upgrade(job, with_parallelism(&spec, 4), Upgrading::default()).await;
-    assert!(matches!(refused, Err(EngineError::NotRunning { .. })), "{refused:?}");
-    wait_for(&engine, job, JobState::Canceled).await;
-    let refused = engine.upgrade(job, with_parallelism(&spec, 4), Upgrading::default()).await;
-    assert!(matches!(refused, Err(EngineError::NotRunning { ended: true, .. })), "{refused:?}");
-    let lines = rig.published(job);
-    check_counts(&lines, lines.len() as u64, 5);
-    drop(engine);
-    let engine = rig.start(&Faults::default()).await;
-    assert_eq!(engine.job(job).unwrap().state, JobState::Canceled);
 }
 
 #[tokio::test(start_paused = true)]
@@ -383,4 +229,38 @@ async fn an_idle_job_takes_a_checkpoint_as_what_it_was_upgraded_to() {
     let status = proven(&engine, job, number).await;
     assert_eq!(status.spec_number, number);
     check_counts(&rig.published(job), 3, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_that_nobody_heard_of_is_heard_of_when_it_is_asked_for_again() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = generator_job(&rig, "count", 20_000, 5);
+    let job = running(&engine, spec.clone()).await;
+    // What is left of a request whose answer was lost together with its connection to the store.
+    let next = with_parallelism(&spec, 3);
+    let chain = SpecChain::new(Store::new(rig.store(), rig.clock), rig.clock, job);
+    chain.want(&Entropy::seeded(9), &Wanted::Deploy(Box::new(next.clone()))).await.unwrap();
+    let upgraded = engine.upgrade(job, next, Upgrading::default()).await.unwrap();
+    assert_eq!((upgraded.spec, upgraded.is_new), (EntryNumber(1), false));
+    let status = proven(&engine, job, upgraded.spec).await;
+    assert_eq!(status.vertices[1].parallelism, 3);
+    wait_for(&engine, job, JobState::Finished).await;
+    check_counts(&rig.published(job), 20_000, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_migrates_goes_on_with_rewritten_state() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = generator_job(&rig, "count", 20_000, 5);
+    let job = running(&engine, spec.clone()).await;
+    let next = with_parallelism(&with_operator(&spec, "count-newer"), 3);
+    let upgraded = engine.upgrade(job, next, Upgrading::default()).await.unwrap();
+    let states = &upgraded.changes.vertices[1].states;
+    assert_eq!(states, &BTreeMap::from([("count".to_owned(), Change::Migrated { from: 1 })]));
+    proven(&engine, job, upgraded.spec).await;
+    let status = wait_for(&engine, job, JobState::Finished).await;
+    assert!(status.failures.is_empty() && status.undone.is_none(), "{status:?}");
+    check_counts(&rig.published(job), 20_000, 5);
 }
