@@ -10,3 +10,4 @@ mod node;
 mod operator;
 mod stores;
 mod unkeyed_state;
+mod upgrading;

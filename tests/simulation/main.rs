@@ -41,6 +41,8 @@ struct Totals {
     refusals: u64,
     survivors: u64,
     cancelled: u64,
+    changes: u64,
+    undone: u64,
 }
 
 impl Totals {
@@ -52,6 +54,8 @@ impl Totals {
         self.refusals += run.refusals;
         self.survivors += u64::from(run.has_survivor);
         self.cancelled += u64::from(run.ended == JobState::Canceled);
+        self.changes += run.changes;
+        self.undone += u64::from(run.has_undone);
     }
 
     /// What should have happened and never did.
@@ -64,6 +68,8 @@ impl Totals {
             ("submissions without an answer", self.refusals),
             ("survivors of a rivalry that end the job", self.survivors),
             ("cancelled jobs", self.cancelled),
+            ("jobs that are changed", self.changes),
+            ("changes that are undone", self.undone),
         ];
         rows.into_iter().filter(|(_, count)| *count == 0).map(|(name, _)| name).collect()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::Method;
 
 use super::life::Lived;
-use super::plan::Plan;
+use super::plan::{Job, Plan};
 use super::process::{Process, World};
 
 /// How long it waits before it asks again.
@@ -69,4 +69,20 @@ async fn submits(world: &World, plan: &Plan, process: &Process, lived: &mut Live
         world.log.broken("accepts-the-job", format!("{}: {}", submitted.status, submitted.json));
     }
     submitted.status.is_client_error()
+}
+
+/// Asks once for the job to be changed.
+pub(super) async fn change(world: &World, job: &Job, process: &Process) {
+    world.hazards.rescales();
+    let answer = process.ask(Method::PUT, "/api/v1/jobs/job", ("application/toml", job.to_toml())).await;
+    // It has ended; or so much of it has that what is left cannot be dealt out anew; or the store is away.
+    let detail = answer.json["detail"].as_str().unwrap_or_default();
+    let is_expected = match answer.status.as_u16() {
+        200 | 202 | 409 | 503 => true,
+        422 => detail.contains("had finished at checkpoint"),
+        _ => false,
+    };
+    if !is_expected {
+        world.log.broken("changes-the-job", format!("{}: {detail}", answer.status));
+    }
 }

@@ -1,7 +1,7 @@
 //! What goes wrong inside operators.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use weir_operator::abilities::{Abilities, NewRecords};
 use weir_operator::batch::BytesColumn;
@@ -36,11 +36,12 @@ pub(super) struct Hazards {
     panics: Arc<AtomicU32>,
     /// What the next call does wrong; one thing, since a call that is tried again must not fail once more.
     trouble: Arc<AtomicU32>,
+    has_rescaled: Arc<AtomicBool>,
 }
 
 impl Hazards {
     pub(super) fn new(log: Log, dishonesty: Dishonesty) -> Self {
-        Self { log, dishonesty, panics: Arc::default(), trouble: Arc::default() }
+        Self { log, dishonesty, panics: Arc::default(), trouble: Arc::default(), has_rescaled: Arc::default() }
     }
 
     /// The next call takes its task with it.
@@ -56,6 +57,15 @@ impl Hazards {
     /// The next call does what no operator may.
     pub(super) fn trap_soon(&self) {
         self.trouble.store(TRAPS, Ordering::Relaxed);
+    }
+
+    /// From now on the job may have another parallelism than it began with.
+    pub(super) fn rescales(&self) {
+        self.has_rescaled.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_rescaled(&self) -> bool {
+        self.has_rescaled.load(Ordering::Relaxed)
     }
 
     /// Nothing goes wrong any more.

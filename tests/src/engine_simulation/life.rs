@@ -7,7 +7,7 @@ use weir_engine::job::{JobState, JobStatus};
 use weir_protocol::chain::Owner;
 use weir_protocol::id::JobId;
 
-use super::plan::{Event, Plan};
+use super::plan::{Event, Job, Plan};
 use super::process::{Process, World};
 use super::{checks, client, status};
 
@@ -65,7 +65,7 @@ pub(super) async fn live(world: &World, plan: &Plan) -> (Process, Lived) {
     for (wait, event) in &plan.events {
         world.clock.sleep(*wait).await;
         lived.look(world, &process);
-        process = happen(world, *event, process, &mut lived).await;
+        process = happen(world, plan, *event, process, &mut lived).await;
     }
     world.weather.calm_down();
     world.hazards.cease();
@@ -80,7 +80,7 @@ pub(super) async fn live(world: &World, plan: &Plan) -> (Process, Lived) {
     (process, lived)
 }
 
-async fn happen(world: &World, event: Event, process: Process, lived: &mut Lived) -> Process {
+async fn happen(world: &World, plan: &Plan, event: Event, process: Process, lived: &mut Lived) -> Process {
     match event {
         Event::Crash(pause) => {
             lived.crash(process);
@@ -107,6 +107,16 @@ async fn happen(world: &World, event: Event, process: Process, lived: &mut Lived
         }
         Event::Trap => {
             world.hazards.trap_soon();
+            process
+        }
+        Event::Rescale(operators) => {
+            let job = Job { operators: Some(operators), ..plan.job.clone() };
+            client::change(world, &job, &process).await;
+            process
+        }
+        Event::Break => {
+            let job = Job { is_broken: true, ..plan.job.clone() };
+            client::change(world, &job, &process).await;
             process
         }
         Event::Cancel => {

@@ -59,6 +59,10 @@ pub struct Run {
     pub attempts: u64,
     /// Checkpoints that completed.
     pub checkpoints: u64,
+    /// How often the job was changed, by the end.
+    pub changes: u64,
+    /// Whether a change was taken back.
+    pub has_undone: bool,
     /// What the stores went through.
     pub weathered: Weathered,
     /// Simulated milliseconds.
@@ -129,6 +133,8 @@ async fn simulate(seed: u64, plan: &Plan) -> Result<Run, Box<Failure>> {
         has_survivor: lived.has_rivalled(),
         attempts: lived.attempts + last.attempts,
         checkpoints: lived.checkpoints + last.checkpoints.completed,
+        changes: last.spec_number.0,
+        has_undone: last.undone.is_some(),
         weathered: weather.so_far(),
         simulated_ms: log.at(),
         published: checks::published(&world, &lived),

@@ -3,7 +3,7 @@
 //! `tally` (or `tally-two`, with two inputs) numbers the records of each key, in the state that its configuration names,
 //! and emits `key TAB input TAB number TAB count` for each; where it is asked to, it sets an event-time timer for each
 //! record and emits a line when that fires. `check` passes on what it is given, and knows each key's order. What they
-//! find broken they say at once.
+//! find broken they say at once. `broken` never opens.
 
 use std::sync::Arc;
 
@@ -23,6 +23,9 @@ use super::hazards::Hazards;
 /// How long after a record its timer is due.
 pub(super) const TIMER_AFTER: i64 = 7;
 
+/// What an operator says that refuses to open.
+pub(super) const REFUSAL: &str = "I refuse to open";
+
 /// Admits anything, and finds the simulation's operators in it.
 #[derive(Debug, Clone)]
 pub(super) struct Native(pub(super) Hazards);
@@ -35,7 +38,13 @@ impl Compiler for Native {
 
 impl Compiled for Native {
     fn operators(&self) -> Vec<OperatorDescription> {
-        vec![description("tally", &["in0"]), description("tally-two", &["in0", "in1"]), description("check", &["in0"])]
+        vec![
+            description("tally", &["in0"]),
+            description("tally-two", &["in0", "in1"]),
+            description("check", &["in0"]),
+            description("broken", &["in0"]),
+            description("broken-two", &["in0", "in1"]),
+        ]
     }
 
     fn factory(&self, operator: &str) -> Option<Arc<dyn Factory>> {
@@ -45,6 +54,7 @@ impl Compiled for Native {
             "check" => {
                 Arc::new(NativeFactory::new(description, move || Check { hazards: hazards.clone(), seen: None }))
             }
+            "broken" | "broken-two" => Arc::new(NativeFactory::new(description, || Broken)),
             _ => Arc::new(NativeFactory::new(description, move || Tally::new(hazards.clone()))),
         })
     }
@@ -136,13 +146,15 @@ impl Tally {
         Ok(counted + 1)
     }
 
-    /// Neither watermark nor processing time goes back, restores included.
+    /// Neither watermark nor processing time goes back, restores included. But where subtasks come together, the least of
+    /// their watermarks is that of all.
     fn watch_times(&self, keys: u32, abilities: &mut Abilities) -> Result<(), NativeError> {
         let now = (abilities.watermark()?, abilities.processing_time()?);
         for key in 0..keys {
             if let Some(bytes) = abilities.get_value(self.states().times, key)? {
                 let before: (i64, i64) = serde_json::from_slice(&bytes).expect("it was written below");
-                if now.0 < before.0 || now.1 < before.1 {
+                let went_back = now.0 < before.0 && !self.hazards.has_rescaled();
+                if went_back || now.1 < before.1 {
                     self.hazards.log.broken("times-rise", format!("from {before:?} to {now:?}"));
                 }
             }
@@ -220,6 +232,19 @@ impl NativeOperator for Tally {
         }
         abilities.emit(0, NewRecords::new(Origin::EachRow, results))?;
         Ok(())
+    }
+}
+
+/// Refuses to open.
+struct Broken;
+
+impl NativeOperator for Broken {
+    fn open(&mut self, _context: &OpenContext, _abilities: &mut Abilities) -> Result<(), NativeError> {
+        Err(NativeError::failure(REFUSAL))
+    }
+
+    fn process(&mut self, _input: u32, _batch: &Batch, _abilities: &mut Abilities) -> Result<(), NativeError> {
+        unreachable!("it never opened")
     }
 }
 

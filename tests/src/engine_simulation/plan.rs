@@ -38,6 +38,10 @@ pub struct Plan {
 pub struct Job {
     /// Subtasks of sources and operators.
     pub parallelism: u32,
+    /// Of operators, where they have been changed.
+    pub operators: Option<u32>,
+    /// Whether the operator is one that refuses to open.
+    pub is_broken: bool,
     /// Records of each source.
     pub records: Vec<u64>,
     /// Records a second of each source.
@@ -89,6 +93,10 @@ pub enum Event {
     Trap,
     /// Somebody cancels the job.
     Cancel,
+    /// Somebody changes how many subtasks its operators have.
+    Rescale(u32),
+    /// Somebody changes the job to an operator that refuses to open: it goes back to what it was.
+    Break,
 }
 
 impl Plan {
@@ -124,7 +132,23 @@ impl Plan {
             flaw,
             dishonesty,
         };
-        if submits_in_bad_weather && !restarts_to_submit { plan.with_an_outage(&mut random) } else { plan }
+        let plan = if submits_in_bad_weather && !restarts_to_submit { plan.with_an_outage(&mut random) } else { plan };
+        plan.with_changes(&mut StdRng::seed_from_u64(seed ^ 0x5ca1e))
+    }
+
+    /// Now and then somebody changes the job between whatever else happens.
+    fn with_changes(mut self, random: &mut StdRng) -> Self {
+        let count = [0, 0, 0, 1, 1, 2][random.random_range(0..6)];
+        let span = self.job.records.iter().max().map_or(0, |records| records * 1_000 / self.job.rate);
+        for _ in 0..count {
+            let wait = Duration::from_millis(random.random_range(0..=span / 2));
+            let event = match random.random_range(0..4) {
+                0 => Event::Break,
+                _ => Event::Rescale(random.random_range(1..=5)),
+            };
+            self.events.insert(random.random_range(0..=self.events.len()), (wait, event));
+        }
+        self
     }
 
     /// The store goes away while the job is created, for longer than a call is tried; and the job is long enough not to
@@ -182,6 +206,8 @@ impl Job {
         let interval = [20, 50, 100, 300][random.random_range(0..4)];
         Self {
             parallelism,
+            operators: None,
+            is_broken: false,
             records: (0..sources).map(|_| random.random_range(40..=600)).collect(),
             rate,
             keys: u64::from(parallelism) * random.random_range(1..=6),
@@ -226,18 +252,22 @@ impl Job {
             .expect("a text takes what is written to it");
             inputs.push(format!("{{ input = \"in{index}\", from = \"source{index}\" }}"));
         }
-        let (operator, inputs) = (if inputs.len() == 1 { "tally" } else { "tally-two" }, inputs.join(", "));
+        let name = if self.is_broken { "broken" } else { "tally" };
+        let operator = if inputs.len() == 1 { name.to_owned() } else { format!("{name}-two") };
+        let inputs = inputs.join(", ");
         let config = format!("{{ state = \"{state}\", timers = {timers}, poison = {poison}, rejects = {rejects} }}");
+        let own = self.operators.map(|operators| format!("parallelism = {operators}\n")).unwrap_or_default();
         let last = if self.is_checked { "check" } else { "tally" };
         write!(
             toml,
             "[[operator]]\nuid = \"tally\"\ncomponent = \"native\"\noperator = \"{operator}\"\ninputs = [{inputs}]\n\
-             config = {config}\n"
+             config = {config}\n{own}"
         )
         .expect("a text takes what is written to it");
         if self.is_checked {
             toml += "[[operator]]\nuid = \"check\"\ncomponent = \"native\"\noperator = \"check\"\ninputs = [{ from = \
                      \"tally\" }]\n";
+            toml += &own;
         }
         write!(toml, "[[sink]]\nuid = \"out\"\ntype = \"files\"\npath = \"out\"\nparallelism = 1\nfrom = \"{last}\"\n")
             .expect("a text takes what is written to it");

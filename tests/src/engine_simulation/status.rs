@@ -4,6 +4,7 @@ use weir_engine::job::{CheckpointState, JobStatus};
 use weir_protocol::Fault;
 
 use super::hazards::PANIC;
+use super::operators::REFUSAL;
 use super::panics;
 use super::process::World;
 
@@ -21,12 +22,16 @@ pub(super) fn no_panics(world: &World) {
     }
 }
 
-/// A job fails because the store is away, or because an operator was made to panic; for no other reason.
+/// A job fails because the store is away, because an operator was made to panic, or because it cannot become what it was
+/// changed to; for no other reason.
 fn no_bugs(world: &World, status: &JobStatus) {
     let is_expected = |fault: Fault, message: &str| match fault {
         Fault::Unavailable => true,
         Fault::Bug => message.ends_with(PANIC),
-        Fault::Guest | Fault::Request | Fault::Corrupt => false,
+        // More of the job had ended when it was to be changed than when that was asked for.
+        Fault::Request => message.contains("had finished at checkpoint"),
+        Fault::Guest => message.ends_with(REFUSAL),
+        Fault::Corrupt => false,
     };
     if let Some(failure) = status.failures.iter().find(|failure| !is_expected(failure.fault, &failure.message)) {
         world.log.broken("no-bugs", format!("{failure:?}"));
