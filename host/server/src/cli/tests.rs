@@ -1,7 +1,11 @@
 //! What the command line takes, and what it says.
 
+use std::collections::BTreeMap;
+
 use clap::{CommandFactory, Parser};
 use weir_protocol::Fault;
+use weir_protocol::evolution::Change;
+use weir_protocol::upgrade::{Changes, Fate, VertexChange, VertexWord};
 
 use super::args::{Args, Command};
 use super::client::Client;
@@ -169,6 +173,35 @@ failed 1970-01-01T00:00:00.000Z at count[0] (guest): a trap
 checkpoints completed: 11 (newest: 12, 8 ms, 1.21 KiB)
 1,500 dead letters";
     assert_eq!(view::describe(&job("FAILED", 1)), expected);
+}
+
+#[test]
+fn what_an_upgrade_changes_is_a_line_for_each_part_of_the_job() {
+    let change = |uid: &str, kind, fate, parallelism_before, parallelism| VertexChange {
+        uid: uid.parse().unwrap(),
+        kind,
+        fate,
+        parallelism_before,
+        parallelism,
+        states: BTreeMap::new(),
+    };
+    let mut count = change("count", VertexWord::Operator, Fate::Changed, Some(1), Some(4));
+    count.states = [("n", Change::Kept), ("total", Change::Migrated { from: 1 })]
+        .map(|(name, change)| (name.to_owned(), change))
+        .into();
+    let vertices = vec![
+        change("text", VertexWord::Source, Fate::Added, None, Some(2)),
+        count,
+        change("out", VertexWord::Sink, Fate::Removed, Some(1), None),
+    ];
+    let shown = view::changes(&Changes { settings: true, vertices });
+    let expected = [
+        "  source    text   added    parallelism 2",
+        "  operator  count  changed  parallelism 1 -> 4  state: n kept, total migrated from version 1",
+        "  sink      out    removed",
+        "  the job's settings change",
+    ];
+    assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]
