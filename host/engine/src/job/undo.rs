@@ -2,8 +2,7 @@
 //!
 //! Receives why the job would end, or wait for a person; where it was changed since its newest checkpoint, guarantees that
 //! it is wanted again as it was when that was taken, durably, before anything else is tried. What it was follows from the
-//! chains, so that a crash in between changes nothing. Does not own which spec that is: see
-//! [`former`](weir_protocol::upgrade::former).
+//! chains, so that a crash in between changes nothing. Does not own which spec that is: see [`former`].
 
 use std::sync::Arc;
 
