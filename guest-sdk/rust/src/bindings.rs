@@ -22,7 +22,7 @@
 
 wit_bindgen::generate!({
     path: "../../wit",
-    world: "stream-operator",
+    world: "migrating-stream-operator",
     pub_export_macro: true,
     default_bindings_module: "weir_sdk::bindings",
     generate_unused_types: true,

@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::exports::weir::operator::operators as contract;
 pub use crate::bindings::exports::weir::operator::operators::{Columns, InputKind};
+use crate::bindings::weir::operator::types::BytesColumn;
 use crate::error::{Error, Result};
+use crate::migration::{Migrations, StateMigrations, VersionedField};
 use crate::operator::Context;
 pub use weir_sdk_macros::Describe;
 
@@ -93,12 +95,16 @@ pub struct Ttl {
     pub return_expired: bool,
 }
 
+/// The contract's property that says from which versions a state can be migrated.
+const MIGRATES_FROM: &str = "migrates-from";
+
 /// What has been declared so far.
 #[derive(Debug, Default)]
 pub struct Spec {
     inputs: Vec<Input>,
     outputs: Vec<&'static str>,
     states: Vec<contract::StateSpec>,
+    migrations: Vec<StateMigrations>,
 }
 
 /// A declared input.
@@ -143,6 +149,26 @@ impl Spec {
             });
         }
         state
+    }
+
+    /// Declares that the state that was declared last has this version, and what becomes of values of older ones.
+    ///
+    /// # Panics
+    /// If it has another name.
+    pub fn versioned<S: VersionedField>(&mut self, name: &'static str, version: u32, migrations: Migrations<S>) {
+        let declared = self.states.last_mut().filter(|declared| declared.name == name);
+        let declared = declared.expect("a versioned field has just declared its state");
+        let migrations = migrations.of(name);
+        declared.version = version;
+        declared.properties.push((MIGRATES_FROM.to_owned(), migrations.versions()));
+        self.migrations.push(migrations);
+    }
+
+    pub(crate) fn migrate(&self, state: &str, from_version: u32, values: &BytesColumn) -> Result<BytesColumn, String> {
+        match self.migrations.iter().find(|migrations| migrations.state == state) {
+            Some(migrations) => migrations.migrate(from_version, values),
+            None => Err(format!("state `{state}` has no migration")),
+        }
     }
 
     pub(crate) fn state(&mut self, name: &'static str, kind: contract::StateKind, codec: &str) {

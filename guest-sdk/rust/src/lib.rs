@@ -19,6 +19,7 @@ pub mod headers;
 mod host;
 #[doc(hidden)]
 pub mod instance;
+pub mod migration;
 pub mod operator;
 pub mod output;
 pub mod prelude;
@@ -62,6 +63,7 @@ macro_rules! export {
 #[macro_export]
 macro_rules! __implement {
     ($component:ident, $operators:ident) => {
+        use $crate::bindings::exports::weir::operator::migration;
         use $crate::bindings::exports::weir::operator::operators as contract;
 
         impl contract::Guest for $component {
@@ -83,6 +85,17 @@ macro_rules! __implement {
 
             fn finish() -> ::core::result::Result<(), contract::Failure> {
                 $crate::instance::finish()
+            }
+        }
+
+        impl migration::Guest for $component {
+            fn migrate(
+                operator: ::std::string::String,
+                state: ::std::string::String,
+                from_version: u32,
+                values: migration::BytesColumn,
+            ) -> ::core::result::Result<migration::BytesColumn, ::std::string::String> {
+                $crate::instance::migrate($operators, &operator, &state, from_version, &values)
             }
         }
 

@@ -7,7 +7,7 @@ use proc_macro2::TokenStream as Tokens;
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, Ident, LitStr, Token};
+use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, Ident, LitInt, LitStr, Path, Token, Type};
 
 /// Derives `Describe`: the name is the struct's in kebab-case, the description its doc comment, the inputs its
 /// `#[input(…)]` attributes, and its fields are the states, outputs, configuration and metrics.
@@ -19,6 +19,9 @@ use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, Ident, LitStr, Tok
 /// - `#[describe(ttl = "1h")]` on a state: each value, element or entry expires so long after it was last written; a
 ///   number and `ms`, `s`, `m`, `h` or `d`. With `refresh_on_read` behind it a read makes it live longer too; with
 ///   `return_expired` a read may still see what has expired and was not cleaned up yet.
+/// - `#[describe(version = 2, migrate(1 = from_count))]` on a state: its values are encoded in another way than in version
+///   1, which every state has that says nothing; the function makes a value of it out of one of version 1. Where that had
+///   another codec than `Plain`, it is named: `migrate(1 = from_count, 2: Postcard = from_tally)`.
 /// - `#[describe(skip)]` on a field: plain memory, made by `Default`. It is lost whenever the host replaces the
 ///   instance.
 #[proc_macro_derive(Describe, attributes(describe, input))]
@@ -67,6 +70,8 @@ struct Options {
     ttl: Option<u64>,
     refresh_on_read: bool,
     return_expired: bool,
+    version: Option<u32>,
+    migrations: Vec<Migration>,
 }
 
 impl Options {
@@ -80,13 +85,21 @@ impl Options {
                     options.skip = true;
                 } else if meta.path.is_ident("ttl") {
                     options.ttl = Some(millis_of(&meta.value()?.parse()?)?);
+                } else if meta.path.is_ident("version") {
+                    options.version = Some(version_of(&meta.value()?.parse()?)?);
+                } else if meta.path.is_ident("migrate") {
+                    let content;
+                    syn::parenthesized!(content in meta.input);
+                    let migrations = Punctuated::<Migration, Token![,]>::parse_terminated(&content)?;
+                    options.migrations = migrations.into_iter().collect();
                 } else if meta.path.is_ident("refresh_on_read") {
                     options.refresh_on_read = true;
                 } else if meta.path.is_ident("return_expired") {
                     options.return_expired = true;
                 } else {
                     return Err(meta.error(
-                        "expected `name = \"…\"`, `skip`, `ttl = \"…\"`, `refresh_on_read` or `return_expired`",
+                        "expected `name = \"…\"`, `skip`, `ttl = \"…\"`, `refresh_on_read`, `return_expired`, \
+                         `version = …` or `migrate(…)`",
                     ));
                 }
                 Ok(())
@@ -97,8 +110,26 @@ impl Options {
             if options.ttl.is_some() && options.skip {
                 return Err(Error::new_spanned(attribute, "what is skipped is no state: it cannot have a `ttl`"));
             }
+            if options.version.is_some() && options.skip {
+                return Err(Error::new_spanned(attribute, "what is skipped is no state: it has no version"));
+            }
+            options.check_migrations()?;
         }
         Ok(options)
+    }
+
+    /// Each migration leads from another version below the declared one.
+    fn check_migrations(&self) -> Result<(), Error> {
+        for (index, Migration { from, version, .. }) in self.migrations.iter().enumerate() {
+            if self.version.is_none_or(|declared| *version >= declared) {
+                let text = "a migration leads from a version below that of the state: write `version = …` beside it";
+                return Err(Error::new_spanned(from, text));
+            }
+            if self.migrations[..index].iter().any(|other| other.version == *version) {
+                return Err(Error::new_spanned(from, "there is a migration from this version already"));
+            }
+        }
+        Ok(())
     }
 
     /// The time to live, if there is one.
@@ -110,6 +141,38 @@ impl Options {
             refresh_on_read: #refresh_on_read,
             return_expired: #return_expired,
         }))
+    }
+}
+
+/// `VERSION = FUNCTION`, or `VERSION: CODEC = FUNCTION`.
+struct Migration {
+    from: LitInt,
+    version: u32,
+    codec: Option<Type>,
+    function: Path,
+}
+
+impl Parse for Migration {
+    fn parse(input: ParseStream<'_>) -> Result<Self, Error> {
+        const FORM: &str = "write `migrate(VERSION = FUNCTION)`, like `migrate(1 = from_count)`";
+        let from: LitInt = input.parse().map_err(|error| Error::new(error.span(), FORM))?;
+        let version = from.base10_parse()?;
+        let codec = if input.peek(Token![:]) {
+            input.parse::<Token![:]>()?;
+            Some(input.parse()?)
+        } else {
+            None
+        };
+        input.parse::<Token![=]>().map_err(|error| Error::new(error.span(), FORM))?;
+        Ok(Self { from, version, codec, function: input.parse()? })
+    }
+}
+
+/// A version that a state may declare: without any it has version 1.
+fn version_of(number: &LitInt) -> Result<u32, Error> {
+    match number.base10_parse::<u32>() {
+        Ok(version) if version > 1 => Ok(version),
+        Ok(_) | Err(_) => Err(Error::new_spanned(number, "expected a version above 1, which a state has without any")),
     }
 }
 
@@ -139,18 +202,31 @@ fn millis_of(text: &LitStr) -> Result<u64, Error> {
 struct DeclaredField<'a> {
     ident: &'a Ident,
     name: String,
+    ty: &'a Type,
     skip: bool,
     ttl: Option<Tokens>,
+    version: Option<u32>,
+    migrations: Vec<Migration>,
 }
 
 impl DeclaredField<'_> {
     fn value(&self) -> Tokens {
-        let Self { ident, name, skip, ttl } = self;
-        match ttl {
-            _ if *skip => quote!(#ident: ::core::default::Default::default()),
-            Some(ttl) => quote!(#ident: spec.expiring(#name, #ttl)),
-            None => quote!(#ident: ::weir_sdk::describe::Field::declare(#name, spec)),
-        }
+        let Self { ident, name, ty, skip, ttl, version, migrations } = self;
+        let declared = match ttl {
+            _ if *skip => quote!(::core::default::Default::default()),
+            Some(ttl) => quote!(spec.expiring(#name, #ttl)),
+            None => quote!(::weir_sdk::describe::Field::declare(#name, spec)),
+        };
+        let Some(version) = version else { return quote!(#ident: #declared) };
+        let migrations = migrations.iter().map(|Migration { version, codec, function, .. }| {
+            let codec = codec.as_ref().map_or_else(|| quote!(::weir_sdk::codec::Plain), |codec| quote!(#codec));
+            quote!(.from::<#codec, _>(#version, #function))
+        });
+        quote!(#ident: {
+            let state = #declared;
+            spec.versioned(#name, #version, ::weir_sdk::migration::Migrations::<#ty>::none()#(#migrations)*);
+            state
+        })
     }
 }
 
@@ -173,7 +249,8 @@ fn declared_field(field: &Field) -> Result<DeclaredField<'_>, Error> {
     let own_name = ident.to_string();
     let ttl = options.ttl();
     let name = options.name.unwrap_or_else(|| own_name.trim_start_matches("r#").to_owned());
-    Ok(DeclaredField { ident, name, skip: options.skip, ttl })
+    let Options { skip, version, migrations, .. } = options;
+    Ok(DeclaredField { ident, name, ty: &field.ty, skip, ttl, version, migrations })
 }
 
 fn inputs_of(attributes: &[Attribute]) -> Result<Vec<Tokens>, Error> {
@@ -302,5 +379,20 @@ mod tests {
         assert!(of_field("#[describe(ttl = \"1w\")]").starts_with("expected a duration above 0"));
         assert!(of_field("#[describe(refresh_on_read)]").starts_with("this needs a `ttl"));
         assert!(of_field("#[describe(skip, ttl = \"1s\")]").starts_with("what is skipped"));
+    }
+
+    #[test]
+    fn migrations_lead_from_lower_versions_each_once() {
+        let of_field = |attribute: &str| error_of(&format!("struct A {{ {attribute} last: ValueState<u64> }}"));
+        assert!(of_field("#[describe(version = 1)]").starts_with("expected a version above 1"));
+        assert!(of_field("#[describe(version = 2, skip)]").starts_with("what is skipped"));
+        assert!(of_field("#[describe(migrate(1 = a))]").contains("write `version = …` beside it"));
+        assert!(
+            of_field("#[describe(version = 2, migrate(2 = a))]").starts_with("a migration leads from a version below")
+        );
+        assert!(
+            of_field("#[describe(version = 3, migrate(1 = a, 1: Postcard = b))]").starts_with("there is a migration")
+        );
+        assert!(of_field("#[describe(version = 3, migrate(a))]").starts_with("write `migrate(VERSION = FUNCTION)`"));
     }
 }

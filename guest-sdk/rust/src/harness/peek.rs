@@ -93,6 +93,25 @@ impl<O: Describe> Harness<O> {
         self
     }
 
+    /// Puts a value into a value state as this version of the operator finds what an older one wrote: migrated.
+    ///
+    /// # Panics
+    /// If it cannot be migrated; then the host would not start the job.
+    pub fn put_old(&mut self, state: &str, version: u32, key: impl AsRef<[u8]>, value: &[u8]) -> &mut Self {
+        let migrated = Self::migrated(state, version, value);
+        let migrated = migrated.unwrap_or_else(|reason| panic!("`migrate` failed: {reason}"));
+        self.put_bytes(state, key, &migrated)
+    }
+
+    /// What becomes of a value (of a list's element, a map's entry) that an older version of the operator wrote.
+    ///
+    /// # Errors
+    /// What the operator says; the host would not start the job.
+    pub fn migrated(state: &str, version: u32, value: &[u8]) -> Result<Vec<u8>, String> {
+        let values = super::incoming::bytes_column(&[value.to_vec()]);
+        crate::instance::migrated::<O>(state, version, &values).map(|migrated| migrated.data)
+    }
+
     /// The timers that are pending for a key.
     #[must_use]
     pub fn timers(&self, key: impl AsRef<[u8]>) -> Vec<Timer> {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::{Entry, Failure, Instance};
 use crate::bindings::exports::weir::operator::operators::{Context, OperatorSpec};
-use crate::bindings::weir::operator::types::{Batch, FiredTimers};
+use crate::bindings::weir::operator::types::{Batch, BytesColumn, FiredTimers};
 
 thread_local! {
     /// The operator that was opened. A component's instance runs on one thread and is one operator's.
@@ -22,14 +22,30 @@ pub fn describe(entries: &[Entry]) -> Vec<OperatorSpec> {
 /// # Errors
 /// If there is none of the name, or it says that it cannot be opened.
 pub fn open(entries: &[Entry], context: &Context) -> Result<(), String> {
-    let wanted = &context.operator_name;
-    let entry = entries.iter().find(|entry| entry.name == wanted).ok_or_else(|| {
-        let names: Vec<_> = entries.iter().map(|entry| entry.name).collect();
-        format!("this component has no operator `{wanted}`; it has: {}", names.join(", "))
-    })?;
-    let instance = (entry.start)(context).map_err(|error| error.to_string())?;
+    let instance = (find(entries, &context.operator_name)?.start)(context).map_err(|error| error.to_string())?;
     INSTANCE.set(Some(instance));
     Ok(())
+}
+
+/// Rewrites values that an older version of an operator wrote. Nothing is open.
+///
+/// # Errors
+/// If there is no operator of the name, no such migration, or a value cannot be migrated.
+pub fn migrate(
+    entries: &[Entry],
+    operator: &str,
+    state: &str,
+    from_version: u32,
+    values: &BytesColumn,
+) -> Result<BytesColumn, String> {
+    (find(entries, operator)?.migrate)(state, from_version, values)
+}
+
+fn find<'a>(entries: &'a [Entry], wanted: &str) -> Result<&'a Entry, String> {
+    entries.iter().find(|entry| entry.name == wanted).ok_or_else(|| {
+        let names: Vec<_> = entries.iter().map(|entry| entry.name).collect();
+        format!("this component has no operator `{wanted}`; it has: {}", names.join(", "))
+    })
 }
 
 /// Records of one input.

@@ -4,7 +4,7 @@ mod batch_form;
 mod component;
 mod record_form;
 
-pub use component::{describe, finish, on_timers, open, process};
+pub use component::{describe, finish, migrate, on_timers, open, process};
 
 use crate::batch::Batch;
 use crate::bindings::weir::operator::types;
@@ -86,18 +86,28 @@ pub struct Entry {
     name: &'static str,
     describe: fn() -> crate::bindings::exports::weir::operator::operators::OperatorSpec,
     start: fn(&Context) -> Result<Box<dyn Instance>>,
+    migrate: fn(&str, u32, &types::BytesColumn) -> Result<types::BytesColumn, String>,
 }
 
 impl Entry {
     /// The operator `O`, in the form it was written in.
     #[must_use]
     pub const fn of<O: Runnable<F>, F>() -> Self {
-        Self { name: O::NAME, describe: described::<O>, start: O::start }
+        Self { name: O::NAME, describe: described::<O>, start: O::start, migrate: migrated::<O> }
     }
 }
 
 fn described<O: Describe>() -> crate::bindings::exports::weir::operator::operators::OperatorSpec {
     Spec::of::<O>().0.into_contract(O::NAME, O::DOC)
+}
+
+/// Values of an older version of a state, in the form that the operator declares now.
+pub(crate) fn migrated<O: Describe>(
+    state: &str,
+    from_version: u32,
+    values: &types::BytesColumn,
+) -> Result<types::BytesColumn, String> {
+    Spec::of::<O>().0.migrate(state, from_version, values)
 }
 
 /// Runs a call with keyed state open for so many keys.

@@ -6,6 +6,7 @@ use super::ValueState;
 use crate::codec::{Codec, Plain};
 use crate::describe::{Field, Spec};
 use crate::error::Result;
+use crate::migration::VersionedField;
 use crate::operator::Context;
 
 /// What is kept of values, and what follows from it.
@@ -123,6 +124,11 @@ impl<A: Aggregate, C: Codec<A::Acc>> AggregatingState<A, C> {
         let kept = self.value.fold(keys, values, |acc, value| A::add(acc.get_or_insert_with(A::start), value))?;
         Ok(kept.iter().map(|acc| acc.as_ref().map(A::result)).collect())
     }
+}
+
+impl<A: Aggregate, C: Codec<A::Acc>> VersionedField for AggregatingState<A, C> {
+    type Value = A::Acc;
+    type Codec = C;
 }
 
 impl<A: Aggregate, C: Codec<A::Acc>> Field for AggregatingState<A, C> {

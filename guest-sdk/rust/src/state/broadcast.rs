@@ -12,6 +12,7 @@ use crate::codec::{Codec, EntryKey, Plain};
 use crate::describe::{Field, Spec};
 use crate::error::Result;
 use crate::host;
+use crate::migration::VersionedField;
 use crate::operator::Context;
 
 /// A map from `K` to `V` that is the same on every instance: rules, rates, thresholds. It is read anywhere, and written
@@ -125,6 +126,11 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> BroadcastState<K, V, C> {
         self.entry.clear();
         entry.encode_key(&mut self.entry);
     }
+}
+
+impl<K: EntryKey, V: 'static, C: Codec<V>> VersionedField for BroadcastState<K, V, C> {
+    type Value = V;
+    type Codec = C;
 }
 
 impl<K: EntryKey, V: 'static, C: Codec<V>> Field for BroadcastState<K, V, C> {

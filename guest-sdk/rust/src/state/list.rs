@@ -12,6 +12,7 @@ use crate::column::{Column, ColumnBuilder};
 use crate::describe::{Field, Spec, StateField};
 use crate::error::Result;
 use crate::host;
+use crate::migration::VersionedField;
 use crate::operator::Context;
 
 /// A list of values of type `T` per key, encoded one by one by `C`. To append does not read the list.
@@ -165,6 +166,11 @@ fn decode<T, C: Codec<T>>(name: &str, column: &BytesColumn) -> Result<Vec<T>> {
 }
 
 impl<T: 'static, C: Codec<T>> StateField for ListState<T, C> {}
+
+impl<T: 'static, C: Codec<T>> VersionedField for ListState<T, C> {
+    type Value = T;
+    type Codec = C;
+}
 
 impl<T: 'static, C: Codec<T>> Field for ListState<T, C> {
     fn declare(name: &'static str, spec: &mut Spec) -> Self {

@@ -13,6 +13,7 @@ use crate::column::ColumnBuilder;
 use crate::describe::{Field, Spec, StateField};
 use crate::error::Result;
 use crate::host;
+use crate::migration::VersionedField;
 use crate::operator::Context;
 
 /// A map from `K` to `V` per key, for the record form. Entries are read one by one when they are first looked at, and
@@ -154,6 +155,11 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> MapState<K, V, C> {
 }
 
 impl<K: EntryKey, V: 'static, C: Codec<V>> StateField for MapState<K, V, C> {}
+
+impl<K: EntryKey, V: 'static, C: Codec<V>> VersionedField for MapState<K, V, C> {
+    type Value = V;
+    type Codec = C;
+}
 
 impl<K: EntryKey, V: 'static, C: Codec<V>> Field for MapState<K, V, C> {
     fn declare(name: &'static str, spec: &mut Spec) -> Self {

@@ -11,6 +11,7 @@ use crate::column::{Column, ColumnBuilder};
 use crate::describe::{Field, Spec};
 use crate::error::Result;
 use crate::host;
+use crate::migration::VersionedField;
 use crate::operator::Context;
 
 /// A list of the instance's own whose elements are dealt out over the instances when the parallelism changes: each
@@ -158,6 +159,11 @@ impl<S: Spread, T: 'static, C: Codec<T>> OperatorListState<S, T, C> {
         };
         Ok(self.values.insert(values))
     }
+}
+
+impl<S: Spread, T: 'static, C: Codec<T>> VersionedField for OperatorListState<S, T, C> {
+    type Value = T;
+    type Codec = C;
 }
 
 impl<S: Spread, T: 'static, C: Codec<T>> Field for OperatorListState<S, T, C> {

@@ -8,6 +8,7 @@ use super::ValueState;
 use crate::codec::{Codec, Plain};
 use crate::describe::{Field, Spec};
 use crate::error::Result;
+use crate::migration::VersionedField;
 use crate::operator::Context;
 
 /// How two values become one.
@@ -138,6 +139,11 @@ impl<T: 'static, R: Reduce<T>, C: Codec<T>> ReducingState<T, R, C> {
             None => *held = Some(added),
         })
     }
+}
+
+impl<T: 'static, R: Reduce<T>, C: Codec<T>> VersionedField for ReducingState<T, R, C> {
+    type Value = T;
+    type Codec = C;
 }
 
 impl<T: 'static, R: Reduce<T>, C: Codec<T>> Field for ReducingState<T, R, C> {

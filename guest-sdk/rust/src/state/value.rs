@@ -11,6 +11,7 @@ use crate::column::{Column, ColumnBuilder};
 use crate::describe::{Field, Spec, StateField};
 use crate::error::{Error, Result};
 use crate::host;
+use crate::migration::VersionedField;
 use crate::operator::Context;
 
 /// One value of type `T` per key, encoded by `C`.
@@ -327,6 +328,11 @@ pub(super) fn opened<'h, H>(handle: Option<&'h H>, name: &str) -> &'h H {
 }
 
 impl<T: 'static, C: Codec<T>> StateField for ValueState<T, C> {}
+
+impl<T: 'static, C: Codec<T>> VersionedField for ValueState<T, C> {
+    type Value = T;
+    type Codec = C;
+}
 
 impl<T: 'static, C: Codec<T>> Field for ValueState<T, C> {
     fn declare(name: &'static str, spec: &mut Spec) -> Self {

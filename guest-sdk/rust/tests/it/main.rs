@@ -4,6 +4,7 @@ mod aggregates;
 mod batch_form;
 mod description;
 mod failures;
+mod migration;
 mod output;
 mod state;
 mod timers;

@@ -1,8 +1,12 @@
-//! `tally` counts by key, in four ways that must agree, and keeps what belongs to no key: how many records the instance
-//! has had (a split list, and a union list with the instance's index), and every rule (a broadcast map).
+//! `tally` counts by key, in four ways that must agree, lists the counts (and the last ones in a map), and keeps what
+//! belongs to no key: how many records the instance has had (a split list, and a union list with the instance's index), and
+//! every rule (a broadcast map). `tally-later` is its next version, which keeps nearly all of that in other forms.
 //!
 //! For each record it emits `KEY<TAB>COUNT`; at the end `!records<TAB>N`, `!union<TAB>N` and `!rules<TAB>N`.
 
+mod later;
+
+use later::Later;
 use weir_sdk::prelude::*;
 
 /// Counts by adding nothing up.
@@ -36,6 +40,8 @@ struct Count {
     greatest: ReducingState<u64, Max>,
     tally: AggregatingState<Tally>,
     left: ValueState<u64>,
+    seen: ListState<u64>,
+    last: MapState<u64, u64>,
     records: SplitListState<u64>,
     by_instance: UnionListState<(u32, u64)>,
     rules: BroadcastState<String, u64>,
@@ -65,6 +71,8 @@ impl Operator for Count {
         let count = *self.sum.add(1)?;
         *self.left.or_insert(LEFT)? -= 1;
         let left = self.left.get_or(LEFT)?;
+        self.seen.append(count)?;
+        self.last.put(&(count % 5), count);
         let agree = self.tally.add(())? == count && *self.greatest.add(count)? == count && LEFT - left == count;
         self.note()?;
         if !agree {
@@ -101,7 +109,7 @@ impl Count {
     }
 }
 
-weir_sdk::export!(Count);
+weir_sdk::export!(Count, Later);
 
 #[cfg(test)]
 mod tests;
