@@ -82,8 +82,8 @@ impl StateDescription {
     /// commas between them, or nothing.
     pub const MIGRATES_FROM: &str = "migrates-from";
 
-    /// What [`MIGRATES_FROM`](Self::MIGRATES_FROM) says; `None`: nothing, so that any version may be tried. What is no
-    /// number is none of the versions.
+    /// What [`MIGRATES_FROM`](Self::MIGRATES_FROM) says; `None`: nothing, so that any version may be tried. Admission has
+    /// seen to it that there are but numbers.
     #[must_use]
     pub fn migrates_from(&self) -> Option<Vec<u32>> {
         let (_, versions) = self.properties.iter().find(|(name, _)| name == Self::MIGRATES_FROM)?;

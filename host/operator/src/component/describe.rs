@@ -227,7 +227,22 @@ fn check_state(operator: &OperatorDescription, state: &StateDescription) -> Resu
             "{place} has a `ttl` of 0 ms, so it would hold nothing; leave `ttl` out, or make it longer"
         ));
     }
-    at_most(&place, "properties", state.properties.len(), PROPERTIES_MAX)
+    at_most(&place, "properties", state.properties.len(), PROPERTIES_MAX)?;
+    check_migrations(&place, state)
+}
+
+fn check_migrations(place: &str, state: &StateDescription) -> Result<(), AdmissionError> {
+    let property = StateDescription::MIGRATES_FROM;
+    let Some((_, versions)) = state.properties.iter().find(|(name, _)| name == property) else { return Ok(()) };
+    let is_older = |version: &str| version.trim().parse::<u32>().is_ok_and(|version| version < state.version);
+    if versions.is_empty() || versions.split(',').all(is_older) {
+        return Ok(());
+    }
+    insane(format!(
+        "{place} has version {} and the property `{property}` with the value `{versions:.64}`; write versions below its \
+         own, with commas between them, or nothing",
+        state.version
+    ))
 }
 
 fn at_most(place: &str, what: &str, given: usize, most: usize) -> Result<(), AdmissionError> {
@@ -299,6 +314,24 @@ mod tests {
         assert!(refused(|o| o.inputs[0].kind = InputKind::Unkeyed).contains("no keyed input"));
         assert!(refused(|o| o.config_schema = "{".into()).contains("not JSON"));
         assert!(refused(|o| o.outputs = (0..65).map(|n| format!("out-{n}")).collect()).contains("at most 64"));
+    }
+
+    #[test]
+    fn a_state_migrates_from_versions_below_its_own() {
+        let migrating = |versions: &str| StateDescription {
+            version: 3,
+            properties: vec![("migrates-from".into(), versions.into())],
+            ..state("total", StateKind::KeyedValue)
+        };
+        for versions in ["", "2", "0, 1,2"] {
+            let mut operator = operator();
+            operator.states.push(migrating(versions));
+            assert_eq!(check(&[operator]), Ok(()), "{versions}");
+        }
+        for versions in ["3", "1,", "one", "1;2", "-1"] {
+            let refusal = refused(|o| o.states.push(migrating(versions)));
+            assert!(refusal.contains("`total`") && refusal.contains("below its own"), "{refusal}");
+        }
     }
 
     #[test]
