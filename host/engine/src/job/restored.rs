@@ -1,6 +1,6 @@
 //! The state of one subtask: from what was read of a checkpoint to what its task begins with.
 //!
-//! Guarantees that no thread which must not block waits meanwhile, and that what has to be written again and would fill
+//! Guarantees that no thread which must not block waits meanwhile, that it can be left after each call of user code, and that what has to be written again and would fill
 //! the memory is in the store before more of it is made: it belongs to the next checkpoint, and to none if that never
 //! comes. Does not own which files count, nor what the restored state is used for.
 
@@ -14,7 +14,7 @@ use weir_protocol::time::Timestamp;
 use crate::checkpoint::upload::StateUploader;
 use crate::spawn::{Runtime, TaskGroup};
 use crate::state::file::FileSlice;
-use crate::state::{Migration, RestoreError, SubtaskState, UnkeyedStore};
+use crate::state::{Migration, Progress, RestoreError, Restoring, SubtaskState, UnkeyedStore};
 
 /// What a checkpoint holds for one subtask, and what becomes of it.
 pub(crate) struct Held {
@@ -45,20 +45,14 @@ impl Held {
         uploader: &mut StateUploader,
     ) -> Result<(SubtaskState, UnkeyedStore), RestoreError> {
         let Self { states, empty, files, place, snapshots, migration, now } = self;
-        let begin = move || {
-            let mut restoring = empty.restoring(&files, migration, now)?;
-            let segment = restoring.step()?;
-            Ok::<_, RestoreError>((restoring, segment))
-        };
-        let (mut restoring, mut segment) = on_a_blocking_thread(runtime, begin).await??;
-        while let Some(closed) = segment.take() {
-            let closed = uploader.close_early(closed).await;
-            closed.map_err(|error| StateError { fault: error.fault(), message: error.to_string() })?;
-            let go_on = move || {
-                let segment = restoring.step()?;
-                Ok::<_, RestoreError>((restoring, segment))
-            };
-            (restoring, segment) = on_a_blocking_thread(runtime, go_on).await??;
+        let begin = move || step(empty.restoring(&files, migration, now)?);
+        let (mut restoring, mut progress) = on_a_blocking_thread(runtime, begin).await??;
+        while let Progress::More(closed) = progress {
+            if let Some(closed) = closed {
+                let saved = uploader.close_early(closed).await;
+                saved.map_err(|error| StateError { fault: error.fault(), message: error.to_string() })?;
+            }
+            (restoring, progress) = on_a_blocking_thread(runtime, move || step(restoring)).await??;
         }
         let (state, mut migration) = restoring.finish();
         let restore = move || {
@@ -71,6 +65,11 @@ impl Held {
         }
         Ok((state, unkeyed))
     }
+}
+
+fn step(mut restoring: Restoring) -> Result<(Restoring, Progress), RestoreError> {
+    let progress = restoring.step()?;
+    Ok((restoring, progress))
 }
 
 async fn on_a_blocking_thread<T: Send + 'static>(

@@ -69,7 +69,7 @@ pub use frozen::{Expiry, FrozenSegment};
 pub use held::{Held, Holding, walk};
 pub use limits::StateLimits;
 pub use migration::{Migration, RestoreError};
-pub use restore::Restoring;
+pub use restore::{Progress, Restoring};
 pub use spill::SpillTo;
 pub use unkeyed::{FrozenUnkeyed, UnkeyedRow, UnkeyedStore, unkeyed_rows};
 

@@ -29,6 +29,15 @@ use super::{FrozenSegment, SubtaskState};
 /// After so much was restored, room is made.
 const ROOM_BYTES: u64 = 64 << 10;
 
+/// How far a restore has come.
+#[derive(Debug)]
+pub enum Progress {
+    /// There is more. What was closed meanwhile belongs to the next checkpoint.
+    More(Option<FrozenSegment>),
+    /// All is restored.
+    Done,
+}
+
 /// State that is being restored.
 #[derive(Debug)]
 pub struct Restoring {
@@ -112,7 +121,7 @@ impl SubtaskState {
         let restored = || {
             let mut restoring = self.restoring(files, Migration::default(), now)?;
             restoring.taking.in_segments = false;
-            restoring.step()?;
+            while let Progress::More(_) = restoring.step()? {}
             Ok(restoring.finish().0)
         };
         restored().map_err(RestoreError::into_state_error)
@@ -156,28 +165,28 @@ fn check_max(held: MaxParallelism, wanted: MaxParallelism) -> Result<(), StateEr
 }
 
 impl Restoring {
-    /// Goes on until a segment was closed, which belongs to the next checkpoint, or until all is restored. Takes about a
-    /// microsecond a record, and what user code takes for values of older versions.
+    /// Goes on until user code has rewritten some values, until a segment was closed, or until all is restored: about a
+    /// microsecond a record.
     ///
     /// # Errors
     /// [`RestoreError`]; then the state is worth nothing.
-    pub fn step(&mut self) -> Result<Option<FrozenSegment>, RestoreError> {
+    pub fn step(&mut self) -> Result<Progress, RestoreError> {
         let Self { merge, taking } = self;
-        let Some(merging) = merge else { return Ok(None) };
-        while merging.go_on(true, |record| taking.take(&record))?.is_break() {
-            if let Some(segment) = taking.state.freeze_early(taking.now) {
-                return Ok(Some(segment));
+        if let Some(merging) = merge {
+            if merging.go_on(true, |record| taking.take(&record))?.is_break() {
+                return Ok(taking.pause());
             }
+            *merge = None;
         }
-        *merge = None;
-        while let Some((&number, _)) = taking.old.first_key_value() {
+        if let Some((&number, _)) = taking.old.first_key_value() {
             taking.rewrite(number)?;
+            return Ok(taking.pause());
         }
         taking.state.make_room_here()?;
-        Ok(None)
+        Ok(Progress::Done)
     }
 
-    /// What was restored, once a step has given no segment; and what rewrote values, for what else is restored.
+    /// What was restored, once that is done; and what rewrote values, for what else is restored.
     #[must_use]
     pub fn finish(self) -> (SubtaskState, Migration) {
         (self.taking.state, self.taking.migration)
@@ -202,7 +211,13 @@ impl Row {
 }
 
 impl Taking {
+    fn pause(&mut self) -> Progress {
+        Progress::More(if self.in_segments { self.state.freeze_early(self.now) } else { None })
+    }
+
+    /// Breaks off where values were rewritten, or where a segment should be closed.
     fn take(&mut self, record: &FileRecord<'_>) -> Result<ControlFlow<()>, RestoreError> {
+        let before = self.migration.rewritten();
         match self.rows[usize::from(record.row)] {
             Row::Undeclared => return Ok(ControlFlow::Continue(())),
             Row::Unfit(ref conflict) => return Err(conflict.clone().into()),
@@ -216,7 +231,9 @@ impl Taking {
             }
             Row::Older { number, stamped, version } => self.keep_old(number, stamped, version, record)?,
         }
-        Ok(self.make_room()?)
+        let is_large = self.make_room()?;
+        let is_over = is_large || self.migration.rewritten() > before;
+        Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     fn take_declared(&mut self, number: u16, stamped: bool, record: &FileRecord<'_>) -> Result<(), StateError> {
@@ -278,16 +295,15 @@ impl Taking {
         Ok(())
     }
 
-    /// Now and then, what is restored leaves for the disk. Breaks off where a segment should be closed first.
-    fn make_room(&mut self) -> Result<ControlFlow<()>, StateError> {
+    /// Now and then, what is restored leaves for the disk. Whether a segment should be closed first.
+    fn make_room(&mut self) -> Result<bool, StateError> {
         let state = &mut self.state;
         if state.log.appended() - state.cleaner.appended() <= ROOM_BYTES {
-            return Ok(ControlFlow::Continue(()));
+            return Ok(false);
         }
         state.make_room_here()?;
         state.cleaner.caught_up(&state.log);
-        let is_large = self.in_segments && state.is_epoch_large();
-        Ok(if is_large { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(self.in_segments && state.is_epoch_large())
     }
 }
 

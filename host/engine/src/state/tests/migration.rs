@@ -1,5 +1,8 @@
 //! Values of older versions are rewritten once, all of them and nothing else; or nothing is restored.
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
 use weir_operator::batch::{BytesColumn, OptionalColumn};
 use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, Writes};
 use weir_operator::migrator::Migrator;
@@ -9,8 +12,8 @@ use weir_protocol::description::{StateDescription, TtlDescription};
 use weir_protocol::job_spec::LimitSpec;
 
 use super::super::contract::{COUNT, HISTORY, Place, TABLE, expiring, states};
-use super::super::file::{FileSlice, merge};
-use super::super::{FrozenSegment, Migration, RestoreError, SubtaskState};
+use super::super::file::{FileSlice, Reader, merge};
+use super::super::{FrozenSegment, Migration, Progress, RestoreError, SubtaskState, walk};
 use super::spilling::small;
 use super::{numbered_keys, restore, slice};
 
@@ -156,6 +159,28 @@ fn elements_of_two_versions_of_one_list_keep_their_order() {
 }
 
 #[test]
+fn who_looks_into_a_checkpoint_sees_each_value_under_the_codec_that_it_was_written_in() {
+    let mut old = empty(&version(1));
+    let mut states = version(2);
+    states[0].codec = "u64".to_owned();
+    let mut new = empty(&states);
+    for (state, keys) in [(&mut old, 0..3), (&mut new, 1..2)] {
+        super::write_all(state, &numbered_keys(keys), b"12345678");
+    }
+    let files = [slice(&frozen(&mut old)), slice(&frozen(&mut new))];
+    let readers = files.iter().map(|file| (Reader::open(file.bytes.clone()).expect("it verifies"), file.key_groups));
+    let mut seen = BTreeMap::new();
+    let walked = walk(readers.collect(), Place::whole().key_groups, None, |holding| {
+        seen.insert(holding.key.to_vec(), (holding.row.version, holding.row.codec.clone()));
+        ControlFlow::Continue(())
+    });
+    walked.expect("they verify");
+    let form = |key: &str| seen.get(key.as_bytes()).cloned();
+    assert_eq!((form("key 0"), form("key 1")), (Some((1, "bytes".to_owned())), Some((2, "u64".to_owned()))));
+    assert_eq!((form("key 2"), seen.len()), (form("key 0"), 3));
+}
+
+#[test]
 fn a_failed_migration_names_the_state_both_versions_and_the_reason() {
     let mut old = empty(&version(1));
     fill(&mut old, 10, b"bad");
@@ -233,9 +258,9 @@ fn state_of_ten_times_its_memory_is_migrated_within_it() {
     let small = small(&version(2), MEMORY, "migrated");
     let mut restoring = small.restoring(&files, migration(), 0).expect("files verify");
     let (mut closed, mut most) = (Vec::new(), 0);
-    while let Some(segment) = restoring.step().expect("every value can be migrated") {
-        most = most.max(segment.bytes());
-        closed.push(slice(&segment));
+    while let Progress::More(segment) = restoring.step().expect("every value can be migrated") {
+        most = most.max(segment.as_ref().map_or(0, FrozenSegment::bytes));
+        closed.extend(segment.iter().map(slice));
     }
     let (mut new, migration) = restoring.finish();
     assert_eq!(migration.rewritten(), 60_000);

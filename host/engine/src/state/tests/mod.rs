@@ -12,7 +12,7 @@ use weir_protocol::time::Timestamp;
 
 use super::contract::{self, Backend, COUNT, HISTORY, Place, states};
 use super::file::{FileSlice, merge};
-use super::{Expiry, FrozenSegment, Migration, RestoreError, StateLimits, SubtaskState};
+use super::{Expiry, FrozenSegment, Migration, Progress, RestoreError, StateLimits, SubtaskState};
 use crate::metrics::StateSize;
 
 mod expiry;
@@ -88,8 +88,8 @@ fn restore(
 ) -> Result<(SubtaskState, Vec<FrozenSegment>), RestoreError> {
     let mut restoring = empty.restoring(files, migration, now)?;
     let mut closed = Vec::new();
-    while let Some(segment) = restoring.step()? {
-        closed.push(segment);
+    while let Progress::More(segment) = restoring.step()? {
+        closed.extend(segment);
     }
     Ok((restoring.finish().0, closed))
 }
