@@ -6,6 +6,7 @@ mod durability;
 mod examples;
 mod expiring_state;
 mod looking_inside;
+mod migrating;
 mod node;
 mod operator;
 mod stores;

@@ -4,6 +4,7 @@
 mod full_disk;
 mod local_state;
 mod looking;
+mod migrating;
 mod operators;
 mod places;
 mod quota;
