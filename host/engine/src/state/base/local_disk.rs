@@ -12,6 +12,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, Options, WriteBufferManager};
 
+/// The part of a write buffer that its filter takes.
+const MEMTABLE_FILTER: f64 = 0.1;
+
 /// What the local RocksDBs of a node may use, all together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalDiskOptions {
@@ -105,7 +108,14 @@ fn shared_options(wanted: &LocalDiskOptions, cache: &Cache) -> Options {
     options.set_block_based_table_factory(&table);
     options.set_write_buffer_manager(&write_buffers);
     options.set_write_buffer_size(bytes);
-    options.set_compression_type(DBCompressionType::Lz4);
+    // What is asked for is nearly always there, and lies in the last level: its filter, most of all filters, would only
+    // drive what is read out of the cache.
+    options.set_optimize_filters_for_hits(true);
+    // And it is nearly never among what was written last: a filter tells, where a search would wait for memory.
+    options.set_memtable_prefix_bloom_ratio(MEMTABLE_FILTER);
+    options.set_memtable_whole_key_filtering(true);
+    // Each read would unpack a block for one record of it.
+    options.set_compression_type(DBCompressionType::None);
     options.set_max_background_jobs(wanted.background_jobs);
     options.set_level_compaction_dynamic_level_bytes(true);
     options.set_keep_log_file_num(1);
