@@ -1,6 +1,7 @@
 //! A map per key, ordered by the bytes of its entries' keys.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -9,15 +10,15 @@ use super::value::opened;
 use super::{current, undecodable, unencodable};
 use crate::bindings::exports::weir::operator::operators::StateKind;
 use crate::codec::{Codec, EntryKey, Plain};
-use crate::column::ColumnBuilder;
+use crate::column::{Column, ColumnBuilder};
 use crate::describe::{Field, Spec, StateField};
 use crate::error::Result;
 use crate::host;
 use crate::migration::VersionedField;
 use crate::operator::Context;
 
-/// A map from `K` to `V` per key, for the record form. Entries are read one by one when they are first looked at, and
-/// what was written goes back by one call at the end of the batch.
+/// A map from `K` to `V` per key. In the record form, entries are read one by one when they are first looked at, and what
+/// was written goes back by one call at the end of the batch.
 pub struct MapState<K, V, C = Plain> {
     name: &'static str,
     handle: Option<host::state::MapState>,
@@ -33,6 +34,7 @@ struct Slot<V> {
     written: bool,
 }
 
+/// The record form: the map of the current key.
 impl<K: EntryKey, V: 'static, C: Codec<V>> MapState<K, V, C> {
     /// The entry's value, if there is one.
     ///
@@ -138,12 +140,7 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> MapState<K, V, C> {
             for (entry, slot) in slots.iter_mut().filter(|(_, slot)| slot.written) {
                 keys.push(key);
                 entries.push(entry);
-                match &slot.value {
-                    Some(value) => values
-                        .push_with(|data| C::encode(value, data))
-                        .map_err(|reason| unencodable(self.name, C::name(), &reason).of_key(key))?,
-                    None => values.push_missing(),
-                }
+                push_value::<V, C>(self.name, key, slot.value.as_ref(), &mut values)?;
                 slot.written = false;
             }
         }
@@ -151,6 +148,73 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> MapState<K, V, C> {
             opened(self.handle.as_ref(), self.name).put_many(&keys, &entries.raw().values, values.raw());
         }
         Ok(())
+    }
+}
+
+/// The batch form.
+impl<K: EntryKey, V: 'static, C: Codec<V>> MapState<K, V, C> {
+    /// The values of entry `entries[i]` of `keys[i]`, where there are any.
+    ///
+    /// # Errors
+    /// If what the state holds cannot be decoded.
+    ///
+    /// # Panics
+    /// If there is not one entry for each of the keys.
+    pub fn load_some(&mut self, keys: &[u32], entries: &[K]) -> Result<Vec<Option<V>>> {
+        let _open = current::keys(self.name);
+        let entries = self.columned(keys, entries);
+        let found = opened(self.handle.as_ref(), self.name).get_many(keys, &entries.raw().values);
+        let values = Column::of(&found).iter().map(|value| value.map(C::decode).transpose());
+        values.collect::<Result<_, _>>().map_err(|reason| undecodable(self.name, C::name(), &reason))
+    }
+
+    /// Replaces the values of entry `entries[i]` of `keys[i]`; `None` removes one.
+    ///
+    /// # Errors
+    /// If a value cannot be encoded.
+    ///
+    /// # Panics
+    /// If there are not one entry and one value for each of the keys.
+    pub fn store_some(&mut self, keys: &[u32], entries: &[K], values: &[Option<V>]) -> Result {
+        let _open = current::keys(self.name);
+        assert_eq!(values.len(), keys.len(), "state `{}` takes one value for each key", self.name);
+        let entries = self.columned(keys, entries);
+        let mut written = ColumnBuilder::new();
+        for (&key, value) in keys.iter().zip(values) {
+            push_value::<V, C>(self.name, key, value.as_ref(), &mut written)?;
+        }
+        opened(self.handle.as_ref(), self.name).put_many(keys, &entries.raw().values, written.raw());
+        Ok(())
+    }
+
+    fn columned(&self, keys: &[u32], entries: &[K]) -> ColumnBuilder {
+        assert_eq!(entries.len(), keys.len(), "state `{}` takes one entry for each key", self.name);
+        let mut column = ColumnBuilder::new();
+        for entry in entries {
+            let written: std::result::Result<(), Infallible> = column.push_with(|data| {
+                entry.encode_key(data);
+                Ok(())
+            });
+            let Ok(()) = written;
+        }
+        column
+    }
+}
+
+fn push_value<V: 'static, C: Codec<V>>(
+    name: &'static str,
+    key: u32,
+    value: Option<&V>,
+    into: &mut ColumnBuilder,
+) -> Result {
+    match value {
+        Some(value) => into
+            .push_with(|data| C::encode(value, data))
+            .map_err(|reason| unencodable(name, C::name(), &reason).of_key(key)),
+        None => {
+            into.push_missing();
+            Ok(())
+        }
     }
 }
 

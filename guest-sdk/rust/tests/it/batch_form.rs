@@ -81,3 +81,36 @@ fn undecodable_state_blames_the_rows_of_its_key() {
     assert_eq!(count.reasons(), ["key `b`: state `count` holds no u64: expected 8 bytes, found 1"; 2]);
     assert_eq!(count.value(|count| &count.count, "a"), Some(2));
 }
+
+#[derive(Describe)]
+#[input(records: keyed, reads())]
+struct Last {
+    rows: MapState<u8, u64>,
+}
+
+impl BatchOperator for Last {
+    fn process(&mut self, batch: &Batch, out: &mut BatchOutput) -> Result {
+        let mut results = ColumnBuilder::new();
+        let entries: Vec<_> = (0..).take(batch.rows()).map(|row: u8| row % 2).collect();
+        for held in self.rows.load_some(batch.key_of(), &entries)? {
+            results.push_payload(&format_args!("{held:?}"))?;
+        }
+        let values: Vec<_> = (0..).take(batch.rows()).map(|row: u64| (row < 3).then_some(row)).collect();
+        self.rows.store_some(batch.key_of(), &entries, &values)?;
+        out.emit(Port::MAIN, Origin::EachRow, &mut results);
+        Ok(())
+    }
+}
+
+#[test]
+fn entries_of_maps_are_one_column_in_and_one_out() {
+    let mut last = Harness::<Last>::new();
+    last.send_batch([("a", ""), ("b", ""), ("a", ""), ("b", "")]);
+    assert_eq!(last.take_state_calls(), ["map.get-many", "map.put-many"]);
+    assert_eq!(last.map(|last| &last.rows, "a"), [(0, 2)], "the last one stays");
+    assert_eq!(last.map(|last| &last.rows, "b"), [], "a missing value removes its entry");
+    last.take();
+    last.send_batch([("a", ""), ("a", "")]);
+    let found: Vec<_> = last.take().iter().map(|record| record.value_text().to_owned()).collect();
+    assert_eq!(found, ["Some(2)", "None"]);
+}

@@ -163,6 +163,20 @@ impl MapState {
         self.map(key).is_empty()
     }
 
+    pub(crate) fn get_many(&self, keys: &[u32], entries: &BytesColumn) -> OptionalColumn {
+        count("map.get-many");
+        let entries = Column::of_bytes(entries);
+        same_length(keys, entries.len());
+        let mut values = ColumnBuilder::new();
+        for (&key, entry) in keys.iter().zip(entries.iter().flatten()) {
+            match self.map(key).get(entry) {
+                Some(value) => values.push(value),
+                None => values.push_missing(),
+            }
+        }
+        values.take()
+    }
+
     pub(crate) fn put_many(&self, keys: &[u32], entries: &BytesColumn, values: &OptionalColumn) {
         count("map.put-many");
         let (entries, values) = (Column::of_bytes(entries), Column::of(values));
