@@ -127,6 +127,7 @@ fn read(base: &Base, wanted: Wanted) -> Result<Found, StateError> {
 impl SubtaskState {
     /// What this read needs of the base; `None`: nothing.
     pub(super) fn fetch_from_base(&mut self, read: &Read<'_>) -> Result<Option<Box<dyn Fetch>>, StateError> {
+        self.warm(read)?;
         if !self.log.has_base() {
             return Ok(None);
         }
@@ -137,6 +138,19 @@ impl SubtaskState {
             Read::Scan(state, key, range) => (state, self.wanted_page(state, key, range)?),
         };
         Ok(self.fetch_wanted(wanted.map(|wanted| (state, wanted)).into_iter().collect()))
+    }
+
+    /// A read of several keys was announced: what memory holds of them is fetched into the processor's caches.
+    fn warm(&mut self, read: &Read<'_>) -> Result<(), StateError> {
+        let (Read::Lists(state, keys) | Read::Entries(state, keys, _)) = *read else { return Ok(()) };
+        if let [_, _, ..] = keys {
+            match self.kept(state)? {
+                (Kept::Lists(lists), _, selection) => lists.warm(selection, keys.iter().copied()),
+                (Kept::Maps(maps), _, selection) => maps.warm(selection, keys.iter().copied()),
+                (Kept::Values(_) | Kept::Elsewhere, ..) => {}
+            }
+        }
+        Ok(())
     }
 
     /// What must be known of what is written over, so that what is held can be counted; `None`: it is.
@@ -152,14 +166,14 @@ impl SubtaskState {
                     all.extend(self.wanted_values(state, Some(&keys))?.map(|wanted| (state, wanted)));
                 }
                 StateWrites::Lists(writes) => {
-                    let cleared = writes.iter().filter(|(_, write)| write.replaced).map(|(&key, _)| key);
+                    let cleared = writes.iter().filter(|(_, write)| write.replaced).map(|(key, _)| key);
                     all.extend(self.wanted_sizes(state, cleared)?.map(|wanted| (state, wanted)));
                 }
                 StateWrites::Maps(writes) => {
                     let (cleared, kept): (Vec<_>, Vec<_>) = writes.iter().partition(|(_, write)| write.replaced);
-                    let cleared = cleared.into_iter().map(|(&key, _)| key);
+                    let cleared = cleared.into_iter().map(|(key, _)| key);
                     all.extend(self.wanted_sizes(state, cleared)?.map(|wanted| (state, wanted)));
-                    let entries = kept.iter().flat_map(|(key, write)| write.entries.keys().map(|entry| (**key, entry)));
+                    let entries = kept.iter().flat_map(|(key, write)| write.entries.keys().map(|entry| (*key, entry)));
                     let (keys, entries): (Vec<_>, Vec<_>) = entries.map(|(key, entry)| (key, entry.as_slice())).unzip();
                     let entries: BytesColumn = entries.into_iter().collect();
                     all.extend(self.wanted_entries(state, &keys, &entries)?.map(|wanted| (state, wanted)));

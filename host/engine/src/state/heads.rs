@@ -3,7 +3,9 @@
 //! Receives keys with their hashes; guarantees that a number stays valid until its head is taken away, and that growth
 //! moves no head (they lie in rows of fixed size). Does not own the elements: those are records of the log.
 
-use super::index::Index;
+use weir_operator::keyed_state::Inline;
+
+use super::index::{Index, STAGED_FROM};
 
 const ROW: usize = 256;
 
@@ -13,26 +15,29 @@ pub(super) struct Heads<C> {
     index: Index,
     rows: Vec<Vec<Option<Head<C>>>>,
     free: Vec<u32>,
-    /// Of all keys together.
+    /// Of the keys that are too long to lie in their heads, all together.
     key_bytes: u64,
+    /// Room for the stages of [`warm`](Self::warm).
+    warming: Vec<(u64, u64)>,
 }
 
 #[derive(Debug)]
 struct Head<C> {
-    key: Box<[u8]>,
+    /// A short one lies here, so that to compare it is not to wait for memory once more.
+    key: Inline,
     content: C,
 }
 
 impl<C> Default for Heads<C> {
     fn default() -> Self {
-        Self { index: Index::default(), rows: Vec::new(), free: Vec::new(), key_bytes: 0 }
+        Self { index: Index::default(), rows: Vec::new(), free: Vec::new(), key_bytes: 0, warming: Vec::new() }
     }
 }
 
 impl<C> Heads<C> {
     /// The number of a key's head.
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
-        self.index.find(hash, |number| *self.head(number).key == *key)
+        self.index.find(hash, |number| self.head(number).key.as_slice() == key)
     }
 
     /// What a key has.
@@ -51,7 +56,7 @@ impl<C> Heads<C> {
             return number;
         }
         let head = Head { key: key.into(), content: content() };
-        self.key_bytes += key.len() as u64;
+        self.key_bytes += bytes_outside(&head.key);
         let number = self.free.pop().unwrap_or_else(|| self.next_number());
         let (row, place) = place(number);
         if place == self.rows[row].len() {
@@ -71,6 +76,20 @@ impl<C> Heads<C> {
         u32::try_from((self.rows.len() - 1) * ROW + place + 1).expect("fewer heads than records, which 32 bits count")
     }
 
+    /// Has the memory that is about to be looked at for these keys fetched, for all of them at once rather than one after
+    /// the other: slots, then heads, then what `touch` reads of their contents.
+    pub(super) fn warm(&mut self, hashes: impl Iterator<Item = u64>, touch: impl Fn(&C) -> u32) {
+        if self.index.len() < STAGED_FROM {
+            return;
+        }
+        self.warming.clear();
+        self.warming.extend(hashes.map(|hash| (hash, self.index.first_slot(hash))));
+        let candidates = || self.warming.iter().filter_map(|&(hash, slot)| Index::candidate(slot, hash));
+        let heads: usize = candidates().map(|number| self.head(number).key.len()).sum();
+        let contents = candidates().fold(0, |all, number| all ^ touch(&self.head(number).content));
+        std::hint::black_box((heads, contents));
+    }
+
     /// What the head with this number holds.
     pub(super) fn content(&self, number: u32) -> &C {
         &self.head(number).content
@@ -86,7 +105,7 @@ impl<C> Heads<C> {
     pub(super) fn remove(&mut self, hash: u64, number: u32) {
         let (row, place) = place(number);
         let head = self.rows[row][place].take().expect("numbers come from `find`");
-        self.key_bytes -= head.key.len() as u64;
+        self.key_bytes -= bytes_outside(&head.key);
         self.index.remove(hash, number);
         self.free.push(number);
     }
@@ -100,6 +119,11 @@ impl<C> Heads<C> {
         let (row, place) = place(number);
         self.rows[row][place].as_ref().expect("the index holds numbers of heads only")
     }
+}
+
+/// Of a key that is too long to lie in its head.
+fn bytes_outside(key: &Inline) -> u64 {
+    if key.spilled() { key.len() as u64 } else { 0 }
 }
 
 const fn place(number: u32) -> (usize, usize) {

@@ -12,6 +12,9 @@ const TABLE_SLOTS_MIN: usize = 1 << 4;
 /// Beyond this the directory grows no further and tables double instead.
 const DEPTH_MAX: u32 = 18;
 
+/// From how many keys on a batch is looked up in stages: beyond it, index and records exceed the L2 cache.
+pub(super) const STAGED_FROM: usize = 1 << 14;
+
 /// Positions by hash.
 #[derive(Debug)]
 pub(super) struct Index {

@@ -60,10 +60,12 @@ impl Kept {
         match (self, writes) {
             (Self::Values(values), StateWrites::Values(writes)) => values.store(log, selection, writes),
             (Self::Lists(lists), StateWrites::Lists(writes)) => {
-                writes.iter().for_each(|(&key, write)| lists.store(log, selection, key, write));
+                lists.warm(selection, writes.keys());
+                writes.iter().for_each(|(key, write)| lists.store(log, selection, key, write));
             }
             (Self::Maps(maps), StateWrites::Maps(writes)) => {
-                writes.iter().for_each(|(&key, write)| maps.store(log, selection, key, write));
+                maps.warm(selection, writes.keys());
+                writes.iter().for_each(|(key, write)| maps.store(log, selection, key, write));
             }
             _ => unreachable!("kinds were checked before the first write"),
         }
@@ -124,10 +126,10 @@ impl Kept {
         match (self, writes) {
             (Self::Values(values), StateWrites::Values(writes)) => values.growth(log, selection, writes),
             (Self::Lists(lists), StateWrites::Lists(writes)) => {
-                writes.iter().map(|(&key, write)| lists.growth(log, selection, key, write)).sum()
+                writes.iter().map(|(key, write)| lists.growth(log, selection, key, write)).sum()
             }
             (Self::Maps(maps), StateWrites::Maps(writes)) => {
-                writes.iter().map(|(&key, write)| maps.growth(log, selection, key, write)).sum()
+                writes.iter().map(|(key, write)| maps.growth(log, selection, key, write)).sum()
             }
             _ => unreachable!("kinds were checked when the call was admitted"),
         }

@@ -58,7 +58,7 @@ impl Growth {
                 }
             }
             StateWrites::Lists(writes) => {
-                for (&key, write) in writes {
+                for (key, write) in writes.iter() {
                     self.add(key_len(key), 0, None)?;
                     for value in write.appended.iter() {
                         self.add(key_len(key), POSITION_BYTES, Some(value.len() + stamp))?;
@@ -66,7 +66,7 @@ impl Growth {
                 }
             }
             StateWrites::Maps(writes) => {
-                for (&key, write) in writes {
+                for (key, write) in writes.iter() {
                     self.add(key_len(key), 0, None)?;
                     for (entry, value) in &write.entries {
                         self.add(key_len(key), entry.len(), value.as_ref().map(|value| value.len() + stamp))?;

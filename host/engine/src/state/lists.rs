@@ -37,6 +37,8 @@ pub(super) struct Lists {
 struct List {
     /// Where each element is, oldest first.
     elements: VecDeque<u32>,
+    /// Behind the last element that was ever there, if the whole list is known.
+    end: u64,
     below: Below,
 }
 
@@ -65,6 +67,12 @@ impl Lists {
     /// How long elements live.
     pub(super) const fn life(&self) -> Option<Life> {
         self.life
+    }
+
+    /// Has what is about to be looked at for these keys fetched into the processor's caches.
+    pub(super) fn warm(&mut self, selection: &Selection, keys: impl Iterator<Item = u32>) {
+        let hashes = keys.map(|key| selection.hash(key));
+        self.heads.warm(hashes, |list| list.elements.back().copied().unwrap_or_default());
     }
 
     /// Appends the elements of a key's list.
@@ -101,11 +109,7 @@ impl Lists {
         }
         let number = self.heads.find_or_insert(hash, key, || List::unknown(log));
         let list = self.heads.content_mut(number);
-        let mut position = match list.elements.back() {
-            _ if list.below.is_hidden_by_none() => self.end,
-            Some(&last) => position_at(log, last) + 1,
-            None => 0,
-        };
+        let mut position = if list.below.is_hidden_by_none() { self.end } else { list.end };
         for value in write.appended.iter() {
             // The first element tells later on whether the list was born in its epoch.
             let is_first = list.elements.is_empty() && !list.below.is_hidden_by_none();
@@ -122,6 +126,7 @@ impl Lists {
             list.elements.push_back(at.0);
             position += 1;
         }
+        list.end = position;
         self.end = self.end.max(position);
     }
 
@@ -167,6 +172,7 @@ impl Lists {
         };
         let list = self.heads.content_mut(number);
         let elements = std::mem::take(&mut list.elements);
+        list.end = 0;
         let is_fresh = elements.front().is_some_and(|&first| log.is_fresh(Position(first)));
         if list.below.is_hidden_by_none() || !elements.is_empty() && !is_fresh {
             let mark = Parts { flags: Flags::CLEAR, state: self.state, key, entry: &[], value: &[] };
@@ -315,8 +321,10 @@ impl Lists {
             log.note_expiry(at, life.sweep_at(stored));
         }
         let number = self.heads.find_or_insert(hash, key, || List::unknown(log));
-        self.heads.content_mut(number).elements.push_back(at.0);
-        self.end = self.end.max(position.saturating_add(1));
+        let list = self.heads.content_mut(number);
+        list.elements.push_back(at.0);
+        list.end = position.saturating_add(1);
+        self.end = self.end.max(list.end);
         true
     }
 
@@ -328,6 +336,6 @@ impl Lists {
 
 impl List {
     fn unknown(log: &Log) -> Self {
-        Self { elements: VecDeque::new(), below: Below::unknown(log) }
+        Self { elements: VecDeque::new(), end: 0, below: Below::unknown(log) }
     }
 }

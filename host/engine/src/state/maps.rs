@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use weir_operator::keyed_state::{Entries, EntryRange, MapWrite};
+use weir_operator::keyed_state::{Entries, EntryRange, Inline, MapWrite};
 
 use super::below::{Below, Leaving};
 use super::heads::Heads;
@@ -22,7 +22,7 @@ use super::stamp::{Life, Seen, join, split};
 #[derive(Debug)]
 struct Map {
     /// Where each entry, or its tombstone, is, in the order of the entries' keys.
-    entries: BTreeMap<Box<[u8]>, u32>,
+    entries: BTreeMap<Inline, u32>,
     below: Below,
 }
 
@@ -49,6 +49,12 @@ impl Maps {
     /// How long entries live.
     pub(super) const fn life(&self) -> Option<Life> {
         self.life
+    }
+
+    /// Has what is about to be looked at for these keys fetched into the processor's caches.
+    pub(super) fn warm(&mut self, selection: &Selection, keys: impl Iterator<Item = u32>) {
+        let hashes = keys.map(|key| selection.hash(key));
+        self.heads.warm(hashes, |map| map.entries.first_key_value().map_or(0, |(_, &at)| at));
     }
 
     /// The value of one entry.
@@ -104,7 +110,7 @@ impl Maps {
             into.entries.push(entry);
             into.values.push(value);
             if self.life.is_some_and(|life| life.is_refreshed(record.value(), selection.now())) {
-                self.seen.note((key, entry.clone()), record.size());
+                self.seen.note((key, entry.as_slice().into()), record.size());
             }
         }
     }
@@ -147,7 +153,7 @@ impl Maps {
         for (key, entry) in seen {
             let (hash, key) = (selection.hash(key), selection.key(key));
             let Some(map) = self.heads.get_mut(hash, key) else { continue };
-            let Some(&at) = map.entries.get(&entry) else { continue };
+            let Some(&at) = map.entries.get(&*entry) else { continue };
             let record = log.record(Position(at));
             if record.flags().is_put() && life.is_refreshed(record.value(), now) {
                 let value = join(now, split(record.value()).1, &mut self.scratch);
@@ -266,7 +272,12 @@ impl Maps {
 
     /// The entries of a key of which the base is not asked, in order.
     pub(super) fn resident(&self, hash: u64, key: &[u8]) -> Vec<Box<[u8]>> {
-        self.heads.get(hash, key).into_iter().flat_map(|map| map.entries.keys().cloned()).collect()
+        self.heads
+            .get(hash, key)
+            .into_iter()
+            .flat_map(|map| map.entries.keys())
+            .map(|entry| entry.as_slice().into())
+            .collect()
     }
 
     /// Whether an entry may be in the base only.

@@ -9,15 +9,12 @@ use weir_operator::batch::OptionalColumn;
 use weir_operator::keyed_state::ValueWrites;
 
 use super::below::Leaving;
-use super::index::Index;
+use super::index::{Index, STAGED_FROM};
 use super::log::{Log, Part, Position};
 use super::record::{Flags, Parts, Record};
 use super::selection::Selection;
 use super::size::size_of;
 use super::stamp::{Life, Seen, join, split};
-
-/// From how many keys on a batch is looked up in stages: beyond it, index and log exceed the L2 cache.
-const STAGED_FROM: usize = 1 << 14;
 
 /// Not in the index: absent, unless the base holds it.
 const ABSENT: u32 = 0;

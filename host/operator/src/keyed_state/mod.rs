@@ -11,12 +11,14 @@ use crate::batch::{BytesColumn, Keys, OptionalColumn};
 use crate::turn::{FiredTimers, TimerChange};
 
 mod fetch;
+mod key_writes;
 mod plain;
 mod writes;
 
 pub use fetch::{Fetch, Fetched, Read};
+pub use key_writes::KeyWrites;
 pub use plain::PlainState;
-pub use writes::{ListWrite, MapWrite, StateWrites, ValueWrites, Writes};
+pub use writes::{EntryWrites, Inline, ListWrite, MapWrite, StateWrites, ValueWrites, Writes};
 
 /// Which of an operator's declared states: the index into `states` of its description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

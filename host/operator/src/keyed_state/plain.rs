@@ -138,8 +138,8 @@ impl PlainState {
         }
         for (entry, value) in &write.entries {
             match value {
-                Some(value) => map.insert(entry.clone(), self.stamped(value)),
-                None => map.remove(entry),
+                Some(value) => map.insert(entry.to_vec(), self.stamped(value)),
+                None => map.remove(entry.as_slice()),
             };
         }
         if !map.is_empty() {
@@ -210,8 +210,8 @@ impl KeyedState for PlainState {
         for (state, writes) in writes.iter() {
             match writes {
                 StateWrites::Values(writes) => self.commit_values(state, writes),
-                StateWrites::Lists(lists) => lists.iter().for_each(|(key, write)| self.commit_list(state, *key, write)),
-                StateWrites::Maps(maps) => maps.iter().for_each(|(key, write)| self.commit_map(state, *key, write)),
+                StateWrites::Lists(lists) => lists.iter().for_each(|(key, write)| self.commit_list(state, key, write)),
+                StateWrites::Maps(maps) => maps.iter().for_each(|(key, write)| self.commit_map(state, key, write)),
             }
         }
         self.refresh();

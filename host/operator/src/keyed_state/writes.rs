@@ -6,9 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
+
 use crate::batch::{BytesColumn, OptionalColumn};
 
 use super::StateId;
+use super::key_writes::KeyWrites;
 
 /// Everything that one call wrote, by state. No order exists between states.
 #[derive(Debug, Default)]
@@ -21,10 +24,10 @@ pub struct Writes {
 pub enum StateWrites {
     /// To a value state.
     Values(ValueWrites),
-    /// To a list state, by key index.
-    Lists(BTreeMap<u32, ListWrite>),
-    /// To a map state, by key index.
-    Maps(BTreeMap<u32, MapWrite>),
+    /// To a list state.
+    Lists(KeyWrites<ListWrite>),
+    /// To a map state.
+    Maps(KeyWrites<MapWrite>),
 }
 
 /// What one call wrote to a value state.
@@ -53,7 +56,20 @@ pub struct MapWrite {
     /// Whether what was committed before is gone.
     pub replaced: bool,
     /// Entries written after that; `None`: removed.
-    pub entries: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    pub entries: EntryWrites,
+}
+
+/// What was written to entries of a map, in their order. Short keys and values lie in place.
+pub type EntryWrites = BTreeMap<Inline, Option<Inline>>;
+
+/// Bytes that lie in place where they are few.
+pub type Inline = SmallVec<[u8; 16]>;
+
+impl MapWrite {
+    /// Writes an entry; `None` removes it.
+    pub fn write(&mut self, entry: &[u8], value: Option<&[u8]>) {
+        self.entries.insert(entry.into(), value.map(Into::into));
+    }
 }
 
 impl Writes {
@@ -81,7 +97,7 @@ impl Writes {
     #[must_use]
     pub fn list_write(&self, state: StateId, key: u32) -> Option<&ListWrite> {
         match self.states.get(&state) {
-            Some(StateWrites::Lists(writes)) => writes.get(&key),
+            Some(StateWrites::Lists(writes)) => writes.get(key),
             _ => None,
         }
     }
@@ -90,7 +106,7 @@ impl Writes {
     #[must_use]
     pub fn map_write(&self, state: StateId, key: u32) -> Option<&MapWrite> {
         match self.states.get(&state) {
-            Some(StateWrites::Maps(writes)) => writes.get(&key),
+            Some(StateWrites::Maps(writes)) => writes.get(key),
             _ => None,
         }
     }
@@ -105,8 +121,8 @@ impl Writes {
 
     /// For writing to a key's list.
     pub fn list_write_mut(&mut self, state: StateId, key: u32) -> &mut ListWrite {
-        match self.states.entry(state).or_insert_with(|| StateWrites::Lists(BTreeMap::new())) {
-            StateWrites::Lists(writes) => writes.entry(key).or_default(),
+        match self.states.entry(state).or_insert_with(|| StateWrites::Lists(KeyWrites::default())) {
+            StateWrites::Lists(writes) => writes.get_mut(key),
             StateWrites::Values(_) | StateWrites::Maps(_) => {
                 unreachable!("a state has one kind, checked by its handle")
             }
@@ -115,8 +131,8 @@ impl Writes {
 
     /// For writing to a key's map.
     pub fn map_write_mut(&mut self, state: StateId, key: u32) -> &mut MapWrite {
-        match self.states.entry(state).or_insert_with(|| StateWrites::Maps(BTreeMap::new())) {
-            StateWrites::Maps(writes) => writes.entry(key).or_default(),
+        match self.states.entry(state).or_insert_with(|| StateWrites::Maps(KeyWrites::default())) {
+            StateWrites::Maps(writes) => writes.get_mut(key),
             StateWrites::Values(_) | StateWrites::Lists(_) => {
                 unreachable!("a state has one kind, checked by its handle")
             }

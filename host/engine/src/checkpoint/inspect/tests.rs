@@ -143,7 +143,7 @@ impl Held {
 
     fn put(&mut self, key: &[u8], entry: &[u8], value: Option<&[u8]>) {
         self.call(key, |writes, model, group| {
-            writes.map_write_mut(TABLE, 0).entries.insert(entry.to_vec(), value.map(<[u8]>::to_vec));
+            writes.map_write_mut(TABLE, 0).write(entry, value);
             let place = (group, Some("table".to_owned()), key.to_vec(), entry.to_vec());
             match value {
                 Some(value) => {

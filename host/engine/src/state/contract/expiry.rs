@@ -42,7 +42,7 @@ fn write_all(state: &mut impl KeyedState, now: Timestamp, name: &str) {
     commit(state, |writes| {
         writes.value_writes_mut(COUNT).set(0, Some(name.as_bytes()));
         writes.list_write_mut(HISTORY, 0).appended.push(name.as_bytes());
-        writes.map_write_mut(TABLE, 0).entries.insert(name.into(), Some(name.into()));
+        writes.map_write_mut(TABLE, 0).write(name.as_bytes(), Some(name.as_bytes()));
     });
 }
 
@@ -84,7 +84,7 @@ fn a_write_makes_live_longer_and_a_read_does_not(mut state: impl KeyedState) {
     commit(&mut state, |_| {});
     at(&mut state, 95);
     commit(&mut state, |writes| {
-        writes.map_write_mut(TABLE, 0).entries.insert("x".into(), Some("x".into()));
+        writes.map_write_mut(TABLE, 0).write(b"x", Some(b"x"));
     });
     assert_eq!(read_all(&mut state, 100), " |  | x");
     assert_eq!(read_all(&mut state, 195), " |  | ");
@@ -131,7 +131,7 @@ fn what_is_written_after_the_expiry_begins_anew(mut state: impl KeyedState) {
     commit(&mut state, |writes| {
         writes.value_writes_mut(COUNT).set(0, None);
         writes.list_write_mut(HISTORY, 0).replaced = true;
-        writes.map_write_mut(TABLE, 0).entries.insert("y".into(), None);
+        writes.map_write_mut(TABLE, 0).write(b"y", None);
     });
     write_all(&mut state, 600, "z");
     assert_eq!(read_all(&mut state, 600), "z | z | z");
@@ -142,7 +142,7 @@ fn a_page_counts_what_it_shows(mut state: impl KeyedState) {
         at(state, now);
         commit(state, |writes: &mut Writes| {
             let map = writes.map_write_mut(TABLE, 0);
-            map.entries.extend(entries.iter().map(|&entry| (entry.into(), Some(Vec::new()))));
+            entries.iter().for_each(|entry| map.write(entry.as_bytes(), Some(&[])));
         });
     };
     put(&mut state, 0, &["a", "c", "e"]);

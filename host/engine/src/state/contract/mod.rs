@@ -172,7 +172,7 @@ fn scans_are_ordered_and_paged<B: Backend>() {
     commit(&mut state, |writes| {
         let map = writes.map_write_mut(TABLE, 1);
         for entry in ["d", "b", "a", "c", "bb"] {
-            map.entries.insert(entry.into(), Some(entry.to_uppercase().into()));
+            map.write(entry.as_bytes(), Some(entry.to_uppercase().as_bytes()));
         }
     });
     let mut scan = |start: Option<&str>, end: Option<&str>, limit| {
@@ -198,7 +198,7 @@ fn an_empty_entry_key_is_an_entry<B: Backend>() {
     state.select(&keys, 0).expect("keys can be selected");
     commit(&mut state, |writes| {
         writes.map_write_mut(TABLE, 0).replaced = true;
-        writes.map_write_mut(TABLE, 0).entries.insert(Vec::new(), Some(Vec::new()));
+        writes.map_write_mut(TABLE, 0).write(&[], Some(&[]));
     });
     let file = FileSlice {
         bytes: B::encode(&state.freeze(0).expect("something was written")),

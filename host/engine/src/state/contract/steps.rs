@@ -220,7 +220,7 @@ impl Change {
                 list.appended = values.iter().map(Vec::as_slice).collect();
             }
             Write::PutEntry(entry, value) => {
-                writes.map_write_mut(TABLE, key).entries.insert(entry_key(*entry), value.clone());
+                writes.map_write_mut(TABLE, key).write(&entry_key(*entry), value.as_deref());
             }
             Write::ClearMap => {
                 let map = writes.map_write_mut(TABLE, key);

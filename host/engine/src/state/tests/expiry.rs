@@ -37,9 +37,9 @@ fn fill(state: &mut SubtaskState, keys: u32, now: Timestamp) {
         let list = &mut writes.list_write_mut(HISTORY, key).appended;
         list.push(b"one");
         list.push(b"two");
-        let map = &mut writes.map_write_mut(TABLE, key).entries;
-        map.insert(b"one".to_vec(), Some(b"1".to_vec()));
-        map.insert(b"two".to_vec(), Some(b"2".to_vec()));
+        let map = writes.map_write_mut(TABLE, key);
+        map.write(b"one", Some(b"1"));
+        map.write(b"two", Some(b"2"));
     }
     state.commit(&writes).expect("these writes are allowed");
 }

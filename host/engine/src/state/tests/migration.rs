@@ -55,7 +55,7 @@ fn fill(state: &mut SubtaskState, keys: u32, value: &[u8]) {
         writes.value_writes_mut(COUNT).set(key, Some(value));
         let list = &mut writes.list_write_mut(HISTORY, key).appended;
         [b"a", b"b"].iter().for_each(|element| list.push(*element));
-        writes.map_write_mut(TABLE, key).entries.insert(b"entry".to_vec(), Some(value.to_vec()));
+        writes.map_write_mut(TABLE, key).write(b"entry", Some(value));
     }
     state.commit(&writes).expect("these writes are allowed");
 }
@@ -135,7 +135,7 @@ fn what_removed_or_replaced_an_old_value_stays_in_force() {
     let mut writes = Writes::default();
     writes.value_writes_mut(COUNT).set(0, None);
     writes.list_write_mut(HISTORY, 0).replaced = true;
-    writes.map_write_mut(TABLE, 0).entries.insert(b"entry".to_vec(), None);
+    writes.map_write_mut(TABLE, 0).write(b"entry", None);
     old.commit(&writes).expect("removals are allowed");
     let second = slice(&frozen(&mut old));
     let mut new = upgraded(&version(2), &[first, second]);

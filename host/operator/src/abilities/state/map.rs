@@ -1,5 +1,6 @@
 //! An ordered map per key.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -38,7 +39,7 @@ impl Abilities {
         self.check_key(ability, key)?;
         self.charge_written(entry.len() + value.map_or(0, <[u8]>::len) + ENTRY_BYTES)?;
         let (_, writes) = self.keyed(ability)?;
-        writes.map_write_mut(state.0, key).entries.insert(entry.to_vec(), value.map(<[u8]>::to_vec));
+        writes.map_write_mut(state.0, key).write(entry, value);
         Ok(())
     }
 
@@ -109,7 +110,7 @@ impl Abilities {
         self.charge_written(entries.data.len() + values.bytes() + values.len() * ENTRY_BYTES)?;
         let (_, writes) = self.keyed(ABILITY)?;
         for ((&key, entry), value) in keys.iter().zip(entries.iter()).zip(values.iter()) {
-            writes.map_write_mut(state.0, key).entries.insert(entry.to_vec(), value.map(<[u8]>::to_vec));
+            writes.map_write_mut(state.0, key).write(entry, value);
         }
         Ok(())
     }
@@ -216,7 +217,11 @@ fn read_entries(
 }
 
 /// Two ordered runs of entries as one; where both have an entry, what the call wrote hides what is committed.
-pub(super) fn merge(written: &BTreeMap<Vec<u8>, Option<Vec<u8>>>, below: &Entries, range: EntryRange<'_>) -> Entries {
+pub(super) fn merge<B: Ord + Borrow<[u8]>>(
+    written: &BTreeMap<B, Option<B>>,
+    below: &Entries,
+    range: EntryRange<'_>,
+) -> Entries {
     let mut page = Entries::default();
     if range.start.zip(range.end).is_some_and(|(start, end)| start >= end) {
         return page;
@@ -228,10 +233,10 @@ pub(super) fn merge(written: &BTreeMap<Vec<u8>, Option<Vec<u8>>>, below: &Entrie
     loop {
         let (entry, value) = match (above.peek(), below.peek()) {
             (None, None) => break,
-            (Some((entry, _)), Some((other, _))) if entry.as_slice() > *other => take_below(&mut below),
+            (Some((entry, _)), Some((other, _))) if (*entry).borrow() > *other => take_below(&mut below),
             (None, Some(_)) => take_below(&mut below),
             (Some((entry, value)), other) => {
-                let taken = (entry.as_slice(), value.as_deref());
+                let taken: (&[u8], Option<&[u8]>) = ((*entry).borrow(), value.as_ref().map(Borrow::borrow));
                 if other.is_some_and(|(other, _)| *other == taken.0) {
                     below.next();
                 }
