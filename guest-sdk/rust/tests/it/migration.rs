@@ -114,7 +114,7 @@ fn migrated(state: &str, from_version: u32, values: &[&[u8]]) -> Result<Vec<Vec<
     let (mut data, mut offsets) = (Vec::new(), vec![0]);
     for value in values {
         data.extend_from_slice(value);
-        offsets.push(u32::try_from(data.len()).unwrap());
+        offsets.push(u32::try_from(data.len()).expect("few bytes"));
     }
     let values = BytesColumn { data, offsets };
     let column = instance::migrate(&[Entry::of::<Later, _>()], "later", state, from_version, &values)?;
