@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use weir_protocol::Fault;
-use weir_protocol::chain::{Owner, Start};
+use weir_protocol::chain::{Owner, RunEntry, Start};
 use weir_protocol::id::Uid;
-use weir_protocol::manifest::{Manifest, Positions};
+use weir_protocol::manifest::Positions;
 
 use super::driver::Driver;
 use super::ended::{Ended, Failed};
@@ -44,7 +44,7 @@ impl Driver {
     }
 
     async fn try_take_over(&mut self, newest: Newest) -> Result<RunOwner, Ended> {
-        let new_sources = self.new_sources(&newest.stored.entry.manifest).await?;
+        let new_sources = self.new_sources(&newest.stored.entry).await?;
         let start = self.specs().start(&self.shared.entropy, self.spec_number, &self.spec);
         let start = Start { new_sources, ..start };
         let leftovers = newest.leftovers.clone();
@@ -56,9 +56,17 @@ impl Driver {
         Ok(owner)
     }
 
-    /// Where sources begin that the job did not have at its newest entry.
-    async fn new_sources(&self, manifest: &Manifest) -> Result<BTreeMap<Uid, Positions>, Ended> {
-        let resolved = resolve_starts(&self.spec, |uid| !manifest.sources.contains_key(uid)).await;
+    /// Where sources begin that the job did not have when its newest manifest was made. Those that only another change had,
+    /// which came to nothing, begin anew.
+    async fn new_sources(&self, newest: &RunEntry) -> Result<BTreeMap<Uid, Positions>, Ended> {
+        let held = &newest.manifest.sources;
+        let proven = match newest.manifest_spec {
+            Some(made_under) if newest.spec != self.spec_number => Some(self.specs().deployed(made_under).await?),
+            Some(_) | None => None,
+        };
+        let is_proven =
+            |uid: &Uid| proven.as_ref().is_none_or(|spec| spec.sources.iter().any(|source| source.uid == *uid));
+        let resolved = resolve_starts(&self.spec, |uid| !held.contains_key(uid) || !is_proven(uid)).await;
         resolved.map_err(|error| Failed::new(error.fault, error.message).into())
     }
 

@@ -69,8 +69,13 @@ impl Ownership {
         };
         let kept = newest.entry.retained.iter().map(|wanted| (wanted.number, keep(wanted))).collect();
         let (mut manifest, published) = (newest.entry.manifest.clone(), newest.entry.published.clone());
+        // Beyond the sources of the spec that its manifest was made under, the newest entry holds those of a change that
+        // came to nothing: no record of theirs counts, and they may be others now.
+        let has_been_on_trial = newest.entry.manifest_spec.is_some();
         for (uid, positions) in &start.new_sources {
-            manifest.sources.entry(uid.clone()).or_insert_with(|| positions.clone());
+            if has_been_on_trial || !manifest.sources.contains_key(uid) {
+                manifest.sources.insert(uid.clone(), positions.clone());
+            }
         }
         let mut ownership = Self::new(start, number.next(), Some(newest), kept);
         ownership.begin(start, EntryKind::Takeover, manifest, published)?;

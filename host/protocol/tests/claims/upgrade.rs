@@ -213,10 +213,13 @@ fn entries_say_under_which_spec_their_manifest_was_made_until_a_checkpoint_is_ta
     let known = &newest(&first).entry.manifest.sources[&uid("source")];
     assert_eq!(&taken_over.manifest.sources[&uid("source")], known, "what is known stays");
 
-    let again = Start { spec: EntryNumber(5), ..start(3, 3) };
+    let elsewhere = BTreeMap::from([("0".to_owned(), serde_json::json!(1))]);
+    let new_sources = BTreeMap::from([(uid("new"), elsewhere.clone())]);
+    let again = Start { spec: EntryNumber(5), new_sources, ..start(3, 3) };
     let mut third = Ownership::take_over(&again, newest(&second).clone(), &BTreeMap::new()).expect("it runs");
     settle(&mut third);
     assert_eq!(newest(&third).entry.made_under(), EntryNumber(0), "nothing was recorded since");
+    assert_eq!(newest(&third).entry.manifest.sources[&uid("new")], elsewhere, "what came to nothing begins anew");
     record(&mut third, checkpoint(2, None, vec![]));
     assert_eq!(newest(&third).entry.made_under(), EntryNumber(5));
     third.append(next(9, EntryKind::Finished, newest(&third).entry.manifest.clone())).expect("it ends");
