@@ -103,7 +103,7 @@ impl Driver {
                 Next::Again => {}
                 Next::HasEnded(last) => return self.board.ended(&last),
                 // Somebody has said meanwhile what it shall be instead.
-                Next::LetGo if self.is_to_be_another() => {}
+                Next::LetGo if self.is_to_be_another() => self.back_off(LOSS_DELAY).await,
                 Next::LetGo => return self.enter(JobState::Suspended),
                 Next::End(kind) => {
                     if self.end(kind).await {
@@ -180,6 +180,8 @@ impl Driver {
     /// What follows from the end of an attempt, told to people where it failed.
     async fn after(&mut self, ended: Ended) -> Next {
         match self.weighed(ended).await {
+            // It ended while it made way for what it shall be.
+            Ended::Finished if self.is_to_be_another() => Next::Again,
             Ended::Finished => Next::End(EntryKind::Finished),
             Ended::Wished(wish) => {
                 if matches!(wish, Wish::Run(_)) {

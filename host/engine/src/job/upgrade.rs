@@ -37,7 +37,7 @@ pub struct Upgrading {
 pub struct Upgraded {
     /// The entry of the job's `spec/` chain that says what it shall be; where nothing is changed, what it is.
     pub spec: EntryNumber,
-    /// Whether that entry is new.
+    /// Whether that entry is new to the job.
     pub is_new: bool,
     /// What changes.
     pub changes: Changes,
@@ -86,19 +86,20 @@ impl Inner {
             let changes = ground.changes(before, &plan, how).await?;
             try_out(&spec, status.id, &shared).await?;
             resolve_starts(&spec, |uid| !newest.manifest.sources.contains_key(uid)).await?;
-            let is_new = **before != spec;
+            let is_wanted = **before == spec;
             if how.dry_run {
                 return Ok(Upgraded { spec: wanted.entry.number, is_new: false, changes });
             }
-            let number = if is_new {
+            let number = if is_wanted {
+                Some(wanted.entry.number)
+            } else {
                 let deploy = Wanted::Deploy(Box::new(spec.clone()));
                 specs.want_next(&wanted, &shared.entropy, deploy, None).await?
-            } else {
-                Some(wanted.entry.number)
             };
             if let Some(number) = number {
                 self.take_up(status.id, number, spec, &shared).await?;
-                return Ok(Upgraded { spec: number, is_new, changes });
+                // The answer to an earlier call may have been lost: it is new to the job then.
+                return Ok(Upgraded { spec: number, is_new: number > status.spec_number, changes });
             }
         }
     }

@@ -242,7 +242,7 @@ async fn an_upgrade_that_nobody_heard_of_is_heard_of_when_it_is_asked_for_again(
     let chain = SpecChain::new(Store::new(rig.store(), rig.clock), rig.clock, job);
     chain.want(&Entropy::seeded(9), &Wanted::Deploy(Box::new(next.clone()))).await.unwrap();
     let upgraded = engine.upgrade(job, next, Upgrading::default()).await.unwrap();
-    assert_eq!((upgraded.spec, upgraded.is_new), (EntryNumber(1), false));
+    assert_eq!((upgraded.spec, upgraded.is_new), (EntryNumber(1), true));
     let status = proven(&engine, job, upgraded.spec).await;
     assert_eq!(status.vertices[1].parallelism, 3);
     wait_for(&engine, job, JobState::Finished).await;
