@@ -89,8 +89,8 @@ impl Sizes {
     /// Another value takes the place of an entry's.
     #[inline]
     pub(super) fn replace(&mut self, record: Record<'_>, stored: &[u8]) {
-        let size = &mut self.states[usize::from(record.state())];
-        if size.ages.is_none() && stored.len() == record.value().len() {
+        let size = &self.states[usize::from(record.state())];
+        if stored.len() == record.value().len() && size.is_of_one_age(record.value(), stored) {
             return;
         }
         self.take(record);
@@ -172,6 +172,12 @@ impl Size {
         };
         self.amount = self.amount.without(amount);
         amount.bytes
+    }
+
+    /// Whether values with these stamps count together.
+    #[inline]
+    fn is_of_one_age(&self, one: &[u8], other: &[u8]) -> bool {
+        self.ages.as_ref().is_none_or(|ages| ages.place(split(one).0) == ages.place(split(other).0))
     }
 
     fn has_any_as_old(&self, stored: &[u8]) -> bool {

@@ -229,6 +229,7 @@ impl OperatorTask {
             self.subtask.handover.give(Handed::Segment(segment)).await?;
         }
         self.note_expired();
+        self.note_held();
         self.show_held_each_second();
         Ok(self.state_mut().make_room().await?)
     }
