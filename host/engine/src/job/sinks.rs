@@ -6,7 +6,7 @@ use weir_protocol::id::{JobId, Uid};
 use weir_protocol::job_spec::{JobSpec, SinkConnector, SinkSpec};
 
 use crate::sink::{self, Publisher, Sink, SinkContext, SinkError};
-use crate::store::Store;
+use crate::store::{Store, shown};
 
 use super::owned::Publishers;
 use super::shared::Shared;
@@ -53,7 +53,7 @@ pub(crate) async fn try_out(spec: &JobSpec, job: JobId, shared: &Shared) -> Resu
     };
     tried.map_err(|error| SinkError {
         fault: error.fault(),
-        message: format!("the local folder for state, `{folder}`, cannot be used: {error}"),
+        message: format!("the local folder for state, `{}`, cannot be used: {error}", shown(folder)),
     })
 }
 

@@ -20,7 +20,7 @@ use weir_protocol::job_spec::FileSinkSpec;
 
 use super::SinkError;
 use crate::clock::Clock;
-use crate::store::{self, Places, Store, StoreError};
+use crate::store::{self, Places, Store, StoreError, shown};
 
 /// See the module. What it creates is durable.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ impl Folder {
         let location = format!("{}/{job}/{sink}", spec.path.trim_end_matches('/'));
         let objects = places.open(&location, clock).map_err(|error| SinkError {
             fault: error.fault(),
-            message: format!("sink `{sink}` cannot write below `{}`: {error}", spec.path),
+            message: format!("sink `{sink}` cannot write below `{}`: {error}", shown(&spec.path)),
         })?;
         Ok(Self::over(objects, location))
     }

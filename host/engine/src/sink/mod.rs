@@ -15,7 +15,7 @@ use weir_protocol::id::{CheckpointId, JobId, Nonce, SubtaskId, Uid};
 use weir_protocol::job_spec::SinkConnector;
 
 use crate::clock::Clock;
-use crate::store::Places;
+use crate::store::{Places, shown};
 
 mod blackhole;
 
@@ -142,7 +142,7 @@ pub async fn try_out(
             let tried = Folder::open(spec, job, sink, places)?.try_out(job, *places.1).await;
             tried.map_err(|error| SinkError {
                 fault: error.fault(),
-                message: format!("sink `{sink}` cannot write below `{}`: {error}", spec.path),
+                message: format!("sink `{sink}` cannot write below `{}`: {error}", shown(&spec.path)),
             })
         }
         SinkConnector::Stdout(_) | SinkConnector::Blackhole => Ok(()),

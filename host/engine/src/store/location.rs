@@ -132,6 +132,14 @@ impl fmt::Display for CloudLocation {
     }
 }
 
+/// A place as it may be shown: of one that is refused, which may hold a secret, the scheme alone.
+pub(crate) fn shown(location: &str) -> String {
+    match (Location::parse(location), location.split_once("://")) {
+        (Err(_), Some((scheme, _))) => format!("{scheme}://…"),
+        _ => location.to_owned(),
+    }
+}
+
 pub(super) fn refused(location: &str, reason: String) -> StoreError {
     StoreError::Refused { location: location.to_owned(), reason }
 }
@@ -200,6 +208,7 @@ mod tests {
         {
             let error = Location::parse(text).unwrap_err().to_string();
             assert!(error.contains("environment") && !error.contains("geheim"), "{text}: {error}");
+            assert!(!shown(text).contains("geheim"), "{text}");
         }
     }
 }

@@ -32,6 +32,7 @@ use crate::clock::Clock;
 pub use data_folder::{DataFolder, DataFolderError};
 pub use environment::Environment;
 pub use error::StoreError;
+pub(crate) use location::shown;
 pub use name::{ChainName, DataKind, ObjectName, Prefix};
 pub use open::{Everywhere, LEFTOVER_GRACE, Places, forgets, open, open_in};
 
