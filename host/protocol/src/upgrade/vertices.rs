@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Fate, Refusal, Upgrade, VertexChange, VertexWord};
-use crate::description::OperatorDescription;
+use crate::description::StateDescription;
 use crate::evolution::{Change, HeldState, evolution};
 use crate::id::Uid;
 use crate::job_graph::{Vertex, VertexKind};
@@ -32,7 +32,7 @@ impl Upgrade<'_> {
                 Some(VertexKind::Operator { spec: from, description: held }),
                 VertexKind::Operator { spec: to, description: declared },
             ) => {
-                states = self.states(&to.uid, held, declared)?;
+                states = self.states(&to.uid, &held.states, &declared.states)?;
                 operator(from, to)
             }
             (Some(VertexKind::Sink(from)), VertexKind::Sink(to)) => {
@@ -47,7 +47,11 @@ impl Upgrade<'_> {
                 self.check_place(to)?;
                 Fate::Added
             }
-            (None, VertexKind::Source(_) | VertexKind::Operator { .. }) => Fate::Added,
+            (None, VertexKind::Operator { spec: to, description: declared }) => {
+                states = self.states(&to.uid, &[], &declared.states)?;
+                Fate::Added
+            }
+            (None, VertexKind::Source(_)) => Fate::Added,
         };
         Ok(VertexChange {
             uid: vertex.uid.clone(),
@@ -62,16 +66,17 @@ impl Upgrade<'_> {
     fn states(
         &self,
         uid: &Uid,
-        held: &OperatorDescription,
-        declared: &OperatorDescription,
+        held: &[StateDescription],
+        declared: &[StateDescription],
     ) -> Result<BTreeMap<String, Change>, Refusal> {
-        let held: Vec<HeldState> = held.states.iter().map(HeldState::from).collect();
-        let changes = evolution(&held, &declared.states, self.migrating.contains(uid));
+        let held: Vec<HeldState> = held.iter().map(HeldState::from).collect();
+        let changes = evolution(&held, declared, self.migrating.contains(uid));
         changes.map_err(|conflict| Refusal::State { uid: uid.clone(), conflict })
     }
 
     fn removed(&self, vertex: &Vertex) -> Result<VertexChange, Refusal> {
         let uid = vertex.uid.clone();
+        let mut states = BTreeMap::new();
         match &vertex.kind {
             VertexKind::Source(_) if !self.drops_state => return Err(Refusal::RemovedSource { uid }),
             VertexKind::Operator { description, .. } if !self.drops_state => {
@@ -79,12 +84,12 @@ impl Upgrade<'_> {
                     return Err(Refusal::RemovedOperator { uid });
                 }
             }
+            VertexKind::Operator { description, .. } => states = self.states(&uid, &description.states, &[])?,
             // What a sink has sealed is published, whether or not there is a sink any more.
-            VertexKind::Source(_) | VertexKind::Operator { .. } | VertexKind::Sink(_) => {}
+            VertexKind::Source(_) | VertexKind::Sink(_) => {}
         }
         let (kind, parallelism_before) = (word(&vertex.kind), Some(vertex.parallelism));
-        let (parallelism, states) = (None, BTreeMap::new());
-        Ok(VertexChange { uid, kind, fate: Fate::Removed, parallelism_before, parallelism, states })
+        Ok(VertexChange { uid, kind, fate: Fate::Removed, parallelism_before, parallelism: None, states })
     }
 
     /// Whether the newest checkpoint holds anything of an operator: timers too, which nobody declares.

@@ -128,7 +128,12 @@ async fn state_without_an_operator_is_dropped_only_where_that_is_allowed() {
     next.operators[0].uid = uid("other");
     next.sinks[0].from = vec![output("other")];
     let how = Upgrading { drops_state: true, ..Upgrading::default() };
-    engine.upgrade(job, next, how).await.unwrap();
+    let upgraded = engine.upgrade(job, next, how).await.unwrap();
+    let removed = upgraded.changes.vertices.last().unwrap();
+    assert!(
+        !removed.states.is_empty() && removed.states.values().all(|change| *change == Change::Dropped),
+        "{removed:?}"
+    );
     wait_for(&engine, job, JobState::Finished).await;
     let lines = rig.published(job);
     assert_eq!(lines.len(), 20_000, "the source goes on where it was");
