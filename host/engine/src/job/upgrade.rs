@@ -112,7 +112,7 @@ impl Inner {
             let job = jobs.get(&id).ok_or(EngineError::UnknownJob(id))?;
             let status = job.board.copy();
             if number > status.spec_number {
-                tracing::info!(job = %id, name = %status.name, "the job becomes spec {number}");
+                tracing::info!(job = %id, name = %status.name, "the job becomes spec {}", number.0);
                 job.board.change(number, Arc::new(spec), None);
                 job.wishes.send_replace(Wish::Run(number));
             }

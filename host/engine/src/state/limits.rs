@@ -139,7 +139,8 @@ impl Growth {
         }
         let message = format!(
             "keyed state of this subtask would pass its limit of {max} bytes: it holds {live}, and this batch writes \
-             up to {} more; raise the limit or the parallelism, or clear what is no longer needed",
+             up to {} more; raise `memory` in [state] or the parallelism, clear what is no longer needed, or keep state on \
+             disk with `backend = \"rocksdb\"`",
             self.bytes
         );
         Err(StateError { fault: Fault::Guest, message })

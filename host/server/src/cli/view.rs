@@ -80,7 +80,7 @@ pub(super) fn describe(job: &Job) -> String {
     let mut add = |line: String| write!(text, "\n{line}").expect("a text takes what is written to it");
     add(format!("started {}, {} since {}", time(job.started_at), job.state, time(job.state_since)));
     if let Some(undone) = &job.undone {
-        add(format!("upgrade to spec {} was undone: {}", undone.spec, printable(&undone.reason)));
+        add(format!("upgrade to spec {} was undone: {}", undone.spec.0, printable(&undone.reason)));
     }
     if job.on_trial {
         add(format!("spec {} has taken no checkpoint yet, and may be undone", job.spec_number));
