@@ -4,7 +4,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use weir_engine::clock::Clock;
 use weir_tests::node::{Node, binary};
 use weir_tests::{guests, oracle, published};
 
@@ -49,20 +48,6 @@ fn job(operator: &str) -> String {
     )
 }
 
-/// Waits until the node says so of the job.
-async fn until(node: &Node, id: &str, is_so: impl Fn(&serde_json::Value) -> bool) -> Result<()> {
-    let clock = Clock::system();
-    let start = clock.elapsed();
-    loop {
-        let job = node.get(&format!("/api/v1/jobs/{id}")).await?;
-        if is_so(&job) {
-            return Ok(());
-        }
-        ensure!(clock.elapsed() - start < Duration::from_secs(120), "it never came: {job}\n{}", node.log());
-        clock.sleep(Duration::from_millis(10)).await;
-    }
-}
-
 #[tokio::test]
 async fn a_component_s_next_version_goes_on_with_state_of_every_kind_that_it_migrates() -> Result<()> {
     let data = tempfile::tempdir()?;
@@ -70,7 +55,7 @@ async fn a_component_s_next_version_goes_on_with_state_of_every_kind_that_it_mig
     node.upload("states", guests::STATES.as_ref()).await?;
     let answer = node.deploy(&job("tally")).await?;
     let id = answer["id"].as_str().with_context(|| format!("no id in {answer}"))?.to_owned();
-    until(&node, &id, |job| job["checkpoints"]["completed"].as_u64() >= Some(5)).await?;
+    node.completes(&id, 5, Duration::from_secs(120)).await?;
     let path = data.path().join("job.toml");
     std::fs::write(&path, job("tally-later"))?;
     let upgraded = Command::new(binary()?).arg("upgrade").arg(path).args(["--server", &node.url]).output()?;

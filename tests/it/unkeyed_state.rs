@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use weir_engine::clock::Clock;
 use weir_tests::node::Node;
 use weir_tests::{guests, oracle, published};
 
@@ -49,20 +48,6 @@ fn job() -> String {
     )
 }
 
-/// Waits until this life of the node has completed some checkpoints.
-async fn checkpoints(node: &Node, id: &str) -> Result<()> {
-    let clock = Clock::system();
-    let start = clock.elapsed();
-    loop {
-        let job = node.get(&format!("/api/v1/jobs/{id}")).await?;
-        if job["checkpoints"]["completed"].as_u64().context("a count")? >= 2 {
-            return Ok(());
-        }
-        ensure!(clock.elapsed() - start < Duration::from_secs(120), "no checkpoint: {job}\n{}", node.log());
-        clock.sleep(Duration::from_millis(10)).await;
-    }
-}
-
 #[tokio::test]
 async fn state_of_every_kind_survives_a_killed_node_exactly_once() -> Result<()> {
     let data = tempfile::tempdir()?;
@@ -71,7 +56,7 @@ async fn state_of_every_kind_survives_a_killed_node_exactly_once() -> Result<()>
     let answer = node.deploy(&job()).await?;
     let id = answer["id"].as_str().with_context(|| format!("no id in {answer}"))?.to_owned();
     for _ in 0..KILLS {
-        checkpoints(&node, &id).await?;
+        node.completes(&id, 2, Duration::from_secs(120)).await?;
         node.kill()?;
         node = Node::start(data.path()).await?;
     }

@@ -12,6 +12,8 @@ use weir_tests::{guests, oracle, published};
 
 const RECORDS: u64 = 60_000;
 const KEYS: usize = 20;
+/// How long anything may take, however slow the machine.
+const LONG: Duration = Duration::from_secs(120);
 
 /// Counts by key with so many subtasks of the operator.
 fn count(parallelism: u32) -> String {
@@ -70,20 +72,6 @@ fn printed(output: &Output) -> Result<String> {
     Ok(printed.into_owned())
 }
 
-/// Waits until the job is as wanted.
-async fn until(node: &Node, id: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-    let clock = Clock::system();
-    let start = clock.elapsed();
-    loop {
-        let job = node.get(&format!("/api/v1/jobs/{id}")).await?;
-        if wanted(&job) {
-            return Ok(job);
-        }
-        ensure!(clock.elapsed() - start < Duration::from_secs(120), "it never came: {job}\n{}", node.log());
-        clock.sleep(Duration::from_millis(10)).await;
-    }
-}
-
 async fn running(node: &Node, component: (&str, &str), job: &str) -> Result<String> {
     node.upload(component.0, component.1.as_ref()).await?;
     let answer = node.deploy(job).await?;
@@ -93,7 +81,7 @@ async fn running(node: &Node, component: (&str, &str), job: &str) -> Result<Stri
 }
 
 async fn checkpoints(node: &Node, id: &str) -> Result<Value> {
-    until(node, id, |job| job["checkpoints"]["completed"].as_u64() >= Some(2)).await
+    node.completes(id, 2, LONG).await
 }
 
 #[tokio::test]
@@ -114,7 +102,7 @@ async fn a_running_job_changes_its_parallelism_exactly_once_though_its_node_is_k
     }
     let said = printed(&upgrade(&node, data.path(), &count(2), &[])?)?;
     ensure!(said.contains("parallelism 3 -> 2") && said.contains("as spec 5"), "{said}");
-    node.reaches(&id, "FINISHED", Duration::from_secs(120)).await?;
+    node.reaches(&id, "FINISHED", LONG).await?;
     node.kill()?;
     let found = published::by_key(&published::lines(&data.path().join("output").join(&id).join("out"))?)?;
     ensure!(found.len() == KEYS, "{} keys", found.len());
@@ -134,9 +122,9 @@ async fn an_upgrade_that_an_operator_refuses_is_undone_and_the_job_goes_on() -> 
     let said = String::from_utf8_lossy(&undone.stderr);
     ensure!(undone.status.code() == Some(1) && said.contains("was undone: count["), "{undone:?}");
     ensure!(said.contains("the lists do not agree"), "{said}");
-    let job = until(&node, &id, |job| job["on-trial"] == false).await?;
+    let job = node.until(&id, LONG, |job| job["on-trial"] == false).await?;
     ensure!(job["spec-number"] == 2 && job["undone"]["spec"] == 1 && job["state"] == "RUNNING", "{job}");
-    node.reaches(&id, "FINISHED", Duration::from_secs(120)).await?;
+    node.reaches(&id, "FINISHED", LONG).await?;
     let mut found = published::by_key(&published::lines(&data.path().join("output").join(&id).join("out"))?)?;
     found.retain(|key, _| !key.starts_with('!'));
     ensure!(oracle::counts_go_on(&found)? == RECORDS, "some counts are missing");

@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use weir_engine::clock::Clock;
@@ -260,6 +260,30 @@ impl Node {
             bail!("{status}: {text}\n{}", self.log());
         }
         serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
+    }
+
+    /// Waits until a job's status is as wanted, and gives it.
+    ///
+    /// # Errors
+    /// When it is not so in time.
+    pub async fn until(&self, job: &str, within: Duration, is_so: impl Fn(&Value) -> bool) -> Result<Value> {
+        let start = self.clock.elapsed();
+        loop {
+            let status = self.get(&format!("/api/v1/jobs/{job}")).await?;
+            if is_so(&status) {
+                return Ok(status);
+            }
+            ensure!(self.clock.elapsed() - start < within, "it never came: {status}\n{}", self.log());
+            self.clock.sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until this life of the node has completed so many checkpoints of a job, and gives its status.
+    ///
+    /// # Errors
+    /// When they are not there in time.
+    pub async fn completes(&self, job: &str, checkpoints: u64, within: Duration) -> Result<Value> {
+        self.until(job, within, |status| status["checkpoints"]["completed"].as_u64() >= Some(checkpoints)).await
     }
 
     /// Waits until a job is in a state (Flink's words, such as `FINISHED`).

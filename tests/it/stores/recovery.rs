@@ -65,21 +65,6 @@ async fn node(server: &Server, disk: &std::path::Path) -> Result<Node> {
     Ok(node)
 }
 
-/// Waits until the present attempt has completed so many checkpoints.
-async fn has_checkpoints(node: &Node, job: &str, wanted: u64) -> Result<()> {
-    let clock = Clock::system();
-    let start = clock.elapsed();
-    loop {
-        let status = node.get(&format!("/api/v1/jobs/{job}")).await?;
-        let completed = status["checkpoints"]["completed"].as_u64().context("a number of checkpoints")?;
-        if completed >= wanted {
-            return Ok(());
-        }
-        ensure!(clock.elapsed() - start < MAX, "only {completed} checkpoints: {status}\n{}", node.log());
-        clock.sleep(Duration::from_millis(10)).await;
-    }
-}
-
 /// What a sink has published.
 async fn lines(server: &Server, job: &str, sink: &str) -> Result<Vec<String>> {
     let (clock, environment) = (Clock::system(), Environment::from_iter(server.variables()));
@@ -100,12 +85,12 @@ async fn a_job_with_its_state_on_s3_survives_nodes_that_are_killed_with_their_di
     first.upload("word-count", guests::WORD_COUNT.as_ref()).await?;
     let submitted = first.deploy(&job()).await?;
     let id = submitted["id"].as_str().context("an id")?.to_owned();
-    has_checkpoints(&first, &id, 3).await?;
+    first.completes(&id, 3, MAX).await?;
     first.kill()?;
     for _ in 0..2 {
         let disk = tempfile::tempdir()?;
         let next = node(&server, disk.path()).await?;
-        has_checkpoints(&next, &id, 2).await?;
+        next.completes(&id, 2, MAX).await?;
         next.kill()?;
     }
     let disk = tempfile::tempdir()?;

@@ -41,9 +41,7 @@ impl Plan {
             graph.map_err(|refusal| EngineError::Failed { fault: Fault::Request, message: refusal.to_string() })?;
         Ok(Self { graph, factories })
     }
-}
 
-impl Plan {
     /// The operators whose components export `migration`.
     pub(crate) fn migrating(&self) -> BTreeSet<Uid> {
         let exporting = self.factories.iter().filter(|(_, factory)| factory.exports_migration());
