@@ -110,6 +110,15 @@ pub enum StateKind {
 }
 
 impl StateKind {
+    /// Whether it belongs to keys.
+    #[must_use]
+    pub const fn is_keyed(self) -> bool {
+        match self {
+            Self::KeyedValue | Self::KeyedList | Self::KeyedMap => true,
+            Self::OperatorSplit | Self::OperatorUnion | Self::Broadcast => false,
+        }
+    }
+
     /// The contract's word for it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -51,8 +51,8 @@ pub struct Node {
     registry: Arc<Registry>,
     journal: Journal,
     clock: Clock,
-    /// Held for reading while a job is submitted or changed, for writing while a component is deleted: a job never comes to use
-    /// a component that is being deleted.
+    /// Held for reading until a job counts as one that uses the components which it names, for writing while a component is
+    /// deleted: a job never comes to use a component that is being deleted.
     uses: Arc<RwLock<()>>,
 }
 
@@ -116,9 +116,12 @@ impl Node {
     /// # Errors
     /// What is wrong with the job, or why the running one cannot become it.
     pub async fn upgrade(&self, job: JobId, draft: &Draft, how: Upgrading) -> Result<Upgraded, Problem> {
-        let _uses = self.uses.read().await;
+        let uses = self.uses.read().await;
         let spec = self.resolve(draft).await?;
-        Ok(self.engine.upgrade(job, spec, how).await?)
+        let upgraded = self.engine.upgrade(job, spec, how);
+        // The job counts as one that uses them, as long as it is not decided.
+        drop(uses);
+        Ok(upgraded.await?)
     }
 
     /// What a job says, with the hashes of the components that it names.

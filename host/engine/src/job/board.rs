@@ -64,12 +64,29 @@ impl Board {
         status.ended_at = state.is_terminal().then_some(now);
     }
 
+    /// Where this process had let go of the job, it takes it up again; whether that is so.
+    pub(crate) fn wake(&self, now: Timestamp) -> bool {
+        let mut status = self.lock();
+        let is_woken = status.state == JobState::Suspended;
+        if is_woken {
+            (status.state, status.state_since) = (JobState::Restarting, now);
+        }
+        is_woken
+    }
+
     /// Another owner has ended the job with this entry.
     pub(crate) fn ended(&self, last: &RunEntry) {
         *self.budget.lock().expect("nothing panics while it holds this lock") = None;
         let mut status = self.lock();
         *status = status.clone().ended(&last.kind, last);
         tracing::info!(job = %status.id, name = %status.name, "the job is {}", status.state.as_str());
+    }
+
+    /// As long as the guard lives, the job may come to be this.
+    pub(crate) fn consider(&self, spec: &JobSpec) -> Considered {
+        let spec = Arc::new(spec.clone());
+        self.lock().considered.push(Arc::clone(&spec));
+        Considered { board: self.clone(), spec }
     }
 
     /// The job is to be this, from entry `number` of its `spec/` chain on; what it was it may yet go back to.
@@ -201,6 +218,19 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, JobStatus> {
         self.status.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+/// What a job may come to be, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Considered {
+    board: Board,
+    spec: Arc<JobSpec>,
+}
+
+impl Drop for Considered {
+    fn drop(&mut self) {
+        self.board.lock().considered.retain(|spec| !Arc::ptr_eq(spec, &self.spec));
     }
 }
 

@@ -4,7 +4,6 @@
 //! the manifest, and a reporter of its own. Does not own running them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -13,12 +12,11 @@ use tokio::sync::watch;
 use weir_operator::attempt::{Attempts, Budget, StateQuota};
 use weir_operator::operator::{Factory, OpenContext};
 use weir_operator::unkeyed_state::UnkeyedState;
-use weir_protocol::Fault;
 use weir_protocol::chain::Owner;
 use weir_protocol::description::OperatorDescription;
 use weir_protocol::finished::{Unfit, finished};
 use weir_protocol::id::{CheckpointId, JobId, SubtaskId, Uid};
-use weir_protocol::job_graph::{StateBackend, Vertex, VertexKind};
+use weir_protocol::job_graph::{Vertex, VertexKind};
 use weir_protocol::job_spec::{OperatorSpec, SinkSpec, SourceSpec};
 use weir_protocol::manifest::{Manifest, SubtaskManifest};
 use weir_protocol::redistribution;
@@ -32,7 +30,7 @@ use crate::exchange::{Inputs, Outputs};
 use crate::metrics::SubtaskMetrics;
 use crate::sink::{Recent, SinkContext};
 use crate::source;
-use crate::state::{Migration, RestoreError, SpillTo, StateLimits, SubtaskState};
+use crate::state::{Migration, RestoreError, SubtaskState};
 use crate::store::DataKind;
 use crate::task::{
     DeadLetters, FinishedTask, Gate, Handover, OperatorTask, SealedKind, Seeds, SinkTask, SourceCommands, SourceTask,
@@ -47,6 +45,7 @@ use super::reporter::{Letters, Progress, Reporter, Seals};
 use super::restored::Held;
 use super::shared::Shared;
 use super::sinks;
+use super::state_memory::state_memory;
 use super::wiring::Wiring;
 
 /// A task that is ready to run.
@@ -205,7 +204,7 @@ impl Deployer<'_> {
         let processing_time = processing_time.max(self.shared.clock.now());
         let seeds = Seeds::new(self.job, id, self.owner.nonce, self.manifest.checkpoint);
         let context = self.open_context(place, spec, &seeds);
-        let (limits, spill_to) = self.state_memory(id).map_err(failed)?;
+        let (limits, spill_to) = state_memory(self.plan.graph.spec(), id, self.shared).map_err(failed)?;
         let state = SubtaskState::new(&description.states, max, key_groups).map_err(|error| failed(error.into()))?;
         let empty = match (state.with_limits(limits), spill_to) {
             (state, Some(to)) => state.spilling(to),
@@ -260,28 +259,6 @@ impl Deployer<'_> {
         };
         deployment.tasks.push((id.clone(), task));
         Ok(())
-    }
-
-    /// How much memory the state of a subtask may fill, and where the rest goes.
-    fn state_memory(&self, subtask: &SubtaskId) -> Result<(StateLimits, Option<SpillTo>), TaskError> {
-        let wanted = &self.plan.graph.spec().state;
-        let mut limits = StateLimits::default();
-        if wanted.backend == StateBackend::HashMap {
-            limits.live_bytes_max = wanted.memory_bytes.unwrap_or(limits.live_bytes_max);
-            return Ok((limits, None));
-        }
-        let Some(disk) = self.shared.disk.clone() else {
-            let message = "the job keeps its state in RocksDB, but this node has no folder for local state";
-            return Err(TaskError::new(Fault::Request, message));
-        };
-        let to = SpillTo {
-            disk,
-            runtime: self.shared.control.clone(),
-            folder: wanted.local_dir.as_ref().map(PathBuf::from),
-            memory_bytes: wanted.memory_bytes.unwrap_or(SpillTo::MEMORY_BYTES),
-            name: format!("{}-{}-{}", self.plan.graph.spec().name, subtask.uid, subtask.index),
-        };
-        Ok((limits, Some(to)))
     }
 
     fn sink(

@@ -4,35 +4,32 @@
 //! its back-off, from the newest entry; that one which cannot be mended is written down as the job's end; that nothing
 //! is guessed where bytes do not verify; and that a job which another owner has is left alone.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use weir_protocol::Fault;
-use weir_protocol::chain::{EntryKind, Owner, RunEntry};
-use weir_protocol::id::{EntryNumber, JobId, Uid};
+use weir_protocol::chain::EntryKind;
+use weir_protocol::id::{EntryNumber, JobId};
 use weir_protocol::job_spec::JobSpec;
-use weir_protocol::manifest::Outlet;
 
 use crate::checkpoint::BlobError;
-use crate::checkpoint::chain::{self, ChainError, Newest, RunOwner};
+use crate::checkpoint::chain::{self, ChainError};
 use crate::checkpoint::restore::{stopped, stopped_at_entry};
-use crate::sink::SinkError;
 
 use super::attempt::{self, Setting};
 use super::board::Board;
 use super::ended::{Ended, Failed};
-use super::owned::{Owned, Publishers, settle};
 use super::plan::Plan;
 use super::restart::Restarts;
 use super::shared::Shared;
-use super::sinks::{publisher, publishers};
+use super::sinks::publishers;
 use super::status::JobState;
+use super::takeover::{Aim, Hold};
 use super::wish::{Wish, Wishes};
 
 /// The wait before the chain of a job that another owner has is looked at again.
-const LOSS_DELAY: Duration = Duration::from_secs(1);
+pub(super) const LOSS_DELAY: Duration = Duration::from_secs(1);
 
 /// Drives one job.
 pub(crate) struct Driver {
@@ -51,66 +48,53 @@ pub(crate) struct Driver {
     pub(crate) exists: watch::Sender<bool>,
 }
 
-/// The job's place in its chain, as far as this process has it.
-#[derive(Debug, Default)]
-pub(crate) struct Hold {
-    /// It was created just now; no attempt has used it.
-    begun: Option<RunOwner>,
-    /// An attempt has used it up: it is only good for the job's end.
-    used: Option<RunOwner>,
-    /// Who this process was in the chain last: an entry of anybody else means that the job is another's now.
-    pub(super) last: Option<Owner>,
-}
-
-impl Hold {
-    /// A job that was created just now.
-    pub(crate) fn begun(owner: RunOwner) -> Self {
-        Self { begun: Some(owner), ..Self::default() }
-    }
-
-    /// Whether the job is known to exist.
-    pub(crate) const fn exists(&self) -> bool {
-        self.begun.is_none()
-    }
-}
-
 /// What follows from the end of an attempt.
 pub(super) enum Next {
     /// Another attempt.
     Again,
     /// The job ends with this entry, once everything is published where that is asked for.
     End(EntryKind),
-    /// It has ended already, with this entry of another owner.
-    HasEnded(Box<RunEntry>),
-    /// This process lets go of the job.
+    /// It has ended.
+    Over,
+    /// This process lets go of the job, until something is asked of it anew.
     LetGo,
 }
 
 impl Driver {
-    /// Runs until the job ends or this process lets go of it.
+    /// Runs until the job ends or this process stops.
     pub(crate) async fn run(mut self) {
         loop {
-            self.wanted = self.wishes.now();
+            self.wanted = self.wishes.take();
             let next = match self.wanted {
-                Wish::Stop => Next::LetGo,
+                Wish::Stop => return self.enter(JobState::Suspended),
                 Wish::Cancel => Next::End(EntryKind::Cancelled { dropped: Vec::new() }),
                 Wish::Run(number) => {
                     let ended = self.attempt(number).await;
                     self.after(ended).await
                 }
             };
+            let next = match next {
+                Next::End(kind) => self.end(kind).await,
+                next @ (Next::Again | Next::Over | Next::LetGo) => next,
+            };
             match next {
-                Next::Again => {}
-                Next::HasEnded(last) => return self.board.ended(&last),
-                // Somebody has said meanwhile what it shall be instead.
-                Next::LetGo if self.is_to_be_another() => self.back_off(LOSS_DELAY).await,
-                Next::LetGo => return self.enter(JobState::Suspended),
-                Next::End(kind) => {
-                    if self.end(kind).await {
-                        return;
-                    }
-                }
+                Next::Again | Next::End(_) => {}
+                Next::Over => return,
+                Next::LetGo => self.rest().await,
             }
+        }
+    }
+
+    /// Leaves the job alone until something is asked anew; what others have done with it meanwhile is not known then.
+    async fn rest(&mut self) {
+        self.hold.let_go();
+        self.restarts = Restarts::new(self.spec.restart.clone());
+        if self.wishes.now() == self.wanted {
+            self.enter(JobState::Suspended);
+        }
+        self.wishes.asked_anew(self.wanted).await;
+        if matches!(self.wishes.now(), Wish::Run(_)) {
+            self.enter(JobState::Restarting);
         }
     }
 
@@ -134,47 +118,14 @@ impl Driver {
             plan = Plan::new(self.spec.as_ref().clone(), self.shared.operators.as_ref()) => plan,
         };
         let plan = plan.map_err(|error| Failed::new(error.fault(), error.to_string()))?;
-        let publishers = self.publishers()?;
-        let begun = self.hold.begun.take();
-        let mut owner = self.own(begun).await?;
+        let publishers = publishers(&self.spec, self.job, &self.shared)?;
+        let mut owner = self.own(Aim::Run).await?;
         let publishers = self.with_former(publishers, &owner).await?;
         let Self { shared, board, restarts, wishes, wanted, spec_number, .. } = self;
         let setting = Setting { shared, plan: &plan, board, restarts, wishes, wanted: *wanted, spec: *spec_number };
         let ended = attempt::run(setting, &mut owner, &publishers).await;
-        self.hold.used = Some(owner);
+        self.hold.keep(owner);
         Ok(ended)
-    }
-
-    fn publishers(&self) -> Result<Publishers, Ended> {
-        let opened = publishers(&self.spec, self.job, &self.shared);
-        opened.map_err(failed_sink)
-    }
-
-    /// The same, with those of sinks that the job had before and that have results which are not published.
-    async fn with_former(&self, mut known: Publishers, owner: &RunOwner) -> Result<Publishers, Ended> {
-        let newest = &owner.newest().expect("its first entry stands").entry;
-        let unknown = newest.manifest.outboxes.iter().filter_map(|outbox| match &outbox.outlet {
-            Outlet::Sink(uid) if !known.contains_key(uid) => Some(uid.clone()),
-            Outlet::Sink(_) | Outlet::DeadLetters => None,
-        });
-        let unknown: BTreeSet<Uid> = unknown.collect();
-        for (uid, connector) in self.specs().places(self.spec_number, unknown).await? {
-            let opened = publisher(&connector, self.job, &uid, &self.shared);
-            known.extend(opened.map_err(failed_sink)?.map(|opened| (uid, opened)));
-        }
-        Ok(known)
-    }
-
-    /// The owner that is at hand, else one by a takeover. Its first entry stands.
-    async fn own(&mut self, at_hand: Option<RunOwner>) -> Result<RunOwner, Ended> {
-        let mut owner = match at_hand {
-            Some(owner) => owner,
-            None => self.take_over().await?,
-        };
-        settle(&mut owner, &self.shared, &mut self.wishes).await?;
-        self.exists.send_replace(true);
-        self.hold.last = Some(owner.owner());
-        Ok(owner)
     }
 
     /// What follows from the end of an attempt, told to people where it failed.
@@ -189,40 +140,8 @@ impl Driver {
                 }
                 Next::Again
             }
-            Ended::Lost(message) => self.after_loss(message).await.map_or(Next::LetGo, Next::HasEnded),
+            Ended::Lost(message) => self.after_loss(message).await,
             Ended::Failed(failed) => self.after_failure(*failed).await,
-        }
-    }
-
-    /// What looks damaged to an owner that has lost the job is what its successor did: it published, and deleted.
-    async fn weighed(&self, ended: Ended) -> Ended {
-        match ended {
-            Ended::Failed(failed) if failed.fault == Fault::Corrupt && self.is_anothers().await => {
-                Ended::Lost(format!("another owner has job {}", self.job))
-            }
-            Ended::Finished | Ended::Wished(_) | Ended::Lost(_) | Ended::Failed(_) => ended,
-        }
-    }
-
-    async fn is_anothers(&self) -> bool {
-        let Some(last) = self.hold.last else { return false };
-        let newest = chain::newest(&self.shared.store, self.job).await;
-        newest.is_ok_and(|newest| newest.stored.entry.owner != last)
-    }
-
-    /// Another owner has the job. Where that one has ended it, its last entry; else this process lets go.
-    async fn after_loss(&mut self, message: String) -> Option<Box<RunEntry>> {
-        loop {
-            match chain::newest(&self.shared.store, self.job).await {
-                Ok(Newest { stored, .. }) if stored.entry.kind.is_terminal() => return Some(Box::new(stored.entry)),
-                Err(error) if error.fault() == Fault::Unavailable && self.wishes.now() != Wish::Stop => {
-                    self.back_off(LOSS_DELAY).await;
-                }
-                Ok(_) | Err(_) => {
-                    self.tell(&Failed::new(Fault::Unavailable, message));
-                    return None;
-                }
-            }
         }
     }
 
@@ -236,12 +155,20 @@ impl Driver {
                 self.tell(&failed);
                 return next;
             }
+            Err(Ended::Lost(message)) => {
+                self.tell(&failed);
+                return self.after_loss(message).await;
+            }
             // Whether the job was changed is not known: that is asked again, after one more attempt.
-            Err(error) if error.fault() == Fault::Unavailable => {
+            Err(Ended::Failed(unknown)) if unknown.fault == Fault::Unavailable => {
                 self.tell(&failed);
                 return self.again_after(LOSS_DELAY).await;
             }
-            Ok(None) | Err(_) => {}
+            Err(Ended::Wished(_)) => {
+                self.tell(&failed);
+                return Next::Again;
+            }
+            Ok(None) | Err(Ended::Failed(_) | Ended::Finished) => {}
         }
         let failed = match &failed.blob {
             Some(blob) if failed.fault == Fault::Corrupt => self.explain(blob, &failed).await,
@@ -286,85 +213,12 @@ impl Driver {
         Failed::new(Fault::Corrupt, text)
     }
 
-    /// Ends the job for good; whether it did, or this process let go of it. Else the driver goes on.
-    async fn end(&mut self, kind: EntryKind) -> bool {
-        let (on_the_way, ended) = match &kind {
-            EntryKind::Finished => (JobState::Running, JobState::Finished),
-            EntryKind::Cancelled { .. } => (JobState::Cancelling, JobState::Canceled),
-            EntryKind::Failed { .. }
-            | EntryKind::ClaimedBy { .. }
-            | EntryKind::Start
-            | EntryKind::Takeover
-            | EntryKind::Checkpoint
-            | EntryKind::RestoredFrom { .. } => (JobState::Failing, JobState::Failed),
-        };
-        self.enter(on_the_way);
-        let tried = match self.try_end(kind).await {
-            Ok(()) => Ok(()),
-            Err(ended) => Err(self.weighed(ended).await),
-        };
-        match tried {
-            Ok(()) => {
-                self.enter(ended);
-                true
-            }
-            Err(Ended::Wished(Wish::Run(_) | Wish::Cancel) | Ended::Finished) => false,
-            Err(Ended::Wished(Wish::Stop)) => self.let_go(),
-            Err(Ended::Lost(message)) => match self.after_loss(message).await {
-                Some(last) => {
-                    self.board.ended(&last);
-                    true
-                }
-                None => self.let_go(),
-            },
-            Err(Ended::Failed(failed)) => {
-                self.tell(&failed);
-                match self.restarts.next_delay(failed.fault, failed.wears) {
-                    Some(delay) => {
-                        self.back_off(delay).await;
-                        false
-                    }
-                    None => self.let_go(),
-                }
-            }
-        }
-    }
-
-    /// A job that finished or was cancelled has everything published before its last entry; one that failed keeps what
-    /// is not, for whoever restores it.
-    async fn try_end(&mut self, kind: EntryKind) -> Result<(), Ended> {
-        let publishers = self.publishers()?;
-        let at_hand = self.hold.begun.take().or(self.hold.used.take());
-        let mut owner = self.own(at_hand).await?;
-        let publishers = self.with_former(publishers, &owner).await?;
-        let mut owned = Owned::begin(&self.shared, &mut owner, &publishers, &mut self.wishes).await?;
-        if !matches!(kind, EntryKind::Failed { .. }) {
-            let wanted = self.wishes.now();
-            tokio::select! {
-                biased;
-                wish = self.wishes.other_than(wanted) => return Err(Ended::Wished(wish)),
-                drained = owned.drained() => drained?,
-            }
-            self.board.published(&owned.sinks_published());
-        }
-        owned.end(kind, &mut self.wishes).await
-    }
-
-    fn let_go(&self) -> bool {
-        self.enter(JobState::Suspended);
-        true
-    }
-
-    fn enter(&self, state: JobState) {
+    pub(super) fn enter(&self, state: JobState) {
         self.board.enter(state, self.shared.clock.now());
     }
 
-    fn tell(&self, failed: &Failed) {
+    pub(super) fn tell(&self, failed: &Failed) {
         tracing::warn!(job = %self.job, name = %self.spec.name, failure = %failed.text(), "the job fails");
         self.board.failed(self.shared.clock.now(), failed.subtask.as_ref(), failed.fault, failed.message.clone());
     }
-}
-
-fn failed_sink(error: SinkError) -> Ended {
-    Failed::new(error.fault, error.message).into()
 }

@@ -7,6 +7,7 @@ use weir_protocol::id::{CheckpointId, SubtaskId};
 use crate::checkpoint::BlobError;
 use crate::checkpoint::chain::ChainError;
 use crate::checkpoint::publish::PublishError;
+use crate::sink::SinkError;
 use crate::task::TaskError;
 
 use super::deploy::DeployError;
@@ -87,6 +88,12 @@ impl From<ChainError> for Ended {
             | ChainError::Missing(_)
             | ChainError::Next(_) => Failed::new(error.fault(), error.to_string()).into(),
         }
+    }
+}
+
+impl From<SinkError> for Ended {
+    fn from(error: SinkError) -> Self {
+        Failed::new(error.fault, error.message).into()
     }
 }
 

@@ -10,30 +10,29 @@ use object_store::memory::InMemory;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use weir_protocol::Fault;
-use weir_protocol::chain::{SpecEntry, Stored, Wanted};
 use weir_protocol::id::{EntryNumber, JobId};
 use weir_protocol::job_spec::JobSpec;
 use weir_protocol::manifest::Manifest;
-use weir_protocol::recovery::{Recovery, recover};
 
-use crate::checkpoint::chain::{self, ChainError, SpecChain};
+use crate::checkpoint::chain::SpecChain;
 use crate::checkpoint::dead_letters::read_dead_letters;
 use crate::checkpoint::inspect::{Holds, Inspector};
 use crate::clock::{Clock, Entropy};
 use crate::dead_letter::DeadLetter;
 use crate::sink::LineWriter;
-use crate::spawn::{Runtime, TaskGroup};
+use crate::spawn::{Panicked, Runtime, TaskGroup};
 use crate::state::LocalDisk;
-use crate::store::{Places, Prefix, Store, StoreError};
+use crate::store::{Places, Prefix, Store};
 
 use super::board::Board;
-use super::driver::{Driver, Hold};
+use super::driver::Driver;
 use super::plan::Plan;
 use super::restart::Restarts;
 use super::shared::Shared;
 use super::sinks::try_out;
 use super::starts::resolve_starts;
-use super::wish::{Wish, Wishes};
+use super::takeover::Hold;
+use super::wish::{Asker, Wish, wishes};
 use super::{EngineError, JobState, JobStatus, Operators};
 
 /// How long jobs that are to stop are waited for; longer than it takes to give up on a task that holds its thread.
@@ -73,17 +72,18 @@ pub struct Engine {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) shared: Shared,
-    jobs: Mutex<BTreeMap<JobId, Job>>,
+    jobs: Mutex<BTreeMap<JobId, Arc<Job>>>,
     /// Locked by whoever adds a job, from looking at the names to adding it; false once the engine stops.
-    pub(super) accepts: tokio::sync::Mutex<bool>,
-    drivers: Mutex<TaskGroup<()>>,
+    accepts: tokio::sync::Mutex<bool>,
+    /// The drivers of jobs, and what is being changed; `None` once the engine stops.
+    tasks: Mutex<Option<TaskGroup<()>>>,
 }
 
 /// One job of this process, driven or ended.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) board: Board,
-    pub(super) wishes: watch::Sender<Wish>,
+    pub(super) asker: Asker,
     /// Whether it is known to exist: its first entry stands. The sender lives as long as the job is driven.
     exists: watch::Receiver<bool>,
 }
@@ -110,12 +110,12 @@ impl Engine {
         let (memory, holds) = (Store::new(Arc::new(InMemory::new()), clock), Holds::default());
         let shared = Shared { store, memory, clock, entropy, control, data, operators, places, disk, stdout, holds };
         shared.store.probe(&shared.entropy).await?;
-        let drivers = Mutex::new(TaskGroup::new(shared.control.clone()));
+        let tasks = Mutex::new(Some(TaskGroup::new(shared.control.clone())));
         let (jobs, accepts) = (Mutex::default(), tokio::sync::Mutex::new(true));
-        let engine = Self { inner: Arc::new(Inner { shared, jobs, accepts, drivers }) };
+        let engine = Self { inner: Arc::new(Inner { shared, jobs, accepts, tasks }) };
         for folder in engine.inner.shared.store.folders(&Prefix::jobs()).await? {
             if let Ok(job) = folder.parse() {
-                engine.inner.resume(job, &engine.inner.shared).await?;
+                engine.inner.resume(job).await?;
             }
         }
         Ok(engine)
@@ -137,7 +137,7 @@ impl Engine {
             None => self.inner.create(spec).await?,
         };
         drop(accepts);
-        self.inner.exists(submitted.id).await?;
+        self.inner.find(submitted.id)?.exists(self.inner.shared.clock).await?;
         Ok(submitted)
     }
 
@@ -153,30 +153,6 @@ impl Engine {
     #[must_use]
     pub fn job(&self, id: JobId) -> Option<JobStatus> {
         self.inner.jobs().get(&id).map(|job| job.board.copy())
-    }
-
-    /// Asks for a job's end: once this returns the wish is durable, and the job ends by itself soon: it publishes what
-    /// its newest entry names, and what came after that is dropped. For a job that has ended this does nothing.
-    ///
-    /// # Errors
-    /// [`EngineError::UnknownJob`], or what the store says.
-    pub async fn cancel(&self, id: JobId) -> Result<(), EngineError> {
-        let accepts = self.inner.accepts.lock().await;
-        let status = self.job(id).ok_or(EngineError::UnknownJob(id))?;
-        if status.state.is_terminal() {
-            return Ok(());
-        }
-        let shared = self.inner.shared.of(&status.spec);
-        let Shared { store, clock, entropy, .. } = &shared;
-        let specs = SpecChain::new(store.clone(), *clock, id);
-        specs.want(entropy, &Wanted::Cancel).await?;
-        if *accepts && status.state == JobState::Suspended {
-            return self.inner.resume(id, &shared).await;
-        }
-        if let Some(job) = self.inner.jobs().get(&id) {
-            job.wishes.send_replace(Wish::Cancel);
-        }
-        Ok(())
     }
 
     /// The newest `limit` dead letters of a job that are public, newest first.
@@ -204,15 +180,12 @@ impl Engine {
     pub async fn stop(&self) {
         *self.inner.accepts.lock().await = false;
         for job in self.inner.jobs().values() {
-            job.wishes.send_replace(Wish::Stop);
+            job.asker.ask(Wish::Stop);
         }
-        let none = TaskGroup::new(self.inner.shared.control.clone());
-        let mut drivers = std::mem::replace(&mut *self.inner.drivers(), none);
+        let Some(mut tasks) = self.inner.tasks().take() else { return };
         let ended = async {
-            while let Some(ended) = drivers.next().await {
-                if let Err(panicked) = ended {
-                    tracing::error!(%panicked, "a job's driver broke an invariant");
-                }
+            while let Some(ended) = tasks.next().await {
+                tell_panic(ended);
             }
         };
         tokio::select! {
@@ -255,83 +228,8 @@ impl Inner {
         Ok(Submitted { id, created: true })
     }
 
-    /// Waits, though not for ever, until a job is known to exist.
-    pub(super) async fn exists(&self, id: JobId) -> Result<(), EngineError> {
-        let exists = self.jobs().get(&id).map(|job| job.exists.clone());
-        let mut exists = exists.ok_or(EngineError::UnknownJob(id))?;
-        tokio::select! {
-            biased;
-            Ok(_) = exists.wait_for(|exists| *exists) => Ok(()),
-            () = self.shared.clock.sleep(CREATION_WAIT) => {
-                let message = "the store does not answer whether the job was created; submit it again to wait for that";
-                Err(EngineError::failed(Fault::Unavailable, message))
-            }
-        }
-    }
-
-    /// Takes a job up as the store has it: drives it, or shows how it ended.
-    pub(super) async fn resume(&self, id: JobId, shared: &Shared) -> Result<(), EngineError> {
-        let specs = SpecChain::new(shared.store.clone(), shared.clock, id);
-        match self.try_resume(id, &specs, shared).await {
-            Ok(()) | Err(ChainError::NoJob(_)) => Ok(()),
-            Err(ChainError::Store(error @ (StoreError::Unavailable { .. } | StoreError::Denied { .. }))) => {
-                Err(error.into())
-            }
-            Err(error) => {
-                tracing::error!(job = %id, %error, "the job cannot be resumed");
-                self.show_unreadable(id, &specs, &error).await;
-                Ok(())
-            }
-        }
-    }
-
-    async fn try_resume(&self, id: JobId, specs: &SpecChain, shared: &Shared) -> Result<(), ChainError> {
-        let run = chain::newest(&shared.store, id).await;
-        let wanted = specs.newest().await?;
-        let spec = Arc::new(specs.deployed(wanted.entry.number).await?);
-        let started_at = specs.entry(Default::default()).await?.entry.at;
-        let run = run?.stored.entry;
-        let former = match run.made_under() {
-            made_under if made_under == wanted.entry.number => Vec::new(),
-            made_under => vec![Arc::new(specs.deployed(made_under).await?)],
-        };
-        let status = |state| JobStatus {
-            spec_number: wanted.entry.number,
-            former: former.clone(),
-            undone: wanted.entry.undoes.clone(),
-            ..JobStatus::new(id, Arc::clone(&spec), started_at, state)
-        };
-        let wish = match recover(&wanted.entry, Some(&run)) {
-            Recovery::NeverBegan => return Ok(()),
-            Recovery::Ended(kind) => {
-                let status = status(JobState::Created).ended(kind, &run);
-                self.add(id, Board::new(status), watch::Sender::new(Wish::Stop), watch::channel(true).1);
-                return Ok(());
-            }
-            Recovery::Run(_) => Wish::Run(wanted.entry.number),
-            Recovery::Cancel => Wish::Cancel,
-        };
-        let board = Board::new(JobStatus { dead_letters: run.manifest.rejected, ..status(JobState::Created) });
-        self.drive(id, Arc::clone(&spec), board, wish, Hold::default());
-        Ok(())
-    }
-
-    /// Shows a job whose newest entry does not verify, as far as its spec can be read.
-    async fn show_unreadable(&self, id: JobId, specs: &SpecChain, error: &ChainError) {
-        let newest: Result<Stored<SpecEntry>, ChainError> = specs.newest().await;
-        let spec = match newest {
-            Ok(newest) => specs.deployed(newest.entry.number).await.ok(),
-            Err(_unreadable) => None,
-        };
-        let Some(spec) = spec else { return };
-        let now = self.shared.clock.now();
-        let board = Board::new(JobStatus::new(id, Arc::new(spec), now, JobState::Suspended));
-        board.failed(now, None, error.fault(), error.to_string());
-        self.add(id, board, watch::Sender::new(Wish::Stop), watch::channel(true).1);
-    }
-
-    fn drive(&self, id: JobId, spec: Arc<JobSpec>, board: Board, wish: Wish, hold: Hold) {
-        let (sender, wishes) = watch::channel(wish);
+    pub(super) fn drive(&self, id: JobId, spec: Arc<JobSpec>, board: Board, wish: Wish, hold: Hold) {
+        let (asker, wishes) = wishes(wish);
         let (exists, knows) = watch::channel(hold.exists());
         let restarts = Restarts::new(spec.restart.clone());
         let name = format!("job {}", spec.name);
@@ -341,27 +239,65 @@ impl Inner {
             spec,
             spec_number: board.copy().spec_number,
             board: board.clone(),
-            wishes: Wishes::new(wishes),
+            wishes,
             wanted: wish,
             restarts,
             hold,
             exists,
         };
-        self.add(id, board, sender, knows);
-        let mut drivers = self.drivers();
-        while drivers.next().now_or_never().flatten().is_some() {}
-        drivers.spawn(name, driver.run());
+        self.add(id, Job { board, asker, exists: knows });
+        self.spawn(name, driver.run());
     }
 
-    fn add(&self, id: JobId, board: Board, wishes: watch::Sender<Wish>, exists: watch::Receiver<bool>) {
-        self.jobs().insert(id, Job { board, wishes, exists });
+    /// Shows a job that has ended.
+    pub(super) fn show(&self, id: JobId, board: Board) {
+        self.add(id, Job { board, asker: wishes(Wish::Stop).0, exists: watch::channel(true).1 });
     }
 
-    pub(super) fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, Job>> {
+    fn add(&self, id: JobId, job: Job) {
+        self.jobs().insert(id, Arc::new(job));
+    }
+
+    /// Starts a task of the engine's own; whether it could, or the engine is stopping.
+    pub(super) fn spawn(&self, name: String, task: impl Future<Output = ()> + Send + 'static) -> bool {
+        let mut tasks = self.tasks();
+        let Some(tasks) = tasks.as_mut() else { return false };
+        while let Some(ended) = tasks.next().now_or_never().flatten() {
+            tell_panic(ended);
+        }
+        tasks.spawn(name, task);
+        true
+    }
+
+    pub(super) fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<Job>>> {
         self.jobs.lock().expect("nothing panics while it holds this lock")
     }
 
-    fn drivers(&self) -> MutexGuard<'_, TaskGroup<()>> {
-        self.drivers.lock().expect("nothing panics while it holds this lock")
+    fn tasks(&self) -> MutexGuard<'_, Option<TaskGroup<()>>> {
+        self.tasks.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+impl Job {
+    /// Waits, though not for ever, until the job is known to exist.
+    ///
+    /// # Errors
+    /// The store does not answer whether it does.
+    pub(super) async fn exists(&self, clock: Clock) -> Result<(), EngineError> {
+        let mut exists = self.exists.clone();
+        tokio::select! {
+            biased;
+            Ok(_) = exists.wait_for(|exists| *exists) => Ok(()),
+            () = clock.sleep(CREATION_WAIT) => {
+                let message = "the store does not answer whether the job was created; submit it again to wait for that";
+                Err(EngineError::failed(Fault::Unavailable, message))
+            }
+        }
+    }
+}
+
+fn tell_panic(ended: Result<(String, ()), Panicked>) {
+    if let Err(panicked) = ended {
+        tracing::error!(%panicked, "a task of the engine broke an invariant");
     }
 }

@@ -5,6 +5,7 @@ use weir_protocol::id::{JobId, Name};
 use weir_protocol::upgrade::Refusal;
 
 use crate::checkpoint::chain::ChainError;
+use crate::checkpoint::inspect::InspectError;
 use crate::sink::SinkError;
 use crate::source::SourceError;
 use crate::store::StoreError;
@@ -72,6 +73,12 @@ impl From<StoreError> for EngineError {
 
 impl From<ChainError> for EngineError {
     fn from(error: ChainError) -> Self {
+        Self::failed(error.fault(), error.to_string())
+    }
+}
+
+impl From<InspectError> for EngineError {
+    fn from(error: InspectError) -> Self {
         Self::failed(error.fault(), error.to_string())
     }
 }

@@ -1,13 +1,18 @@
 //! The sinks of a job, opened.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use weir_protocol::id::{JobId, Uid};
 use weir_protocol::job_spec::{JobSpec, SinkConnector, SinkSpec};
+use weir_protocol::manifest::Outlet;
 
+use crate::checkpoint::chain::RunOwner;
 use crate::sink::{self, Publisher, Sink, SinkContext, SinkError};
 use crate::store::{Store, shown};
 
+use super::driver::Driver;
+use super::ended::Ended;
 use super::owned::Publishers;
 use super::shared::Shared;
 
@@ -36,6 +41,26 @@ pub(crate) fn publisher(
 ) -> Result<Option<Arc<dyn Publisher>>, SinkError> {
     let opened = sink::publisher(connector, job, uid, (shared.places.as_ref(), &shared.clock));
     opened.map_err(|error| SinkError { message: format!("sink `{uid}`: {error}"), ..error })
+}
+
+impl Driver {
+    /// The same, with those of sinks that the job has or had and that have results which are not published.
+    ///
+    /// # Errors
+    /// As [`publisher`]; what the store says.
+    pub(super) async fn with_former(&self, mut known: Publishers, owner: &RunOwner) -> Result<Publishers, Ended> {
+        let newest = &owner.newest().expect("its first entry stands").entry;
+        let unknown = newest.manifest.outboxes.iter().filter_map(|outbox| match &outbox.outlet {
+            Outlet::Sink(uid) if !known.contains_key(uid) => Some(uid.clone()),
+            Outlet::Sink(_) | Outlet::DeadLetters => None,
+        });
+        let unknown: BTreeSet<Uid> = unknown.collect();
+        for (uid, connector) in self.specs().places(self.spec_number, unknown).await? {
+            let opened = publisher(&connector, self.job, &uid, &self.shared)?;
+            known.extend(opened.map(|opened| (uid, opened)));
+        }
+        Ok(known)
+    }
 }
 
 /// Writes, reads and deletes a probe in every directory of this job's that a job will write to.

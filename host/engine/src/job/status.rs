@@ -29,6 +29,8 @@ pub struct JobStatus {
     pub spec_number: EntryNumber,
     /// What it was before, as long as it may go back to that: it has taken no checkpoint since.
     pub former: Vec<Arc<JobSpec>>,
+    /// What somebody wants it to become, as long as that is being decided.
+    pub considered: Vec<Arc<JobSpec>>,
     /// The change that was taken back last, if none was made since.
     pub undone: Option<Undone>,
     /// When it was accepted.
@@ -74,13 +76,14 @@ impl JobStatus {
             spec,
             spec_number: EntryNumber::default(),
             former: Vec::new(),
+            considered: Vec::new(),
             undone: None,
         }
     }
 
-    /// The components that it needs, by hash; one may come several times.
+    /// The components that it needs, or may come to need, by hash; one may come several times.
     pub fn components(&self) -> impl Iterator<Item = &str> {
-        let specs = self.former.iter().chain([&self.spec]);
+        let specs = self.former.iter().chain([&self.spec]).chain(&self.considered);
         specs.flat_map(|spec| &spec.operators).map(|operator| operator.component.as_str())
     }
 

@@ -12,9 +12,10 @@ use weir_protocol::job_spec::JobSpec;
 use weir_protocol::upgrade::former;
 
 use super::driver::{Driver, Next};
-use super::ended::Failed;
+use super::ended::{Ended, Failed};
 use super::restart::Restarts;
-use crate::checkpoint::chain::{self, ChainError, SpecChain};
+use super::takeover::Aim;
+use crate::checkpoint::chain::{ChainError, SpecChain};
 
 impl Driver {
     /// From now on the job is driven as this entry of its `spec/` chain says.
@@ -33,14 +34,22 @@ impl Driver {
 
     /// What follows from a failure that would end the job, or make it wait for a person, where it is wanted otherwise by
     /// now or was changed since its newest checkpoint. `None`: there is no way back.
-    pub(super) async fn undo(&mut self, failed: &Failed) -> Result<Option<Next>, ChainError> {
+    pub(super) async fn undo(&mut self, failed: &Failed) -> Result<Option<Next>, Ended> {
         let wanted = self.specs().newest().await?;
         if wanted.entry.number > self.spec_number {
             return Ok(Some(self.follow(wanted)));
         }
-        let newest = chain::newest(&self.shared.store, self.job).await?.stored.entry;
-        let is_anothers = self.hold.last.is_some_and(|last| last != newest.owner);
-        let Some(former) = former(&wanted.entry, &newest).filter(|_| !is_anothers) else { return Ok(None) };
+        if former(&wanted.entry, &self.newest().await?.stored.entry).is_none() {
+            return Ok(None);
+        }
+        // Behind an entry of this owner's: otherwise a checkpoint of one that is thought dead might yet come in between.
+        let owner = self.own(Aim::Settle).await?;
+        let newest = self.newest().await?.stored.entry;
+        if newest.owner != owner.owner() {
+            return Err(Ended::Lost(format!("another owner made entry {} of job {}", newest.owner.number.0, self.job)));
+        }
+        self.hold.keep(owner);
+        let Some(former) = former(&wanted.entry, &newest) else { return Ok(None) };
         let spec = self.specs().deployed(former).await?;
         let undone = Undone { spec: self.spec_number, reason: failed.text() };
         let again = Wanted::Deploy(Box::new(spec.clone()));

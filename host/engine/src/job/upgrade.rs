@@ -1,26 +1,24 @@
 //! A running job becomes another.
 //!
 //! Receives what it shall be; guarantees that whatever can be known to be wrong with that is found before anything stops,
-//! that the wish is durable when this returns, and that one which cannot be met changes nothing. Does not own how the job
-//! becomes it: its driver does that, from the newest checkpoint, now or after a crash.
+//! that the wish is durable when there is an answer, that its driver hears of it, and that one which cannot be met changes
+//! nothing. Does not own how the job becomes it: its driver does that, from the newest checkpoint, now or after a crash.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use weir_protocol::Fault;
-use weir_protocol::chain::{RunEntry, SpecEntry, Stored, Wanted};
-use weir_protocol::id::{EntryNumber, JobId, Uid};
-use weir_protocol::job_spec::{JobSpec, SinkConnector};
-use weir_protocol::manifest::Outlet;
-use weir_protocol::upgrade::{Changes, Upgrade};
+use weir_protocol::chain::Wanted;
+use weir_protocol::id::{EntryNumber, JobId};
+use weir_protocol::job_spec::JobSpec;
+use weir_protocol::upgrade::Changes;
 
-use super::engine::Inner;
+use super::comparison::Ground;
+use super::engine::Job;
 use super::plan::Plan;
 use super::shared::Shared;
 use super::sinks::try_out;
 use super::starts::resolve_starts;
 use super::wish::Wish;
-use super::{Engine, EngineError, JobState, JobStatus};
+use super::{Engine, EngineError, JobStatus};
 use crate::checkpoint::chain::{self, SpecChain};
 
 /// How a job is upgraded.
@@ -44,25 +42,28 @@ pub struct Upgraded {
 }
 
 impl Engine {
-    /// Has a running job become `spec`, from a checkpoint. Once this returns the wish is durable; the job's status says when
-    /// it is met ([`JobStatus::former`] is empty), or that it was taken back since the job could not go on
-    /// ([`JobStatus::undone`]).
+    /// Has a running job become `spec`, from a checkpoint. Once there is an answer the wish is durable; the job's status says
+    /// when it is met ([`JobStatus::former`] is empty), or that it was taken back since the job could not go on
+    /// ([`JobStatus::undone`]). It is begun by the call and goes on though nobody waits for the answer; from the call on, the
+    /// components that `spec` names count as used by the job.
     ///
     /// # Errors
     /// [`EngineError::UnknownJob`], [`EngineError::NotRunning`], [`EngineError::Unchangeable`]; what keeps the new spec from
     /// being accepted, as for [`Engine::submit`]; or what the store says. Then nothing is changed; but where the store was
     /// away while the wish was written, nobody knows: ask again.
-    pub async fn upgrade(&self, id: JobId, spec: JobSpec, how: Upgrading) -> Result<Upgraded, EngineError> {
-        self.inner.exists(id).await?;
-        let accepts = self.inner.accepts.lock().await;
-        if !*accepts {
-            return Err(EngineError::failed(Fault::Unavailable, "the engine is stopping and changes no jobs"));
-        }
-        let status = self.job(id).ok_or(EngineError::UnknownJob(id))?;
-        if status.state.is_terminal() {
-            return Err(not_running(&status, true));
-        }
-        self.inner.upgrade(&status, spec, how).await
+    pub fn upgrade(
+        &self,
+        id: JobId,
+        spec: JobSpec,
+        how: Upgrading,
+    ) -> impl Future<Output = Result<Upgraded, EngineError>> + Send + use<> {
+        let (job, shared) = (self.inner.find(id), self.inner.shared.clone());
+        let considered = job.as_ref().ok().map(|job| job.board.consider(&spec));
+        self.inner.perform(format!("upgrade {id}"), async move {
+            let upgraded = Change { id, job: job?, shared, spec, how }.perform().await;
+            drop(considered);
+            upgraded
+        })
     }
 }
 
@@ -70,101 +71,69 @@ fn not_running(status: &JobStatus, ended: bool) -> EngineError {
     EngineError::NotRunning { name: status.name.clone(), id: status.id, ended }
 }
 
-impl Inner {
-    async fn upgrade(&self, status: &JobStatus, spec: JobSpec, how: Upgrading) -> Result<Upgraded, EngineError> {
-        let shared = self.shared.of(&status.spec);
-        let specs = SpecChain::new(shared.store.clone(), shared.clock, status.id);
+/// One that was asked for.
+struct Change {
+    id: JobId,
+    job: Arc<Job>,
+    shared: Shared,
+    spec: JobSpec,
+    how: Upgrading,
+}
+
+impl Change {
+    async fn perform(self) -> Result<Upgraded, EngineError> {
+        self.job.exists(self.shared.clock).await?;
+        let status = self.job.board.copy();
+        if status.state.is_terminal() {
+            return Err(not_running(&status, true));
+        }
+        let (shared, spec) = (self.shared.of(&status.spec), &self.spec);
+        let specs = SpecChain::new(shared.store.clone(), shared.clock, self.id);
         let plan = Plan::new(spec.clone(), shared.operators.as_ref()).await?;
         loop {
+            // Whatever the newest entry names stays until it is compared.
+            shared.holds.extend(self.id, shared.clock.now());
             let wanted = specs.newest().await?;
-            let Wanted::Deploy(before) = &wanted.entry.wanted else { return Err(not_running(status, false)) };
-            let newest = chain::newest(&shared.store, status.id).await?.stored.entry;
+            let Wanted::Deploy(before) = &wanted.entry.wanted else { return Err(not_running(&status, false)) };
+            let newest = chain::newest(&shared.store, self.id).await?.stored.entry;
             if newest.kind.is_terminal() {
-                return Err(not_running(status, true));
+                return Err(not_running(&status, true));
             }
-            let ground = Ground { shared: &shared, specs: &specs, wanted: &wanted, newest: &newest };
-            let changes = ground.changes(before, &plan, how).await?;
-            try_out(&spec, status.id, &shared).await?;
-            resolve_starts(&spec, |uid| !newest.manifest.sources.contains_key(uid)).await?;
-            let is_wanted = **before == spec;
-            if how.dry_run {
+            let ground = Ground { status: &status, shared: &shared, specs: &specs, wanted: &wanted, newest: &newest };
+            let changes = ground.changes(before, &plan, self.how).await?;
+            try_out(spec, self.id, &shared).await?;
+            resolve_starts(spec, |uid| !newest.manifest.sources.contains_key(uid)).await?;
+            if self.how.dry_run {
                 return Ok(Upgraded { spec: wanted.entry.number, is_new: false, changes });
             }
-            let number = if is_wanted {
+            let number = if **before == *spec {
                 Some(wanted.entry.number)
             } else {
                 let deploy = Wanted::Deploy(Box::new(spec.clone()));
                 specs.want_next(&wanted, &shared.entropy, deploy, None).await?
             };
-            if let Some(number) = number {
-                self.take_up(status.id, number, spec, &shared).await?;
-                // The answer to an earlier call may have been lost: it is new to the job then.
-                return Ok(Upgraded { spec: number, is_new: number > status.spec_number, changes });
+            if let Some(spec) = number {
+                return Ok(Upgraded { spec, is_new: self.take_up(spec)?, changes });
             }
         }
     }
 
-    /// Has the job driven as entry `number` says: by its driver, where that does not know yet; or by a new one, where that
-    /// has let go of it.
-    async fn take_up(&self, id: JobId, number: EntryNumber, spec: JobSpec, shared: &Shared) -> Result<(), EngineError> {
-        let state = {
-            let jobs = self.jobs();
-            let job = jobs.get(&id).ok_or(EngineError::UnknownJob(id))?;
-            let status = job.board.copy();
-            if number > status.spec_number {
-                tracing::info!(job = %id, name = %status.name, "the job becomes spec {}", number.0);
-                job.board.change(number, Arc::new(spec), None);
-                job.wishes.send_replace(Wish::Run(number));
-            }
-            status.state
-        };
-        if state == JobState::Suspended { self.resume(id, shared).await } else { Ok(()) }
-    }
-}
-
-/// What is known of a job that is to be changed.
-struct Ground<'a> {
-    shared: &'a Shared,
-    specs: &'a SpecChain,
-    /// Its newest wish.
-    wanted: &'a Stored<SpecEntry>,
-    newest: &'a RunEntry,
-}
-
-impl Ground<'_> {
-    /// What changes. The new spec must fit whatever state it may come to go on from: that of the newest checkpoint, and
-    /// that of the next, where the job has just been changed and takes one more before it is changed again.
-    async fn changes(&self, before: &JobSpec, plan: &Plan, how: Upgrading) -> Result<Changes, EngineError> {
-        let made_under = self.newest.made_under();
-        if made_under != self.wanted.entry.number {
-            let made_under = self.specs.deployed(made_under).await?;
-            self.compare(&made_under, plan, how).await?;
+    /// Has the job driven as entry `number` says. Whether that is new to it: the answer to an earlier call may have been
+    /// lost.
+    fn take_up(&self, number: EntryNumber) -> Result<bool, EngineError> {
+        let status = self.job.board.copy();
+        if status.state.is_terminal() {
+            return Err(not_running(&status, true));
         }
-        self.compare(before, plan, how).await
-    }
-
-    async fn compare(&self, from: &JobSpec, plan: &Plan, how: Upgrading) -> Result<Changes, EngineError> {
-        let from = Plan::new(from.clone(), self.shared.operators.as_ref()).await?;
-        let places = self.places(from.graph.spec()).await?;
-        let upgrade = Upgrade {
-            from: &from.graph,
-            to: &plan.graph,
-            newest: self.newest,
-            places: &places,
-            migrating: &plan.migrating(),
-            drops_state: how.drops_state,
-        };
-        Ok(upgrade.changes()?)
-    }
-
-    /// Where results were published, and where those of the present sinks will be.
-    async fn places(&self, from: &JobSpec) -> Result<BTreeMap<Uid, SinkConnector>, EngineError> {
-        let sealed = self.newest.manifest.outboxes.iter().map(|outbox| &outbox.outlet);
-        let of_sinks = self.newest.published.keys().chain(sealed).filter_map(|outlet| match outlet {
-            Outlet::Sink(uid) => Some(uid),
-            Outlet::DeadLetters => None,
-        });
-        let sought: BTreeSet<Uid> = of_sinks.chain(from.sinks.iter().map(|sink| &sink.uid)).cloned().collect();
-        Ok(self.specs.places(self.wanted.entry.number, sought).await?)
+        let is_new = number > status.spec_number;
+        if is_new {
+            tracing::info!(job = %self.id, name = %status.name, "the job becomes spec {}", number.0);
+            self.job.board.change(number, Arc::new(self.spec.clone()), None);
+        }
+        let is_woken = self.job.board.wake(self.shared.clock.now());
+        if is_new || is_woken {
+            self.job.asker.ask(Wish::Run(number));
+        }
+        Ok(is_new)
     }
 }

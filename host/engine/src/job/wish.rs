@@ -1,10 +1,13 @@
 //! What is wanted of a job's driver.
+//!
+//! Guarantees that what is wanted only ever becomes more final, in whatever order those who ask come, and that whoever asks
+//! is heard, also by a driver that lets go of the job at that moment.
 
 use tokio::sync::watch;
 use weir_protocol::id::EntryNumber;
 
-/// What is wanted of a job's driver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is wanted of a job's driver. Each is more final than those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Wish {
     /// The job runs, as this entry of its `spec/` chain says.
     Run(EntryNumber),
@@ -14,18 +17,42 @@ pub(crate) enum Wish {
     Stop,
 }
 
+/// The end of those who ask.
+#[derive(Debug)]
+pub(crate) struct Asker(watch::Sender<Wish>);
+
 /// The driver's end.
 #[derive(Debug)]
 pub(crate) struct Wishes(watch::Receiver<Wish>);
 
-impl Wishes {
-    pub(crate) fn new(receiver: watch::Receiver<Wish>) -> Self {
-        Self(receiver)
-    }
+/// Both ends.
+pub(crate) fn wishes(first: Wish) -> (Asker, Wishes) {
+    let (sender, receiver) = watch::channel(first);
+    (Asker(sender), Wishes(receiver))
+}
 
+impl Asker {
+    /// Asks for this, unless something more final is wanted. To ask for the same again wakes a driver that has let go.
+    pub(crate) fn ask(&self, wish: Wish) {
+        self.0.send_if_modified(|wanted| {
+            let counts = wish >= *wanted;
+            if counts {
+                *wanted = wish;
+            }
+            counts
+        });
+    }
+}
+
+impl Wishes {
     /// What is wanted now. A facade that has gone wants the driver to let go.
     pub(crate) fn now(&self) -> Wish {
         if self.0.has_changed().is_err() { Wish::Stop } else { *self.0.borrow() }
+    }
+
+    /// The same; what is asked for from here on is asked [anew](Self::asked_anew).
+    pub(crate) fn take(&mut self) -> Wish {
+        if self.0.has_changed().is_err() { Wish::Stop } else { *self.0.borrow_and_update() }
     }
 
     /// Waits until something else than `known` is wanted. Cancel-safe.
@@ -33,6 +60,15 @@ impl Wishes {
         match self.0.wait_for(|wish| *wish != known).await {
             Ok(wish) => *wish,
             Err(_gone) => Wish::Stop,
+        }
+    }
+
+    /// Waits until something is asked for, be it the same again, since `taken` was: at once where something else is wanted
+    /// by now.
+    pub(crate) async fn asked_anew(&mut self, taken: Wish) {
+        if self.now() == taken {
+            // A facade that has gone wants something else, too.
+            let _gone = self.0.changed().await;
         }
     }
 }

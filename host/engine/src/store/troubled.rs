@@ -27,6 +27,8 @@ pub(crate) struct Troubled {
 pub(crate) enum Moment {
     /// Just before the next entry of a `run/` chain is created.
     Entry,
+    /// Just before the next entry of a `spec/` chain is created.
+    Wish,
     /// Just before the next listing.
     Listing,
 }
@@ -58,7 +60,11 @@ impl Troubled {
 }
 
 fn is_of_a_run_chain(location: &Path) -> bool {
-    location.parts().any(|part| part.as_ref() == "run")
+    is_of(location, "run")
+}
+
+fn is_of(location: &Path, chain: &str) -> bool {
+    location.parts().any(|part| part.as_ref() == chain)
 }
 
 impl fmt::Display for Troubled {
@@ -76,10 +82,11 @@ impl fmt::Debug for Troubled {
 #[async_trait]
 impl ObjectStore for Troubled {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        if is_of_a_run_chain(location)
-            && let Some(deed) = self.intrusion(Moment::Entry)
-        {
-            deed.await;
+        let moments = [(Moment::Entry, is_of_a_run_chain(location)), (Moment::Wish, is_of(location, "spec"))];
+        for (moment, _) in moments.into_iter().filter(|(_, has_come)| *has_come) {
+            if let Some(deed) = self.intrusion(moment) {
+                deed.await;
+            }
         }
         let put = self.inner.put_opts(location, payload, options).await;
         self.answer(location, put)

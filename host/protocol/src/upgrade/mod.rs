@@ -12,6 +12,7 @@ mod vertices;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::chain::{RunEntry, SpecEntry, Wanted};
+use crate::evolution::HeldState;
 use crate::finished::finished;
 use crate::id::{EntryNumber, Uid};
 use crate::job_graph::JobGraph;
@@ -32,6 +33,9 @@ pub struct Upgrade<'a> {
     /// The places where its sinks' results are published, those of earlier sinks among them: each place's marker says how
     /// far that sink has come.
     pub places: &'a BTreeMap<Uid, SinkConnector>,
+    /// What operators hold that shall be, in states which what the job is does not declare: an earlier version left it in
+    /// the newest checkpoint.
+    pub left: &'a BTreeMap<Uid, Vec<HeldState>>,
     /// The operators that shall be and whose components export `migration`.
     pub migrating: &'a BTreeSet<Uid>,
     /// Whether state and positions may be dropped whose operator or source is no more (Flink's

@@ -135,6 +135,22 @@ pub enum Refusal {
         /// What is wrong.
         conflict: Conflict,
     },
+    /// Its state would not fit.
+    #[error(
+        "operator `{uid}` holds {held} bytes of keyed state in {}, and the new job has room for {room} in the memory of \
+         each subtask; raise `memory` in [state] or the parallelism, or keep state on disk with backend = \"rocksdb\"",
+        fullest(*.parallelism)
+    )]
+    Memory {
+        /// The operator.
+        uid: Uid,
+        /// What its fullest subtask would hold, or more.
+        held: u64,
+        /// How many subtasks it would have.
+        parallelism: u32,
+        /// What each may.
+        room: u64,
+    },
     /// Work that was done and work that was not cannot be told apart any more.
     #[error(transparent)]
     Unfit(#[from] Unfit),
@@ -145,5 +161,12 @@ impl Refusal {
     #[must_use]
     pub const fn fault(&self) -> Fault {
         Fault::Request
+    }
+}
+
+fn fullest(parallelism: u32) -> String {
+    match parallelism {
+        1 => "its one subtask".to_owned(),
+        several => format!("the fullest of {several} subtasks, or more"),
     }
 }

@@ -69,7 +69,8 @@ impl Upgrade<'_> {
         held: &[StateDescription],
         declared: &[StateDescription],
     ) -> Result<BTreeMap<String, Change>, Refusal> {
-        let held: Vec<HeldState> = held.iter().map(HeldState::from).collect();
+        let left = self.left.get(uid).into_iter().flatten().cloned();
+        let held: Vec<HeldState> = held.iter().map(HeldState::from).chain(left).collect();
         let changes = evolution(&held, declared, self.migrating.contains(uid));
         changes.map_err(|conflict| Refusal::State { uid: uid.clone(), conflict })
     }

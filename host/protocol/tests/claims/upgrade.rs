@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_protocol::chain::{EntryKind, Ownership, RunEntry, SpecEntry, Start, Undone, Wanted};
-use weir_protocol::evolution::{Change, Conflict};
+use weir_protocol::evolution::{Change, Conflict, HeldState};
 use weir_protocol::finished::Unfit;
 use weir_protocol::id::{EntryNumber, Nonce, Uid};
 use weir_protocol::job_graph::JobGraph;
@@ -32,8 +32,8 @@ fn changes(
 ) -> Result<Changes, Refusal> {
     let mut to = job();
     change(&mut to);
-    let (from, to, migrating) = (graph(job()), graph(to), BTreeSet::new());
-    Upgrade { from: &from, to: &to, newest, places, migrating: &migrating, drops_state }.changes()
+    let (from, to, left, migrating) = (graph(job()), graph(to), BTreeMap::new(), BTreeSet::new());
+    Upgrade { from: &from, to: &to, newest, places, left: &left, migrating: &migrating, drops_state }.changes()
 }
 
 fn changed(change: impl FnOnce(&mut JobSpec)) -> Result<Changes, Refusal> {
@@ -184,11 +184,11 @@ fn a_conflict_of_states_names_the_operator() {
         JobGraph::new(job(), &components).expect("it holds together")
     };
     let (from, same, other) = (with_state("u64"), with_state("u64"), with_state("json"));
-    let (entry, places, migrating) = (entry(), BTreeMap::new(), BTreeSet::new());
-    let to = |to| {
-        Upgrade { from: &from, to, newest: &entry, places: &places, migrating: &migrating, drops_state: false }
-            .changes()
+    let (newest, places, migrating) = (&entry(), &BTreeMap::new(), &BTreeSet::new());
+    let becomes = |from, to, left: &BTreeMap<_, _>| {
+        Upgrade { from, to, newest, places, left, migrating, drops_state: false }.changes()
     };
+    let to = |to| becomes(&from, to, &BTreeMap::new());
     let kept = to(&same).expect("it is the same");
     assert_eq!(kept.vertices[2].states, BTreeMap::from([("n".to_owned(), Change::Kept)]));
     let refused = to(&other);
@@ -196,6 +196,14 @@ fn a_conflict_of_states_names_the_operator() {
         matches!(&refused, Err(Refusal::State { uid, conflict: Conflict::Codec { .. } }) if *uid == self::uid("split")),
         "{refused:?}"
     );
+    // What an earlier version left is not forgotten because the running one does not declare it.
+    let undeclared = graph(job());
+    let held = HeldState { name: "n".to_owned(), kind: StateKind::KeyedValue, codec: "u64".to_owned(), version: 1 };
+    let left = BTreeMap::from([(uid("split"), vec![held])]);
+    let kept = becomes(&undeclared, &same, &left).expect("it is what was left");
+    assert_eq!(kept.vertices[2].states, BTreeMap::from([("n".to_owned(), Change::Kept)]));
+    let refused = becomes(&undeclared, &other, &left);
+    assert!(matches!(&refused, Err(Refusal::State { conflict: Conflict::Codec { .. }, .. })), "{refused:?}");
 }
 
 #[test]

@@ -310,7 +310,7 @@ impl Job {
             checkpoints: Checkpoints::new(&job.checkpoints, history),
             sinks: job.sinks.iter().map(Sink::new).collect(),
             spec_number: job.spec_number.0,
-            on_trial: !job.former.is_empty(),
+            on_trial: !job.former.is_empty() && !job.state.is_terminal(),
             undone: job.undone.clone(),
             spec: None,
         }

@@ -12,6 +12,7 @@ mod mark;
 mod page;
 mod remote;
 mod shown;
+mod states;
 mod verify;
 
 #[cfg(test)]

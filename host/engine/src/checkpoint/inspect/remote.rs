@@ -51,7 +51,8 @@ impl Inspector {
         Ok(unkeyed_rows(&bytes).map_err(|error| named(name, error))?)
     }
 
-    fn open_file(&self, file: &StateFile) -> Result<Reader, InspectError> {
+    /// One file. Holds its thread.
+    pub(super) fn open_file(&self, file: &StateFile) -> Result<Reader, InspectError> {
         match &file.blob {
             Blob::Inline(InlineBytes(bytes)) => Ok(Reader::open(Bytes::from_owner(Arc::clone(bytes)))?),
             Blob::Object(object) if object.bytes <= WHOLE_BYTES_MAX => {

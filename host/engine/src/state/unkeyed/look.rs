@@ -15,6 +15,8 @@ pub struct UnkeyedRow {
     pub kind: StateKind,
     /// As declared.
     pub codec: String,
+    /// As declared.
+    pub version: u32,
     /// What it holds.
     pub value: UnkeyedValue,
 }
@@ -25,8 +27,8 @@ pub struct UnkeyedRow {
 /// [`weir_protocol::Fault::Corrupt`] where it does not verify.
 pub fn unkeyed_rows(snapshot: &[u8]) -> Result<Vec<UnkeyedRow>, StateError> {
     let row = |row: super::Row| {
-        let super::Named { name, kind, codec, .. } = row.named;
-        UnkeyedRow { name, kind, codec, value: row.value }
+        let super::Named { name, kind, version, codec } = row.named;
+        UnkeyedRow { name, kind, codec, version, value: row.value }
     };
     Ok(format::decode(snapshot)?.into_iter().map(row).collect())
 }

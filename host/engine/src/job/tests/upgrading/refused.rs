@@ -1,6 +1,9 @@
 //! What a job cannot become is said, and it stays what it is.
 
+use std::collections::BTreeMap;
+
 use weir_protocol::Fault;
+use weir_protocol::evolution::{Change, Conflict};
 use weir_protocol::id::EntryNumber;
 use weir_protocol::job_graph::CheckpointStorage;
 use weir_protocol::job_spec::{
@@ -11,9 +14,9 @@ use weir_protocol::key_group::MaxParallelism;
 use weir_protocol::upgrade::Refusal;
 
 use super::super::operators::Faults;
-use super::super::rig::{Rig, check_counts, endless, keyed, output, uid, wait_for, wait_until};
-use super::{running, upgrade, with_operator, with_parallelism};
-use crate::job::{EngineError, JobState, Upgrading};
+use super::super::rig::{Rig, check_counts, endless, generator, keyed, output, uid, wait_for, wait_until};
+use super::{proven, running, upgrade, with_operator, with_parallelism};
+use crate::job::{EngineError, JobState, JobStatus, Upgrading};
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_go_on_is_refused_by_name_and_the_job_runs_on() {
@@ -98,4 +101,52 @@ async fn a_job_that_is_cancelled_or_has_ended_is_not_upgraded() {
     drop(engine);
     let engine = rig.start(&Faults::default()).await;
     assert_eq!(engine.job(job).unwrap().state, JobState::Canceled);
+}
+
+/// What an earlier version left in the checkpoint's files counts, though the running one does not declare it.
+#[tokio::test(start_paused = true)]
+async fn state_that_is_declared_again_is_held_against_what_was_left() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = endless(&rig);
+    let job = running(&engine, spec.clone()).await;
+    let number = upgrade(&engine, job, with_operator(&spec, "forgetful")).await;
+    proven(&engine, job, number).await;
+    let other = with_parallelism(&with_operator(&spec, "recount"), 3);
+    let refused = engine.upgrade(job, other, Upgrading::default()).await;
+    assert!(
+        matches!(&refused, Err(EngineError::Unchangeable(Refusal::State { conflict: Conflict::Codec { .. }, .. }))),
+        "{refused:?}"
+    );
+    let upgraded = engine.upgrade(job, spec, Upgrading::default()).await.unwrap();
+    assert_eq!(upgraded.changes.vertices[1].states, BTreeMap::from([("count".to_owned(), Change::Kept)]));
+    let status = proven(&engine, job, upgraded.spec).await;
+    assert_eq!((status.undone, status.spec_number), (None, upgraded.spec));
+}
+
+#[tokio::test(start_paused = true)]
+async fn less_memory_than_is_held_is_refused_with_both_figures() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let mut spec = endless(&rig);
+    spec.sources = vec![generator("numbers", None, Some(20_000), 2_000)];
+    let job = running(&engine, spec.clone()).await;
+    let holds = |status: &JobStatus| status.vertices[1].subtasks.iter().all(|subtask| subtask.state().bytes > 20_000);
+    wait_until(&engine, job, holds).await;
+    let with_memory = |bytes, parallelism| {
+        let mut next = with_parallelism(&spec, parallelism);
+        next.state.memory_bytes = Some(bytes);
+        next
+    };
+    for parallelism in [1, 2] {
+        let refused = engine.upgrade(job, with_memory(20_000, parallelism), Upgrading::default()).await.unwrap_err();
+        let EngineError::Unchangeable(Refusal::Memory { held, room: 20_000, .. }) = refused else {
+            panic!("{refused}")
+        };
+        let said = refused.to_string();
+        assert!(held > 20_000 && said.contains(&held.to_string()) && said.contains("20000"), "{said}");
+    }
+    assert_eq!(engine.job(job).unwrap().attempts, 1);
+    let number = upgrade(&engine, job, with_memory(1 << 20, 2)).await;
+    proven(&engine, job, number).await;
 }

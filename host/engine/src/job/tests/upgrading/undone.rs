@@ -1,16 +1,25 @@
 //! A change that a job cannot go on with is taken back.
 
-use weir_protocol::chain::{Undone, Wanted};
-use weir_protocol::id::EntryNumber;
-use weir_protocol::job_spec::{ErrorPolicy, JobSpec};
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use tokio::runtime::Handle;
+use weir_protocol::chain::{EntryKind, Next, Start, Undone, Wanted};
+use weir_protocol::id::{EntryNumber, JobId, Nonce};
+use weir_protocol::job_spec::{
+    ErrorPolicy, FileFormat, FileSinkSpec, FileSourceSpec, InputSpec, JobSpec, KeySpec, PartitionSpec, SinkConnector,
+    SourceConnector, StartPosition,
+};
 
 use super::super::operators::Faults;
-use super::super::rig::{Rig, check_counts, endless, generator_job, wait_for};
+use super::super::rig::{Rig, check_counts, endless, generator, generator_job, keyed, uid, wait_for};
 use super::{proven, running, upgrade, with_operator, with_parallelism};
-use crate::checkpoint::chain::SpecChain;
+use crate::checkpoint::chain::{self, ChainError, RunOwner, SpecChain};
 use crate::clock::Entropy;
 use crate::job::JobState;
 use crate::store::Store;
+use crate::store::troubled::{Moment, Troubled};
 
 /// Every record is one that it cannot process, and the job does not bear that.
 fn broken(spec: &JobSpec) -> JobSpec {
@@ -96,4 +105,108 @@ async fn a_failed_migration_changes_nothing() {
     assert_eq!(status.vertices[1].title, "count", "the other one never ran");
     wait_for(&engine, job, JobState::Finished).await;
     check_counts(&rig.published(job), 20_000, 5);
+}
+
+fn chain_of(rig: &Rig, job: JobId) -> SpecChain {
+    SpecChain::new(Store::new(rig.store(), rig.clock), rig.clock, job)
+}
+
+/// A process takes a job on trial over, dies, and its next checkpoint comes late: just before the change is undone.
+#[tokio::test(start_paused = true)]
+async fn a_late_checkpoint_of_a_dead_process_does_not_come_between_a_failure_and_its_undoing() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = generator_job(&rig, "count", 20_000, 5);
+    let job = running(&engine, spec.clone()).await;
+    engine.stop().await;
+    // It fails before it takes the job over.
+    let wanted = with_operator(&spec, "unheard-of");
+    chain_of(&rig, job).want(&Entropy::seeded(9), &Wanted::Deploy(Box::new(wanted))).await.unwrap();
+    let store = Store::new(rig.store(), rig.clock);
+    let start = Start {
+        nonce: Nonce(1),
+        at: 0,
+        spec: EntryNumber(1),
+        checkpoints_retained: 3,
+        new_sources: Default::default(),
+    };
+    let newest = chain::newest(&store, job).await.unwrap();
+    let mut dead = RunOwner::take_over(store, rig.clock, newest, &start).unwrap();
+    dead.settle().await.unwrap();
+    let objects = Troubled::new(rig.store());
+    let late = async move {
+        let newest = dead.newest().unwrap().entry.clone();
+        let (mut manifest, published) = (newest.manifest, newest.published);
+        manifest.checkpoint = newest.highest_checkpoint.next();
+        let next = Next { nonce: Nonce(2), at: 0, kind: EntryKind::Checkpoint, manifest, published };
+        let appended = dead.append(next).await;
+        assert!(matches!(appended, Err(ChainError::Lost { .. })), "{appended:?}");
+    };
+    objects.intrude(Moment::Wish, late.boxed());
+    let engine = rig.start_over(Arc::new(objects), &Faults::default(), Handle::current()).await;
+    let status = proven(&engine, job, EntryNumber(2)).await;
+    assert_eq!(status.undone.map(|undone| undone.spec), Some(EntryNumber(1)));
+    wait_for(&engine, job, JobState::Finished).await;
+    check_counts(&rig.published(job), 20_000, 5);
+}
+
+/// The same with another source, whose lines are counted as well.
+fn with_lines(spec: &JobSpec, operator: &str, folder: &Path) -> JobSpec {
+    let mut next = with_operator(spec, operator);
+    let mut source = generator("more", None, None, 1);
+    source.connector = SourceConnector::Files(FileSourceSpec {
+        paths: vec![folder.to_str().unwrap().to_owned()],
+        format: FileFormat::Lines,
+        follow: false,
+        start: StartPosition::Beginning,
+    });
+    next.sources.push(source);
+    let lines = InputSpec { partition: PartitionSpec::Hash(KeySpec::Value), ..keyed("right", "more") };
+    next.operators[0].inputs = vec![keyed("left", "numbers"), lines];
+    next
+}
+
+#[tokio::test(start_paused = true)]
+async fn positions_of_a_source_that_only_an_undone_change_had_are_not_kept_for_the_next_of_its_name() {
+    let rig = Rig::new();
+    let faults = Faults { poison: "}", ..Faults::default() };
+    let engine = rig.start(&faults).await;
+    let spec = generator_job(&rig, "count", 20_000, 5);
+    let job = running(&engine, spec.clone()).await;
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(first.path().join("lines"), "gone\n").unwrap();
+    std::fs::write(second.path().join("other"), "x\nx\nx\n").unwrap();
+    let mut failing = with_lines(&spec, "faulty-two", first.path());
+    failing.errors.policy = ErrorPolicy::Fail;
+    let number = upgrade(&engine, job, failing).await;
+    let status = proven(&engine, job, number.next()).await;
+    assert_eq!(status.undone.map(|undone| undone.spec), Some(number));
+    upgrade(&engine, job, with_lines(&spec, "count-two", second.path())).await;
+    wait_for(&engine, job, JobState::Finished).await;
+    check_counts(&rig.published(job), 20_003, 6);
+}
+
+/// Its place cannot be written to, and what one of its sources would read is not there.
+#[tokio::test(start_paused = true)]
+async fn a_job_on_trial_whose_new_sources_and_sinks_are_gone_can_be_cancelled() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = endless(&rig);
+    let job = running(&engine, spec.clone()).await;
+    engine.stop().await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let mut next = with_lines(&spec, "count-two", &folder.path().join("gone"));
+    let mut sink = next.sinks[0].clone();
+    let place = folder.path().join("file").join("below");
+    (sink.uid, sink.connector) =
+        (uid("elsewhere"), SinkConnector::Files(FileSinkSpec { path: place.to_str().unwrap().to_owned() }));
+    next.sinks.push(sink);
+    let chain = chain_of(&rig, job);
+    chain.want(&Entropy::seeded(9), &Wanted::Deploy(Box::new(next))).await.unwrap();
+    chain.want(&Entropy::seeded(9), &Wanted::Cancel).await.unwrap();
+    let engine = rig.start(&Faults::default()).await;
+    wait_for(&engine, job, JobState::Canceled).await;
+    let lines = rig.published(job);
+    check_counts(&lines, lines.len() as u64, 5);
 }

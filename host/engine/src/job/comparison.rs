@@ -1,0 +1,133 @@
+//! What a running job is, and holds, against what it shall be.
+//!
+//! Receives a job's chains and the plan of what it shall be; guarantees that nothing is read but what the comparison needs,
+//! and that nothing is changed. Does not own what is refused: [`Upgrade`] does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_protocol::chain::{RunEntry, SpecEntry, Stored};
+use weir_protocol::description::StateDescription;
+use weir_protocol::evolution::HeldState;
+use weir_protocol::id::Uid;
+use weir_protocol::job_graph::{JobGraph, VertexKind};
+use weir_protocol::job_spec::{JobSpec, SinkConnector};
+use weir_protocol::manifest::Outlet;
+use weir_protocol::upgrade::{Changes, Refusal, Upgrade};
+
+use super::plan::Plan;
+use super::shared::Shared;
+use super::state_memory::memory_limit;
+use super::{EngineError, JobStatus, Upgrading};
+use crate::checkpoint::chain::SpecChain;
+use crate::checkpoint::inspect::Inspector;
+use crate::metrics::StateMetrics;
+
+/// What is known of a job that is to be changed.
+pub(super) struct Ground<'a> {
+    /// What it does.
+    pub(super) status: &'a JobStatus,
+    pub(super) shared: &'a Shared,
+    pub(super) specs: &'a SpecChain,
+    /// Its newest wish.
+    pub(super) wanted: &'a Stored<SpecEntry>,
+    pub(super) newest: &'a RunEntry,
+}
+
+impl Ground<'_> {
+    /// What changes. The new spec must fit whatever state it may come to go on from: that of the newest checkpoint, and
+    /// that of the next, where the job has just been changed and takes one more before it is changed again.
+    ///
+    /// # Errors
+    /// Why it cannot become that; what the store says.
+    pub(super) async fn changes(&self, before: &JobSpec, plan: &Plan, how: Upgrading) -> Result<Changes, EngineError> {
+        let made_under = self.newest.made_under();
+        if made_under != self.wanted.entry.number {
+            let made_under = self.specs.deployed(made_under).await?;
+            self.compare(&made_under, plan, how).await?;
+        }
+        let changes = self.compare(before, plan, how).await?;
+        match too_little_memory(self.status, plan) {
+            Some(refusal) => Err(refusal.into()),
+            None => Ok(changes),
+        }
+    }
+
+    /// What the newest checkpoint holds in states that shall be declared and are not by what the job is: an earlier version
+    /// left it.
+    async fn left(&self, from: &JobGraph, to: &JobGraph) -> Result<BTreeMap<Uid, Vec<HeldState>>, EngineError> {
+        let Shared { store, clock, control, holds, .. } = self.shared.clone();
+        let inspector = Inspector::new(store, clock, self.status.id, control, holds);
+        let mut left = BTreeMap::new();
+        for (uid, declared) in operators(to) {
+            let known = operators(from).find(|(known, _)| *known == uid).map_or(&[][..], |(_, states)| states);
+            let is_new = |name: &str| !known.iter().any(|known| known.name == name);
+            let subtasks = self.newest.manifest.operators.get(uid).map_or(&[][..], Vec::as_slice);
+            if declared.iter().any(|state| is_new(&state.name)) && !subtasks.is_empty() {
+                let mut held = inspector.states(subtasks).await?;
+                held.retain(|held| is_new(&held.name));
+                left.insert(uid.clone(), held);
+            }
+        }
+        Ok(left)
+    }
+
+    async fn compare(&self, from: &JobSpec, plan: &Plan, how: Upgrading) -> Result<Changes, EngineError> {
+        let from = Plan::new(from.clone(), self.shared.operators.as_ref()).await?;
+        let places = self.places(from.graph.spec()).await?;
+        let left = self.left(&from.graph, &plan.graph).await?;
+        let upgrade = Upgrade {
+            from: &from.graph,
+            to: &plan.graph,
+            newest: self.newest,
+            places: &places,
+            left: &left,
+            migrating: &plan.migrating(),
+            drops_state: how.drops_state,
+        };
+        Ok(upgrade.changes()?)
+    }
+
+    /// Where results were published, and where those of the present sinks will be.
+    async fn places(&self, from: &JobSpec) -> Result<BTreeMap<Uid, SinkConnector>, EngineError> {
+        let sealed = self.newest.manifest.outboxes.iter().map(|outbox| &outbox.outlet);
+        let of_sinks = self.newest.published.keys().chain(sealed).filter_map(|outlet| match outlet {
+            Outlet::Sink(uid) => Some(uid),
+            Outlet::DeadLetters => None,
+        });
+        let sought: BTreeSet<Uid> = of_sinks.chain(from.sinks.iter().map(|sink| &sink.uid)).cloned().collect();
+        Ok(self.specs.places(self.wanted.entry.number, sought).await?)
+    }
+}
+
+/// The operators of a graph, with the states that they declare.
+fn operators(graph: &JobGraph) -> impl Iterator<Item = (&Uid, &[StateDescription])> {
+    graph.vertices().iter().filter_map(|vertex| match &vertex.kind {
+        VertexKind::Operator { description, .. } => Some((&vertex.uid, description.states.as_slice())),
+        VertexKind::Source(_) | VertexKind::Sink(_) => None,
+    })
+}
+
+/// An operator that certainly holds more, while the job runs, than there would be room for. With another parallelism it is
+/// not known who will hold what, but that somebody holds no less than the share of each.
+fn too_little_memory(status: &JobStatus, plan: &Plan) -> Option<Refusal> {
+    let room = memory_limit(&plan.graph.spec().state)?;
+    plan.graph.vertices().iter().find_map(|vertex| {
+        let VertexKind::Operator { description, .. } = &vertex.kind else { return None };
+        let now = status.vertices.iter().find(|now| now.uid == vertex.uid)?;
+        let held = now.subtasks.iter().map(|subtask| keyed_bytes(&subtask.state(), &description.states));
+        let held = if now.subtasks.len() == vertex.parallelism as usize {
+            held.max().unwrap_or(0)
+        } else {
+            held.sum::<u64>().div_ceil(vertex.parallelism.into())
+        };
+        let refusal = || Refusal::Memory { uid: vertex.uid.clone(), held, parallelism: vertex.parallelism, room };
+        (held > room).then(refusal)
+    })
+}
+
+/// What counts against the memory: all but what belongs to no key.
+fn keyed_bytes(held: &StateMetrics, declared: &[StateDescription]) -> u64 {
+    let unkeyed =
+        declared.iter().filter(|state| !state.kind.is_keyed()).filter_map(|state| held.states.get(&state.name));
+    held.bytes.saturating_sub(unkeyed.map(|state| state.size.bytes).sum())
+}

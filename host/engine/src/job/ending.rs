@@ -1,0 +1,72 @@
+//! The end of a job: its last entry.
+//!
+//! Receives how it ends; guarantees that what a job that finished or was cancelled has sealed is published before its last
+//! entry, and that nothing is needed for that but the places which its results wait for. Does not own why it ends.
+
+use weir_protocol::chain::EntryKind;
+
+use super::driver::{Driver, Next};
+use super::ended::Ended;
+use super::owned::{Owned, Publishers};
+use super::status::JobState;
+use super::takeover::Aim;
+
+impl Driver {
+    /// Ends the job for good, or says what follows instead.
+    pub(super) async fn end(&mut self, kind: EntryKind) -> Next {
+        let (on_the_way, ended) = match &kind {
+            EntryKind::Finished => (JobState::Running, JobState::Finished),
+            EntryKind::Cancelled { .. } => (JobState::Cancelling, JobState::Canceled),
+            EntryKind::Failed { .. }
+            | EntryKind::ClaimedBy { .. }
+            | EntryKind::Start
+            | EntryKind::Takeover
+            | EntryKind::Checkpoint
+            | EntryKind::RestoredFrom { .. } => (JobState::Failing, JobState::Failed),
+        };
+        self.enter(on_the_way);
+        let tried = match self.try_end(kind).await {
+            Ok(()) => {
+                self.enter(ended);
+                return Next::Over;
+            }
+            Err(tried) => self.weighed(tried).await,
+        };
+        match tried {
+            Ended::Wished(_) | Ended::Finished => Next::Again,
+            Ended::Lost(message) => self.after_loss(message).await,
+            Ended::Failed(failed) => {
+                self.tell(&failed);
+                match self.restarts.next_delay(failed.fault, failed.wears) {
+                    Some(delay) => {
+                        self.back_off(delay).await;
+                        Next::Again
+                    }
+                    None => Next::LetGo,
+                }
+            }
+        }
+    }
+
+    /// One that failed keeps what is not published, for whoever restores it.
+    async fn try_end(&mut self, kind: EntryKind) -> Result<(), Ended> {
+        if self.hold.last().is_none() {
+            // What others have made of it meanwhile says where its results belong.
+            let newest = self.specs().newest().await?.entry.number;
+            self.adopt(newest).await?;
+        }
+        let mut owner = self.own(Aim::Settle).await?;
+        let publishers = self.with_former(Publishers::new(), &owner).await?;
+        let mut owned = Owned::begin(&self.shared, &mut owner, &publishers, &mut self.wishes).await?;
+        if !matches!(kind, EntryKind::Failed { .. }) {
+            let wanted = self.wishes.now();
+            tokio::select! {
+                biased;
+                wish = self.wishes.other_than(wanted) => return Err(Ended::Wished(wish)),
+                drained = owned.drained() => drained?,
+            }
+            self.board.published(&owned.sinks_published());
+        }
+        owned.end(kind, &mut self.wishes).await
+    }
+}

@@ -1,0 +1,160 @@
+//! Who asks for a change goes away, or asks at a bad moment: the job becomes what it was accepted to become.
+
+use std::sync::Arc;
+
+use futures::future::pending;
+use tokio::runtime::Handle;
+use weir_protocol::chain::{EntryKind, Start};
+use weir_protocol::id::{EntryNumber, Nonce};
+
+use super::super::operators::Faults;
+use super::super::rig::{Rig, check_counts, endless, generator_job, wait_for, wait_until};
+use super::{proven, running, upgrade, with_parallelism};
+use crate::checkpoint::chain::{self, RunOwner, SpecChain};
+use crate::job::{Engine, EngineError, JobState, Upgrading};
+use crate::store::Store;
+use crate::store::troubled::{Moment, Troubled};
+
+async fn start_over(rig: &Rig, store: &Troubled) -> Engine {
+    rig.start_over(Arc::new(store.clone()), &Faults::default(), Handle::current()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_begun_is_done_though_nobody_waits_for_it_any_more() {
+    for turns in 0..40 {
+        let rig = Rig::new();
+        let engine = rig.start(&Faults::default()).await;
+        let spec = endless(&rig);
+        let job = running(&engine, spec.clone()).await;
+        let turns_pass = async {
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = engine.upgrade(job, with_parallelism(&spec, 3), Upgrading::default()) => {}
+            () = turns_pass => {}
+        }
+        proven(&engine, job, EntryNumber(1)).await;
+        let turns_pass = async {
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = engine.cancel(job) => {}
+            () = turns_pass => {}
+        }
+        wait_for(&engine, job, JobState::Canceled).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_one_job_is_changed_others_are_taken_changed_and_cancelled() {
+    let rig = Rig::new();
+    let store = Troubled::new(rig.store());
+    let engine = start_over(&rig, &store).await;
+    let mut spec = endless(&rig);
+    let job = running(&engine, spec.clone()).await;
+    store.intrude(Moment::Wish, pending());
+    spec.operators[0].component = "newer".to_owned();
+    let others = async {
+        wait_until(&engine, job, |status| status.components().any(|component| component == "newer")).await;
+        let mut other = endless(&rig);
+        other.name = "other".parse().unwrap();
+        let id = running(&engine, other.clone()).await;
+        let number = upgrade(&engine, id, with_parallelism(&other, 3)).await;
+        proven(&engine, id, number).await;
+        engine.cancel(id).await.unwrap();
+        wait_for(&engine, id, JobState::Canceled).await;
+    };
+    tokio::select! {
+        biased;
+        changed = engine.upgrade(job, spec, Upgrading::default()) => panic!("the store does not answer: {changed:?}"),
+        () = others => {}
+    }
+}
+
+/// Somebody takes the job over, and dies. What this process has of it is let go of.
+async fn taken_away(rig: &Rig, engine: &Engine, store: &Troubled, moment: Moment) {
+    let (inner, clock, engine) = (Store::new(rig.store(), rig.clock), rig.clock, engine.clone());
+    store.intrude(moment, async move {
+        let job = engine.jobs()[0].id;
+        let start = Start {
+            nonce: Nonce(1),
+            at: 0,
+            spec: EntryNumber(0),
+            checkpoints_retained: 3,
+            new_sources: Default::default(),
+        };
+        let newest = chain::newest(&inner, job).await.unwrap();
+        RunOwner::take_over(inner, clock, newest, &start).unwrap().settle().await.unwrap();
+        wait_for(&engine, job, JobState::Suspended).await;
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_let_go_of_while_it_is_cancelled_is_cancelled() {
+    let rig = Rig::new();
+    let store = Troubled::new(rig.store());
+    let engine = start_over(&rig, &store).await;
+    let job = running(&engine, endless(&rig)).await;
+    taken_away(&rig, &engine, &store, Moment::Wish).await;
+    engine.cancel(job).await.unwrap();
+    wait_for(&engine, job, JobState::Canceled).await;
+    let lines = rig.published(job);
+    check_counts(&lines, lines.len() as u64, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_let_go_of_while_it_is_changed_is_changed() {
+    let rig = Rig::new();
+    let store = Troubled::new(rig.store());
+    let engine = start_over(&rig, &store).await;
+    let spec = generator_job(&rig, "count", 20_000, 5);
+    let job = running(&engine, spec.clone()).await;
+    taken_away(&rig, &engine, &store, Moment::Wish).await;
+    let number = upgrade(&engine, job, with_parallelism(&spec, 3)).await;
+    proven(&engine, job, number).await;
+    wait_for(&engine, job, JobState::Finished).await;
+    check_counts(&rig.published(job), 20_000, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bounded_job_that_ends_while_it_makes_way_still_becomes_what_was_accepted() {
+    let mut changed = 0;
+    for moment in (0..150).step_by(3) {
+        let rig = Rig::new();
+        let engine = rig.start(&Faults::default()).await;
+        let spec = generator_job(&rig, "count", 4_000, 5);
+        let job = engine.submit(spec.clone()).await.unwrap().id;
+        wait_until(&engine, job, |status| status.checkpoints.completed >= 1).await;
+        rig.clock.sleep(std::time::Duration::from_millis(moment)).await;
+        match engine.upgrade(job, with_parallelism(&spec, 2), Upgrading::default()).await {
+            Ok(upgraded) if upgraded.is_new => changed += 1,
+            Ok(_) | Err(EngineError::NotRunning { .. } | EngineError::Unchangeable(_)) => continue,
+            Err(error) => panic!("{error}"),
+        }
+        wait_for(&engine, job, JobState::Finished).await;
+        let last = chain::newest(&Store::new(rig.store(), rig.clock), job).await.unwrap().stored.entry;
+        assert_eq!((last.kind, last.spec), (EntryKind::Finished, EntryNumber(1)), "after {moment} ms");
+        check_counts(&rig.published(job), 4_000, 5);
+    }
+    assert!(changed > 0, "it was never changed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_stops_waits_for_what_is_being_changed() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let spec = endless(&rig);
+    let job = running(&engine, spec.clone()).await;
+    let (changed, ()) =
+        tokio::join!(engine.upgrade(job, with_parallelism(&spec, 3), Upgrading::default()), engine.stop());
+    let chain = SpecChain::new(Store::new(rig.store(), rig.clock), rig.clock, job);
+    assert_eq!(chain.newest().await.unwrap().entry.number, changed.unwrap().spec);
+    let refused = engine.upgrade(job, spec, Upgrading::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("is stopping"), "{refused}");
+}
