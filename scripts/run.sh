@@ -47,6 +47,10 @@ fi
 
 "$weir" upload "$component" --name word-count
 echo "run: drop text files into weir-data/input to have them counted; results are in weir-data/output"
+# A job that an earlier run left goes on as what the component and the job file are by now.
+if ! "$weir" deploy examples/word-count/job.toml >/dev/null 2>&1; then
+  "$weir" upgrade --no-wait examples/word-count/job.toml || true
+fi
 "$weir" run examples/word-count/job.toml &
 follower=$!
 if [ -n "$node" ]; then
@@ -62,7 +66,7 @@ else
   wait "$follower" && status=0 || status=$?
 fi
 if [ "$status" -eq 2 ]; then
-  echo "run: where another word-count holds the name, end it with these, then try again:" >&2
+  echo "run: where another word-count holds the name and cannot become this one, end it with these, then try again:" >&2
   [ -z "$node" ] || echo "  WEIR_LISTEN=$WEIR_LISTEN WEIR_DATA=$WEIR_DATA $weir serve   # and in another terminal:" >&2
   echo "  $weir --server $WEIR_SERVER cancel word-count" >&2
 fi

@@ -75,7 +75,7 @@ async fn begin<'a>(
     publishers: &Publishers,
 ) -> Result<Attempt<'a>, Ended> {
     let Setting { shared, plan, board, .. } = setting;
-    let owned = Owned::begin(shared, owner, publishers, setting.wishes).await?;
+    let owned = Owned::begin((shared, board), owner, publishers, setting.wishes).await?;
     let manifest = owned.manifest();
     let highest = owned.owner().ownership().highest_checkpoint();
     let spec = plan.graph.spec();

@@ -129,6 +129,23 @@ impl Board {
         status.failures.truncate(FAILURES_MAX);
     }
 
+    /// Something is tried again for as long as it fails with this: it is told once, and what keeps the checkpoints that are
+    /// on their way.
+    pub(crate) fn waits(&self, at: Timestamp, fault: Fault, message: &str) {
+        let mut status = self.lock();
+        let open = status.checkpoints.history.iter_mut();
+        for checkpoint in open.filter(|summary| summary.state == CheckpointState::InProgress) {
+            checkpoint.failure = Some(message.to_owned());
+        }
+        let is_known = status.failures.first().is_some_and(|newest| newest.message == message);
+        let job = status.id;
+        drop(status);
+        if !is_known {
+            tracing::warn!(%job, message, "the job waits");
+            self.failed(at, None, fault, message.to_owned());
+        }
+    }
+
     pub(crate) fn checkpoint_triggered(&self, id: CheckpointId, is_final: bool, subtasks: u32, now: Timestamp) {
         let mut status = self.lock();
         let mut on_their_way =

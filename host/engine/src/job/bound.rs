@@ -13,7 +13,8 @@ pub(super) fn exceeded(storage: CheckpointStorage, bytes: impl FnOnce() -> u64) 
             0..=IN_MEMORY_BYTES_MAX => None,
             bytes => Some(format!(
                 "it has {bytes} bytes, and checkpoint storage `jobmanager`, the node's memory, takes {} MiB at most; \
-                 say storage = \"store\" in [state]",
+                 where checkpoints are cannot change while a job runs: cancel it, and submit it anew with \
+                 storage = \"store\" in [state]",
                 IN_MEMORY_BYTES_MAX >> 20
             )),
         },

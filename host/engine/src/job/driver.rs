@@ -21,7 +21,7 @@ use super::attempt::{self, Setting};
 use super::board::Board;
 use super::ended::{Ended, Failed};
 use super::plan::Plan;
-use super::restart::Restarts;
+use super::restart::{Restarts, Retry};
 use super::shared::Shared;
 use super::sinks::publishers;
 use super::status::JobState;
@@ -146,7 +146,7 @@ impl Driver {
     }
 
     async fn after_failure(&mut self, failed: Failed) -> Next {
-        if let Some(delay) = self.restarts.next_delay(failed.fault, failed.wears) {
+        if let Some(delay) = self.restarts.next_delay(failed.retry) {
             self.tell(&failed);
             return self.again_after(delay).await;
         }
@@ -175,9 +175,9 @@ impl Driver {
             Some(_) | None => failed,
         };
         self.tell(&failed);
-        match failed.fault {
-            Fault::Guest | Fault::Unavailable | Fault::Bug => Next::End(EntryKind::Failed { reason: failed.text() }),
-            Fault::Corrupt | Fault::Request => Next::LetGo,
+        match (failed.retry, failed.fault) {
+            (Retry::Never, Fault::Corrupt | Fault::Request) => Next::LetGo,
+            _ => Next::End(EntryKind::Failed { reason: failed.text() }),
         }
     }
 

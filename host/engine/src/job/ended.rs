@@ -11,6 +11,7 @@ use crate::sink::SinkError;
 use crate::task::TaskError;
 
 use super::deploy::DeployError;
+use super::restart::Retry;
 use super::wish::Wish;
 
 /// Why an attempt does not go on.
@@ -35,8 +36,8 @@ pub(crate) struct Failed {
     pub(crate) fault: Fault,
     /// What is wrong.
     pub(crate) message: String,
-    /// Whether it uses up the job's patience with failures in a row.
-    pub(crate) wears: bool,
+    /// Whether another attempt may mend it.
+    pub(crate) retry: Retry,
     /// Whether it failed only because something else had.
     pub(crate) is_consequence: bool,
     /// State that does not verify, for which a sound entry should be looked for.
@@ -45,8 +46,8 @@ pub(crate) struct Failed {
 
 impl Failed {
     pub(crate) fn new(fault: Fault, message: impl Into<String>) -> Self {
-        let wears = fault != Fault::Unavailable;
-        Self { subtask: None, fault, message: message.into(), wears, is_consequence: false, blob: None }
+        let retry = Retry::of(fault);
+        Self { subtask: None, fault, message: message.into(), retry, is_consequence: false, blob: None }
     }
 
     pub(crate) fn of_subtask(subtask: SubtaskId, error: TaskError) -> Self {
@@ -55,10 +56,16 @@ impl Failed {
     }
 
     /// Too many checkpoints failed in a row, this one last. A store that is away is waited for; but checkpoints that
-    /// always expire are no outage that passes, and restarting for ever would hide that the job makes no progress.
+    /// always expire, or are too large, are no outage that passes: restarting for ever would hide that the job makes no
+    /// progress, and what it was given must change.
     pub(crate) fn of_checkpoint(checkpoint: CheckpointId, reason: &AbortReason) -> Self {
-        let wears = matches!(reason, AbortReason::Expired { .. } | AbortReason::RecordFailed { .. });
-        Self { wears, ..Self::new(Fault::Unavailable, format!("checkpoint {checkpoint} {reason}")) }
+        let message = format!("checkpoint {checkpoint} {reason}");
+        match reason {
+            AbortReason::Expired { .. } | AbortReason::RecordFailed { .. } => {
+                Self { retry: Retry::Counted, ..Self::new(Fault::Request, message) }
+            }
+            AbortReason::Declined { .. } | AbortReason::Subsumed { .. } => Self::new(Fault::Unavailable, message),
+        }
     }
 }
 

@@ -37,7 +37,7 @@ impl Driver {
             Ended::Lost(message) => self.after_loss(message).await,
             Ended::Failed(failed) => {
                 self.tell(&failed);
-                match self.restarts.next_delay(failed.fault, failed.wears) {
+                match self.restarts.next_delay(failed.retry) {
                     Some(delay) => {
                         self.back_off(delay).await;
                         Next::Again
@@ -57,7 +57,7 @@ impl Driver {
         }
         let mut owner = self.own(Aim::Settle).await?;
         let publishers = self.with_former(Publishers::new(), &owner).await?;
-        let mut owned = Owned::begin(&self.shared, &mut owner, &publishers, &mut self.wishes).await?;
+        let mut owned = Owned::begin((&self.shared, &self.board), &mut owner, &publishers, &mut self.wishes).await?;
         if !matches!(kind, EntryKind::Failed { .. }) {
             let wanted = self.wishes.now();
             tokio::select! {

@@ -93,7 +93,7 @@ pub(super) struct Job {
 pub struct Submitted {
     /// The job.
     pub id: JobId,
-    /// Whether it is new; else a job of this name ran from the same spec already, and nothing was changed.
+    /// Whether it is new; else a job of this name had the same spec already, and nothing was changed.
     pub created: bool,
 }
 
@@ -132,8 +132,8 @@ impl Engine {
         if !*accepts {
             return Err(EngineError::failed(Fault::Unavailable, "the engine is stopping and takes no jobs"));
         }
-        let submitted = match self.inner.running(&spec) {
-            Some(running) => running?,
+        let submitted = match self.inner.namesake(&spec) {
+            Some(namesake) => namesake?,
             None => self.inner.create(spec).await?,
         };
         drop(accepts);
@@ -200,7 +200,7 @@ impl Engine {
 
 impl Inner {
     /// A job of this name that has not ended.
-    fn running(&self, spec: &JobSpec) -> Option<Result<Submitted, EngineError>> {
+    fn namesake(&self, spec: &JobSpec) -> Option<Result<Submitted, EngineError>> {
         let jobs = self.jobs();
         let running = jobs
             .values()
@@ -209,7 +209,8 @@ impl Inner {
         if *running.spec == *spec {
             return Some(Ok(Submitted { id: running.id, created: false }));
         }
-        Some(Err(EngineError::Conflict { name: spec.name.clone(), running: running.id }))
+        let state = running.state;
+        Some(Err(EngineError::Conflict { name: spec.name.clone(), running: running.id, state }))
     }
 
     async fn create(&self, spec: JobSpec) -> Result<Submitted, EngineError> {

@@ -4,6 +4,7 @@ use weir_protocol::Fault;
 use weir_protocol::id::{JobId, Name};
 use weir_protocol::upgrade::Refusal;
 
+use super::JobState;
 use crate::checkpoint::chain::ChainError;
 use crate::checkpoint::inspect::InspectError;
 use crate::sink::SinkError;
@@ -13,15 +14,19 @@ use crate::store::StoreError;
 /// Why the engine did not do what it was asked. Nothing was changed, unless the variant says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
-    /// A job of this name runs from another spec.
+    /// A job that has not ended has this name, and another spec.
     #[error(
-        "a job named `{name}` is running from another spec ({running}); upgrade it to this one, cancel it first, or use another name"
+        "the name `{name}` belongs to job {running}, which has another spec and is {}; upgrade it to this one, cancel it \
+         first, or use another name",
+        .state.as_str()
     )]
     Conflict {
         /// The name.
         name: Name,
         /// The job that has it.
         running: JobId,
+        /// What that one is doing.
+        state: JobState,
     },
     /// There is no such job.
     #[error("there is no job {0}")]

@@ -1,7 +1,7 @@
 //! A job's chain and its publication, held by one attempt.
 //!
 //! Guarantees that an append without an answer is settled before anything else is sent, however long the store is away,
-//! unless the driver is told to let go; and that nothing is published or deleted but what an entry that stands allows.
+//! unless the driver is told to let go; that people are told what it waits for; and that nothing is published or deleted but what an entry that stands allows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use crate::checkpoint::collect::Collector;
 use crate::checkpoint::publish::{Publications, UNPUBLISHED_BYTES_MAX};
 use crate::sink::Publisher;
 
+use super::board::Board;
 use super::ended::Ended;
 use super::shared::Shared;
 use super::wish::{Wish, Wishes};
@@ -29,13 +30,19 @@ const SETTLE_DELAY: Duration = Duration::from_secs(1);
 /// The publishers of a job's sinks.
 pub(crate) type Publishers = BTreeMap<Uid, Arc<dyn Publisher>>;
 
-/// Settles what was begun: the newest entry stands when this returns.
-pub(crate) async fn settle(owner: &mut RunOwner, shared: &Shared, wishes: &mut Wishes) -> Result<Confirmed, Ended> {
+/// Settles what was begun: the newest entry stands when this returns. People are told what it waits for.
+pub(crate) async fn settle(
+    owner: &mut RunOwner,
+    shared: &Shared,
+    board: &Board,
+    wishes: &mut Wishes,
+) -> Result<Confirmed, Ended> {
     loop {
         match owner.settle().await {
             Ok(confirmed) => return Ok(confirmed),
             Err(error) if is_open(&error) => {
-                tracing::warn!(job = %owner.job(), %error, "an entry is not settled; trying again");
+                let message = format!("{error}; it is tried again until the store has it");
+                board.waits(shared.clock.now(), error.fault(), &message);
             }
             Err(error) => return Err(error.into()),
         }
@@ -58,6 +65,7 @@ async fn let_go(wishes: &mut Wishes) -> Wish {
 /// A chain whose newest entry stands, and the publication of what it names.
 pub(crate) struct Owned<'a> {
     shared: &'a Shared,
+    board: &'a Board,
     owner: &'a mut RunOwner,
     publications: Publications,
     collector: Collector,
@@ -69,17 +77,17 @@ impl<'a> Owned<'a> {
     /// # Errors
     /// Where another owner has the job; where the manifest names a sink that the job does not have.
     pub(crate) async fn begin(
-        shared: &'a Shared,
+        (shared, board): (&'a Shared, &'a Board),
         owner: &'a mut RunOwner,
         publishers: &Publishers,
         wishes: &mut Wishes,
     ) -> Result<Self, Ended> {
-        let confirmed = settle(owner, shared, wishes).await?;
+        let confirmed = settle(owner, shared, board, wishes).await?;
         let (store, job, control) = (&shared.store, owner.job(), shared.control.clone());
         let standing = (confirmed, newest(owner));
         let publications = Publications::begin(store, shared.clock, job, publishers, standing, control.clone())?;
         let collector = Collector::new(store.clone(), shared.clock, job, control).heeding(shared.holds.clone());
-        Ok(Self { shared, owner, publications, collector })
+        Ok(Self { shared, board, owner, publications, collector })
     }
 
     /// Who the attempt is.
@@ -137,7 +145,7 @@ impl<'a> Owned<'a> {
         let (nonce, at) = (self.shared.entropy.nonce(), self.shared.clock.now());
         match self.owner.append(Next { nonce, at, kind, manifest, published }).await {
             Ok(confirmed) => Ok(confirmed),
-            Err(error) if is_open(&error) => settle(self.owner, self.shared, wishes).await,
+            Err(error) if is_open(&error) => settle(self.owner, self.shared, self.board, wishes).await,
             Err(error) => Err(error.into()),
         }
     }

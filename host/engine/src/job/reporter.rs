@@ -141,17 +141,14 @@ impl Reporter {
     }
 
     /// Uploads results of the epoch that is not over. Where the store is away this waits for it: what comes behind would
-    /// fill the memory, so the sink waits too, and everything before it.
+    /// fill the memory, so the sink waits too, and everything before it; and a checkpoint that waits for the sink fails.
     async fn save(&mut self, part: SealedPart) -> Result<(), TaskError> {
+        let next = self.progress.passed.next();
         let Seals::Sink(parts) = &mut self.seals else {
             return Err(TaskError::bug("only sinks have results"));
         };
-        passing(parts.seal(self.progress.passed.next(), Some((part.bytes, part.records))).await.map(|_| ()))?;
-        while parts.has_unsaved() {
-            self.clock.sleep(RETRY_DELAY).await;
-            passing(parts.retry().await)?;
-        }
-        Ok(())
+        let saved = parts.seal(next, Some((part.bytes, part.records))).await.map(|_| ());
+        self.until_saved(saved).await
     }
 
     /// The same for state: it leaves memory only once it is in the store.
@@ -159,10 +156,20 @@ impl Reporter {
         let Seals::Operator { files, .. } = &mut self.seals else {
             return Err(TaskError::bug("only operators have state"));
         };
-        passing(files.close_early(segment).await)?;
-        while files.has_unsaved() {
+        let saved = files.close_early(segment).await;
+        self.until_saved(saved).await
+    }
+
+    async fn until_saved(&mut self, mut saved: Result<(), UploadError>) -> Result<(), TaskError> {
+        while let Err(error) = saved {
+            let declined = self.declined(self.progress.passed.next(), error)?;
+            self.events.report(declined, 0).await?;
             self.clock.sleep(RETRY_DELAY).await;
-            passing(files.retry().await)?;
+            saved = match &mut self.seals {
+                Seals::Source => Ok(()),
+                Seals::Operator { files, .. } => files.retry().await,
+                Seals::Sink(parts) => parts.retry().await,
+            };
         }
         Ok(())
     }

@@ -9,6 +9,28 @@ use std::time::Duration;
 use weir_protocol::Fault;
 use weir_protocol::job_spec::RestartSpec;
 
+/// Whether another attempt may mend a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// It will, sooner or later.
+    Always,
+    /// It may; that uses patience up.
+    Counted,
+    /// It will not.
+    Never,
+}
+
+impl Retry {
+    /// What is so of most failures of a kind.
+    pub(crate) const fn of(fault: Fault) -> Self {
+        match fault {
+            Fault::Unavailable => Self::Always,
+            Fault::Bug => Self::Counted,
+            Fault::Guest | Fault::Request | Fault::Corrupt => Self::Never,
+        }
+    }
+}
+
 /// The restarts of one job in a row, without a completed checkpoint between them.
 #[derive(Debug)]
 pub(crate) struct Restarts {
@@ -24,11 +46,11 @@ impl Restarts {
     }
 
     /// An attempt failed: how long to wait for the next; `None`: there is none.
-    pub(crate) fn next_delay(&mut self, fault: Fault, wears: bool) -> Option<Duration> {
-        match fault {
-            Fault::Unavailable if !wears => {}
-            Fault::Unavailable | Fault::Bug if self.counted < self.spec.attempts_max => self.counted += 1,
-            Fault::Unavailable | Fault::Bug | Fault::Guest | Fault::Request | Fault::Corrupt => return None,
+    pub(crate) fn next_delay(&mut self, retry: Retry) -> Option<Duration> {
+        match retry {
+            Retry::Always => {}
+            Retry::Counted if self.counted < self.spec.attempts_max => self.counted += 1,
+            Retry::Counted | Retry::Never => return None,
         }
         let doubled = 1_u64.checked_shl(self.in_a_row).unwrap_or(u64::MAX);
         self.in_a_row = self.in_a_row.saturating_add(1);
@@ -48,7 +70,7 @@ mod tests {
 
     fn delays(spec: RestartSpec) -> Vec<u64> {
         let mut restarts = Restarts::new(spec);
-        std::iter::from_fn(|| restarts.next_delay(Fault::Bug, true))
+        std::iter::from_fn(|| restarts.next_delay(Retry::Counted))
             .map(|delay| u64::try_from(delay.as_millis()).expect("delays are short"))
             .collect()
     }
@@ -68,7 +90,7 @@ mod tests {
     #[test]
     fn what_is_away_is_waited_for_however_long_and_uses_no_patience_up() {
         let mut restarts = Restarts::new(RestartSpec { attempts_max: 1, delay_ms: 100, delay_ms_max: 500 });
-        let mut delay = |fault| restarts.next_delay(fault, fault == Fault::Bug).map(|delay| delay.as_millis());
+        let mut delay = |fault| restarts.next_delay(Retry::of(fault)).map(|delay| delay.as_millis());
         let delays: Vec<_> = (0..100).map(|_| delay(Fault::Unavailable).expect("it is waited for")).collect();
         assert_eq!((&delays[..4], delays[99]), (&[100, 200, 400, 500][..], 500));
         assert_eq!((delay(Fault::Bug), delay(Fault::Bug)), (Some(500), None));
@@ -76,19 +98,19 @@ mod tests {
     }
 
     #[test]
-    fn what_wears_is_not_waited_for_without_end() {
+    fn what_is_counted_is_not_waited_for_without_end() {
         let mut restarts = Restarts::new(RestartSpec { attempts_max: 2, delay_ms: 1, delay_ms_max: 1 });
-        let delays: Vec<_> = (0..3).map(|_| restarts.next_delay(Fault::Unavailable, true).is_some()).collect();
+        let delays: Vec<_> = (0..3).map(|_| restarts.next_delay(Retry::Counted).is_some()).collect();
         assert_eq!(delays, [true, true, false]);
-        assert!(restarts.next_delay(Fault::Unavailable, false).is_some());
+        assert!(restarts.next_delay(Retry::Always).is_some());
     }
 
     #[test]
     fn progress_makes_patience_whole_again() {
         let mut restarts = Restarts::new(RestartSpec { attempts_max: 1, delay_ms: 7, delay_ms_max: 7 });
-        assert!(restarts.next_delay(Fault::Bug, true).is_some());
-        assert!(restarts.next_delay(Fault::Bug, true).is_none());
+        assert!(restarts.next_delay(Retry::Counted).is_some());
+        assert!(restarts.next_delay(Retry::Counted).is_none());
         restarts.progressed();
-        assert!(restarts.next_delay(Fault::Bug, true).is_some());
+        assert!(restarts.next_delay(Retry::Counted).is_some());
     }
 }

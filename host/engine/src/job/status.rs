@@ -260,7 +260,7 @@ pub struct CheckpointSummary {
     pub acknowledged: u32,
     /// How many there are.
     pub subtasks: u32,
-    /// Why it failed.
+    /// Why it failed, or what it waits for that should not take time.
     pub failure: Option<String>,
 }
 

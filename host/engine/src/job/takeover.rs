@@ -81,7 +81,7 @@ impl Driver {
             Some(owner) => owner,
             None => self.take_over(aim).await?,
         };
-        settle(&mut owner, &self.shared, &mut self.wishes).await?;
+        settle(&mut owner, &self.shared, &self.board, &mut self.wishes).await?;
         self.exists.send_replace(true);
         self.hold.last = Some(owner.owner());
         Ok(owner)
@@ -112,7 +112,7 @@ impl Driver {
         let leftovers = newest.leftovers.clone();
         let mut owner = RunOwner::take_over(self.shared.store.clone(), self.shared.clock, newest, &start)?;
         Step::Takeover.before(Place::of_job(self.job));
-        settle(&mut owner, &self.shared, &mut self.wishes).await?;
+        settle(&mut owner, &self.shared, &self.board, &mut self.wishes).await?;
         Step::Takeover.after(Place::of_job(self.job));
         owner.find_dropped(&leftovers).await;
         Ok(owner)

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use weir_engine::job::JobStatus;
+use weir_engine::job::{CheckpointState, JobStatus};
 use weir_protocol::time::Timestamp;
 
 use crate::api::shape;
@@ -55,6 +55,29 @@ const FAMILIES: &[Family] = &[
         kind: "counter",
         help: "Records that were given up on over the job's life.",
         samples: |job, sample| sample(&[], number(job.shown.dead_letters)),
+    },
+    Family {
+        name: "weir_job_checkpoints_completed_total",
+        kind: "counter",
+        help: "Checkpoints that this process completed.",
+        samples: |job, sample| sample(&[], number(job.shown.checkpoints.completed)),
+    },
+    Family {
+        name: "weir_job_checkpoints_failed_total",
+        kind: "counter",
+        help: "Checkpoints that failed in this process; the job's resource says why.",
+        samples: |job, sample| sample(&[], number(job.shown.checkpoints.failed)),
+    },
+    Family {
+        name: "weir_job_checkpoint_on_its_way_seconds",
+        kind: "gauge",
+        help: "How long ago the oldest checkpoint was triggered that is on its way; 0 where none is.",
+        samples: |job, sample| {
+            let history = job.status.checkpoints.history.iter();
+            let open = history.filter(|checkpoint| checkpoint.state == CheckpointState::InProgress);
+            let age = open.map(|checkpoint| job.now.saturating_sub(checkpoint.triggered_at)).max();
+            sample(&[], signed(age.unwrap_or(0).max(0)) / 1_000.0);
+        },
     },
     Family {
         name: "weir_operator_timers",

@@ -63,7 +63,7 @@ pub struct Submission {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// Whether it is new (201); else it ran from the same spec already (200).
+    /// Whether it is new (201); else a job of the name had the same spec already (200).
     pub created: bool,
     /// What whoever submitted it should know, though it was accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -250,7 +250,7 @@ pub struct Checkpoint {
     pub duration_ms: Option<u64>,
     /// Bytes that it added to the store.
     pub bytes: u64,
-    /// Why it failed.
+    /// Why it failed; of one that is on its way, what it waits for that should not take time.
     pub failure: Option<String>,
 }
 

@@ -88,7 +88,8 @@ pub(super) fn warn(warnings: &[String]) {
 }
 
 fn submitted(submission: &Submission) -> String {
-    let what = if submission.created { "is accepted" } else { "runs from this job file already; nothing was changed" };
+    let what =
+        if submission.created { "is accepted" } else { "is there already, from this job file; nothing was changed" };
     format!("job {} ({}) {what}", submission.name, submission.id)
 }
 

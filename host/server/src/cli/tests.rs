@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use clap::{CommandFactory, Parser};
 use weir_protocol::Fault;
+use weir_protocol::chain::Undone;
 use weir_protocol::evolution::Change;
+use weir_protocol::id::EntryNumber;
 use weir_protocol::upgrade::{Changes, Fate, VertexChange, VertexWord};
 
 use super::args::{Args, Command};
 use super::client::Client;
 use super::exit::{FAILED, Failure, NO_ANSWER, Outcome, WRONG_USE};
 use super::view::{self, Before};
-use super::{commands, process};
+use super::{commands, process, upgrade};
 use crate::api::Problem;
 use crate::api::shape::{Checkpoint, Checkpoints, Failure as JobFailure, Job, Sink, Vertex};
 use crate::journal::Line;
@@ -173,6 +175,33 @@ failed 1970-01-01T00:00:00.000Z at count[0] (guest): a trap
 checkpoints completed: 11 (newest: 12, 8 ms, 1.21 KiB)
 1,500 dead letters";
     assert_eq!(view::describe(&job("FAILED", 1)), expected);
+}
+
+#[test]
+fn a_description_says_what_checkpoints_wait_for_and_why_the_last_failed() {
+    let mut job = job("RUNNING", 1);
+    let waits = |id, state: &str, why: &str| Checkpoint {
+        id,
+        state: state.to_owned(),
+        failure: Some(why.to_owned()),
+        ..job.checkpoints.history[0].clone()
+    };
+    let (open, failed) = (waits(14, "IN_PROGRESS", "the disk is full"), waits(13, "FAILED", "it expired"));
+    job.checkpoints.history.splice(0..0, [open, failed]);
+    let shown = view::describe(&job);
+    assert!(shown.contains("; checkpoint 14 waits: the disk is full\ncheckpoint 13 failed: it expired\n"), "{shown}");
+}
+
+#[test]
+fn an_undone_upgrade_says_what_became_of_the_job() {
+    let undone = |state: &str| {
+        let undone = Undone { spec: EntryNumber(1), reason: "it trapped".to_owned() };
+        let job = Job { spec_number: 2, undone: Some(undone), ended: state == "FAILED", ..job(state, 1) };
+        upgrade::outcome(&job, 1).unwrap_err().to_string()
+    };
+    assert!(undone("RUNNING").ends_with("the job goes on as spec 2"));
+    assert!(undone("SUSPENDED").ends_with("as spec 2 the job cannot go on either, and waits: a trap"));
+    assert!(undone("FAILED").ends_with("as spec 2 the job is FAILED: a trap"));
 }
 
 #[test]

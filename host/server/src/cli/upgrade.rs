@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use weir_engine::job::Upgrading;
+use weir_engine::job::{JobState, Upgrading};
 
 use crate::api::shape::{Job, Upgrade};
 use crate::cli::client::Client;
@@ -53,16 +53,17 @@ fn is_settled(job: &Job, number: u64) -> bool {
     job.spec_number > number || (job.spec_number == number && !job.on_trial)
 }
 
-fn outcome(job: &Job, number: u64) -> Result<Outcome, Failure> {
+/// What came of an upgrade to spec `number`, once the job is settled.
+pub(super) fn outcome(job: &Job, number: u64) -> Result<Outcome, Failure> {
     if let Some(undone) = job.undone.as_ref().filter(|undone| undone.spec.0 == number) {
         return Err(Failure {
             code: FAILED,
             message: format!("the upgrade of job {} to spec {number} was undone: {}", job.name, undone.reason),
-            mend: Some(format!("mend what is named and upgrade again; the job goes on as spec {}", job.spec_number)),
+            mend: Some(format!("mend what is named and upgrade again; {}", as_what_it_was(job))),
         });
     }
     if !job.ended && !is_settled(job, number) {
-        let why = job.failures.first().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
+        let why = why(job);
         return Err(Failure {
             code: FAILED,
             message: format!("job {} is {}{why}", job.name, job.state),
@@ -71,4 +72,20 @@ fn outcome(job: &Job, number: u64) -> Result<Outcome, Failure> {
     }
     terminal::line(&format!("job {} ({}) {} as spec {}", job.name, job.id, job.state, job.spec_number));
     Ok(if job.ended { Outcome::of(&job.state) } else { Outcome::Done })
+}
+
+/// What becomes of a job whose change was undone.
+fn as_what_it_was(job: &Job) -> String {
+    let number = job.spec_number;
+    if job.ended {
+        return format!("as spec {number} the job is {}{}", job.state, why(job));
+    }
+    if job.state == JobState::Suspended.as_str() {
+        return format!("as spec {number} the job cannot go on either, and waits{}", why(job));
+    }
+    format!("the job goes on as spec {number}")
+}
+
+fn why(job: &Job) -> String {
+    job.failures.first().map(|failure| format!(": {}", failure.message)).unwrap_or_default()
 }

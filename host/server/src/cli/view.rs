@@ -94,6 +94,10 @@ pub(super) fn describe(job: &Job) -> String {
     add(vertices(job, None));
     add(String::new());
     add(checkpoints(&job.checkpoints));
+    let failed = job.checkpoints.history.iter().find(|checkpoint| checkpoint.state == "FAILED");
+    if let Some((failed, why)) = failed.and_then(|failed| failed.failure.as_ref().map(|why| (failed, why))) {
+        add(format!("checkpoint {} failed: {}", failed.id, printable(why)));
+    }
     add(format!("{} dead letters", HumanCount(job.dead_letters)));
     text
 }
@@ -207,5 +211,9 @@ fn checkpoints(stats: &Checkpoints) -> String {
         format!(" (newest: {}{took}, {})", newest.id, HumanBytes(newest.bytes))
     });
     let failed = if stats.failed == 0 { String::new() } else { format!(", {} failed", HumanCount(stats.failed)) };
-    format!("checkpoints completed: {}{}{failed}", HumanCount(stats.completed), newest.unwrap_or_default())
+    let waits = stats.history.iter().filter(|checkpoint| checkpoint.state == "IN_PROGRESS");
+    let waits = waits.filter_map(|checkpoint| Some((checkpoint.id, checkpoint.failure.as_ref()?)));
+    let waits =
+        waits.map(|(id, why)| format!("; checkpoint {id} waits: {}", printable(why))).next().unwrap_or_default();
+    format!("checkpoints completed: {}{}{failed}{waits}", HumanCount(stats.completed), newest.unwrap_or_default())
 }

@@ -31,34 +31,35 @@ const ROUNDS_MAX: u32 = 6;
 /// The wait after the first unanswered step; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
-/// Sends one create, and says what the store answered.
-async fn create(store: &Store, chain: &ChainName, number: EntryNumber, bytes: Arc<[u8]>) -> CreateOutcome {
+/// Sends one create, and says what the store answered; where that was no answer, why is noted.
+async fn create(
+    store: &Store,
+    chain: &ChainName,
+    (number, bytes): (EntryNumber, Arc<[u8]>),
+    patience: &mut Patience,
+) -> CreateOutcome {
     match store.put_if_absent(&ObjectName::entry(chain, number), Bytes::from_owner(bytes)).await {
         Creation::Created => CreateOutcome::Created,
         Creation::AlreadyExists => CreateOutcome::AlreadyExists,
         Creation::Unknown(error) => {
             tracing::warn!(%error, "a create of an entry had no answer; looking whether it happened");
+            patience.unanswered = Some(error);
             CreateOutcome::Unknown
         }
     }
-}
-
-/// What is said where a create had no answer, or found the name taken, and the name cannot be read either.
-fn unreadable(chain: &ChainName, number: EntryNumber) -> ChainError {
-    let object = ObjectName::entry(chain, number).to_string();
-    let reason = "it was sent and had no answer, and it is not there".to_owned();
-    StoreError::Unavailable { action: "create", object, reason }.into()
 }
 
 /// Waits between unanswered steps, and says when it is enough.
 struct Patience {
     clock: Clock,
     rounds: u32,
+    /// Why the last create had no answer.
+    unanswered: Option<StoreError>,
 }
 
 impl Patience {
     const fn new(clock: Clock) -> Self {
-        Self { clock, rounds: 0 }
+        Self { clock, rounds: 0, unanswered: None }
     }
 
     /// Waits; gives the error back where waiting cannot help, or was tried often enough.
@@ -69,5 +70,16 @@ impl Patience {
         }
         self.clock.sleep(FIRST_WAIT * 2_u32.pow(self.rounds - 1)).await;
         Ok(())
+    }
+
+    /// The same where a create had no answer, or found the name taken, and the name cannot be read either.
+    async fn bear_absence(&mut self, chain: &ChainName, number: EntryNumber) -> Result<(), ChainError> {
+        let object = ObjectName::entry(chain, number).to_string();
+        let reason = match &self.unanswered {
+            Some(StoreError::Unavailable { reason, .. } | StoreError::Denied { reason, .. }) => reason.clone(),
+            Some(error) => error.to_string(),
+            None => "it was sent, and it is not there".to_owned(),
+        };
+        self.bear(StoreError::Unavailable { action: "create", object, reason }.into()).await
     }
 }

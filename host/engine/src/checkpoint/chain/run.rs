@@ -7,7 +7,7 @@ use weir_protocol::id::{EntryNumber, JobId};
 use weir_protocol::manifest::Manifest;
 
 use super::read::decode;
-use super::{ChainError, Newest, Patience, create, run_entry, unreadable};
+use super::{ChainError, Newest, Patience, create, run_entry};
 use crate::clock::Clock;
 use crate::step::{self, Place};
 use crate::store::{ChainName, ObjectName, Store};
@@ -71,7 +71,7 @@ impl RunOwner {
             match self.ownership.step() {
                 Step::Create { number, bytes } => {
                     step::Step::Entry.before(Place::of_job(self.job));
-                    let outcome = create(&self.store, &chain, number, bytes).await;
+                    let outcome = create(&self.store, &chain, (number, bytes), &mut patience).await;
                     if outcome == CreateOutcome::Created {
                         step::Step::Entry.after(Place::of_job(self.job));
                     }
@@ -79,7 +79,7 @@ impl RunOwner {
                 }
                 Step::Look { number } => match self.look(&chain, number).await {
                     Ok(LookOutcome::Absent) => {
-                        patience.bear(unreadable(&chain, number)).await?;
+                        patience.bear_absence(&chain, number).await?;
                         self.ownership.on_look(LookOutcome::Absent);
                     }
                     Ok(outcome @ LookOutcome::Found(_)) => {

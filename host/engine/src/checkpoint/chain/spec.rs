@@ -7,7 +7,7 @@ use weir_protocol::id::{EntryNumber, JobId, Uid};
 use weir_protocol::job_spec::{JobSpec, SinkConnector};
 use weir_protocol::manifest::Manifest;
 
-use super::{ChainError, Patience, RunOwner, create, unreadable};
+use super::{ChainError, Patience, RunOwner, create};
 use crate::clock::{Clock, Entropy};
 use crate::step::{Place, Step};
 use crate::store::{ChainName, ObjectName, Store};
@@ -160,12 +160,12 @@ impl SpecChain {
         loop {
             match append.step() {
                 AppendStep::Create { number, bytes } => {
-                    append.on_create(create(&self.store, &self.chain(), number, bytes).await);
+                    append.on_create(create(&self.store, &self.chain(), (number, bytes), &mut patience).await);
                 }
                 AppendStep::Look { number } => match self.read(number).await {
                     Ok(Some(found)) => append.on_look(LookOutcome::Found(found.entry.nonce)),
                     Ok(None) => {
-                        patience.bear(unreadable(&self.chain(), number)).await?;
+                        patience.bear_absence(&self.chain(), number).await?;
                         append.on_look(LookOutcome::Absent);
                     }
                     Err(error) => patience.bear(error).await?,

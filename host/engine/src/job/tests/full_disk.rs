@@ -9,7 +9,7 @@ use weir_protocol::job_graph::{StateBackend, StateSpec};
 use weir_protocol::job_spec::JobSpec;
 
 use super::rig::{Rig, check_counts, generator_job, wait_for, wait_until};
-use crate::job::JobState;
+use crate::job::{Failure, JobState};
 
 const KEYS: u64 = 3_000;
 const RECORDS: u64 = 30_000;
@@ -79,7 +79,8 @@ async fn a_job_whose_store_is_on_a_full_disk_waits_and_loses_nothing_once_there_
     rig.clock.sleep(Duration::from_secs(20)).await;
     let status = engine.job(job).unwrap();
     assert!(!status.state.is_terminal(), "there is no room for all of it: {:?}", status.state);
-    assert!(status.failures.iter().all(|failure| failure.message.contains("No space left on device")), "{status:?}");
+    let says_why = |failure: &Failure| failure.message.contains("No space left on device");
+    assert!(!status.failures.is_empty() && status.failures.iter().all(says_why), "{status:?}");
     disk.make_room();
     wait_for(&engine, job, JobState::Finished).await;
     check_counts(&rig.published(job), RECORDS, usize::try_from(KEYS).unwrap());

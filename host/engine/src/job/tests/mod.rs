@@ -1,6 +1,7 @@
 //! Jobs end to end, on native operators and a store in memory. Time is simulated and stands still while anything is
 //! done, so that how busy the machine is decides nothing; but where a call holds its thread, it is real.
 
+mod away;
 mod full_disk;
 mod local_state;
 mod looking;

@@ -37,8 +37,10 @@ async fn a_checkpoint_of_more_than_5_mib_in_memory_fails_with_the_limit_and_the_
     spec.restart.attempts_max = 0;
     let job = engine.submit(spec.clone()).await.unwrap().id;
     let status = wait_for(&engine, job, JobState::Failed).await;
-    let told = status.failures[0].message.clone();
-    assert!(told.contains("5 MiB at most") && told.contains("storage = \"store\""), "{told}");
+    let told = &status.failures[0];
+    let says = |part: &str| told.message.contains(part);
+    assert!(says("5 MiB at most") && says("submit it anew with storage = \"store\""), "{told:?}");
+    assert_eq!(told.fault, Fault::Request, "what it was given must change, and nothing is away");
     assert_eq!(rig.published(job), Vec::<String>::new());
     spec.state.storage = CheckpointStorage::Store;
     let job = engine.submit(spec).await.unwrap().id;

@@ -66,6 +66,7 @@ async fn what_a_running_job_holds_can_be_scraped() {
         "# TYPE weir_job_state_bytes gauge".to_owned(),
         format!(r#"weir_job_state_bytes{{job="numbers",job_id="{id}"}} 0"#),
         format!(r#"weir_job_state_limit_bytes{{job="numbers",job_id="{id}"}} 4096"#),
+        format!(r#"weir_job_checkpoints_failed_total{{job="numbers",job_id="{id}"}} 0"#),
         format!(r#"weir_operator_timers{{job="numbers",job_id="{id}",operator="echo"}} 0"#),
     ] {
         assert!(page.body.lines().any(|there| there == line), "{line} is not in\n{}", page.body);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::future::pending;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use weir_protocol::chain::{EntryKind, Start};
 use weir_protocol::id::{EntryNumber, Nonce};
 
@@ -58,10 +59,16 @@ async fn while_one_job_is_changed_others_are_taken_changed_and_cancelled() {
     let engine = start_over(&rig, &store).await;
     let mut spec = endless(&rig);
     let job = running(&engine, spec.clone()).await;
-    store.intrude(Moment::Wish, pending());
+    let (reached, is_reached) = oneshot::channel::<()>();
+    store.intrude(Moment::Wish, async {
+        reached.send(()).unwrap();
+        pending().await
+    });
     spec.operators[0].component = "newer".to_owned();
     let others = async {
-        wait_until(&engine, job, |status| status.components().any(|component| component == "newer")).await;
+        is_reached.await.unwrap();
+        let status = engine.job(job).unwrap();
+        assert!(status.components().any(|component| component == "newer"), "it may become what it will use");
         let mut other = endless(&rig);
         other.name = "other".parse().unwrap();
         let id = running(&engine, other.clone()).await;

@@ -213,6 +213,8 @@ async fn a_job_that_waits_for_a_person_goes_on_as_what_it_is_upgraded_to() {
     let status = wait_for(&engine, job, JobState::Suspended).await;
     assert!(status.failures[0].message.contains("no folder for local state"), "{:?}", status.failures);
     spec.state.backend = StateBackend::HashMap;
+    let taken = engine.submit(spec.clone()).await.unwrap_err().to_string();
+    assert!(taken.contains("the name `job` belongs to job") && taken.contains("is SUSPENDED; upgrade it"), "{taken}");
     upgrade(&engine, job, spec).await;
     wait_for(&engine, job, JobState::Finished).await;
     check_counts(&rig.published(job), 10_000, 5);
