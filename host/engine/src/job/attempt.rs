@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use weir_operator::attempt::{Budget, StateQuota};
 use weir_protocol::assembly::Assembly;
-use weir_protocol::coordinator::{self, AbortReason, Action, Complete, Coordinator};
+use weir_protocol::coordinator::{self, Coordinator};
 use weir_protocol::id::{CheckpointId, EntryNumber, SubtaskId};
 use weir_protocol::time::Timestamp;
 
@@ -19,9 +19,8 @@ use crate::spawn::{Panicked, TaskGroup};
 use crate::task::{SourceCommands, TaskError};
 
 use super::board::Board;
-use super::bound;
 use super::deploy::{Deployer, Deployment};
-use super::ended::{Ended, Failed};
+use super::ended::Ended;
 use super::events::{EventQueue, Reported, events};
 use super::owned::{Owned, Publishers};
 use super::plan::Plan;
@@ -33,16 +32,13 @@ use super::wish::{Wish, Wishes};
 /// How often it is looked whether enough is in the store for another checkpoint.
 const ROOM_DELAY: Duration = Duration::from_millis(50);
 
-/// How long the first failure is looked for once a task says that a neighbour of it has gone.
-const BLAME_DELAY: Duration = Duration::from_secs(1);
-
 /// How long tasks that were aborted are waited for.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
 /// How long an attempt that makes way for another spec waits for one more checkpoint.
 const LEAVE_WAIT_MS: u64 = 10_000;
 
-type Ran = (SubtaskId, Result<(), TaskError>);
+pub(super) type Ran = (SubtaskId, Result<(), TaskError>);
 
 /// What an attempt needs.
 pub(crate) struct Setting<'a> {
@@ -141,21 +137,21 @@ async fn begin<'a>(
 }
 
 /// A running attempt.
-struct Attempt<'a> {
-    setting: Setting<'a>,
-    owned: Owned<'a>,
+pub(super) struct Attempt<'a> {
+    pub(super) setting: Setting<'a>,
+    pub(super) owned: Owned<'a>,
     /// `None`: the job takes no checkpoints.
-    coordinator: Option<Coordinator>,
-    assembly: Assembly,
-    recorded: watch::Sender<CheckpointId>,
+    pub(super) coordinator: Option<Coordinator>,
+    pub(super) assembly: Assembly,
+    pub(super) recorded: watch::Sender<CheckpointId>,
     /// What is closed and not in the store yet.
-    unsaved: Unsaved,
-    sources: Vec<SourceCommands>,
+    pub(super) unsaved: Unsaved,
+    pub(super) sources: Vec<SourceCommands>,
     /// The subtasks that have not finished.
     running: BTreeSet<SubtaskId>,
     events: EventQueue,
-    tasks: TaskGroup<Ran>,
-    reporters: TaskGroup<Ran>,
+    pub(super) tasks: TaskGroup<Ran>,
+    pub(super) reporters: TaskGroup<Ran>,
     /// The job is to be another: until when the attempt waits for one more checkpoint.
     leaves_by: Option<Timestamp>,
 }
@@ -237,7 +233,7 @@ impl Attempt<'_> {
     }
 
     /// Ends the attempt where a checkpoint was all that it waited for.
-    const fn leave(&self) -> Result<(), Ended> {
+    pub(super) const fn leave(&self) -> Result<(), Ended> {
         if self.leaves_by.is_some() { Err(Ended::Wished(self.setting.wanted)) } else { Ok(()) }
     }
 
@@ -247,41 +243,9 @@ impl Attempt<'_> {
     }
 
     /// Sealed results that cannot be published yet are bounded: at the bound the sources wait.
-    fn pace_sources(&self) {
+    pub(super) fn pace_sources(&self) {
         let is_congested = self.owned.is_congested();
         self.sources.iter().for_each(|source| source.pause(is_congested));
-    }
-
-    async fn on_ran(&mut self, ran: Result<(String, Ran), Panicked>) -> Result<(), Ended> {
-        let failed = match failure(ran) {
-            None => return Ok(()),
-            Some(failed) if !is_consequence(&failed) => failed,
-            Some(consequence) => self.blame(consequence).await,
-        };
-        Err(failed.into())
-    }
-
-    /// A task failed because a neighbour had gone: that one's failure is what people should be told.
-    async fn blame(&mut self, consequence: Failed) -> Failed {
-        let Self { tasks, reporters, .. } = self;
-        let search = async {
-            loop {
-                let ran = tokio::select! {
-                    biased;
-                    Some(ran) = tasks.next() => ran,
-                    Some(ran) = reporters.next() => ran,
-                    else => return None,
-                };
-                if let Some(failed) = failure(ran).filter(|failed| !is_consequence(failed)) {
-                    return Some(failed);
-                }
-            }
-        };
-        tokio::select! {
-            biased;
-            found = search => found.unwrap_or(consequence),
-            () = self.setting.shared.clock.sleep(BLAME_DELAY) => consequence,
-        }
     }
 
     async fn on_reported(&mut self, Reported { event, bytes }: Reported) -> Result<(), Ended> {
@@ -304,81 +268,6 @@ impl Attempt<'_> {
         self.coordinate(event).await
     }
 
-    /// Tells the coordinator what happened, and performs what it decides until it wants nothing more.
-    async fn coordinate(&mut self, event: coordinator::Event) -> Result<(), Ended> {
-        let mut happened = vec![event];
-        while let Some(event) = happened.pop() {
-            let now = self.setting.shared.clock.now();
-            let Some(coordinator) = &mut self.coordinator else { return Ok(()) };
-            coordinator.set_room(self.unsaved.has_room());
-            for action in coordinator.on(event, now) {
-                if let Some(followed) = self.perform(action).await? {
-                    happened.push(followed);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Performs one action; what followed at once from it.
-    async fn perform(&mut self, action: Action) -> Result<Option<coordinator::Event>, Ended> {
-        let (board, now) = (self.setting.board, self.setting.shared.clock.now());
-        match action {
-            Action::Trigger(barrier) => {
-                let subtasks = self.setting.plan.graph.subtasks().count();
-                board.checkpoint_triggered(barrier.checkpoint, false, u32::try_from(subtasks).unwrap_or(u32::MAX), now);
-                self.sources.iter().for_each(|source| source.trigger(barrier));
-            }
-            Action::Record(complete) => return self.record(complete).await.map(Some),
-            Action::Skip { checkpoint } => {
-                board.checkpoint_skipped(checkpoint);
-                self.leave()?;
-            }
-            Action::Abort { checkpoint, reason } => {
-                board.checkpoint_failed(checkpoint, reason.to_string(), now);
-                if !matches!(reason, AbortReason::Subsumed { .. }) {
-                    self.leave()?;
-                }
-            }
-            Action::FailJob { checkpoint, reason } => return Err(Failed::of_checkpoint(checkpoint, &reason).into()),
-        }
-        Ok(None)
-    }
-
-    /// The checkpoint exists once its entry does; only then is anything published or deleted.
-    async fn record(&mut self, complete: Complete) -> Result<coordinator::Event, Ended> {
-        let Setting { shared, plan, board, restarts, wishes, wanted: _, spec } = &mut self.setting;
-        let checkpoint = complete.checkpoint;
-        if complete.last {
-            board.checkpoint_triggered(
-                checkpoint,
-                true,
-                u32::try_from(complete.reports.len()).unwrap_or(u32::MAX),
-                complete.at,
-            );
-        }
-        let storage = plan.graph.spec().state.storage;
-        if let Some(reason) = bound::exceeded(storage, || self.owned.bytes(&self.assembly, &complete)) {
-            if complete.last {
-                return Err(Failed::of_checkpoint(checkpoint, &AbortReason::RecordFailed { reason }).into());
-            }
-            return Ok(coordinator::Event::RecordFailed { checkpoint, reason });
-        }
-        self.owned.record(&self.assembly, &complete, wishes).await?;
-        let unconfirmed = !self.owned.manifest().outboxes.is_empty();
-        self.assembly.recorded(checkpoint);
-        self.recorded.send_replace(checkpoint);
-        restarts.progressed();
-        board.checkpoint_completed(checkpoint, shared.clock.now());
-        board.proven(*spec);
-        self.pace_sources();
-        if complete.last {
-            return Err(Ended::Finished);
-        }
-        self.leave()?;
-        Ok(coordinator::Event::Recorded { checkpoint, unconfirmed })
-    }
-
     /// Ends every task of the attempt. One that holds its thread is left behind: nobody listens to it any more, and what
     /// it may yet upload bears this attempt's name and no other's.
     async fn stop(self) {
@@ -390,19 +279,5 @@ impl Attempt<'_> {
             tracing::error!(%job, "a task of the job holds its thread, and was left behind");
         }
         self.setting.board.attempt_ended(clock.now());
-    }
-}
-
-/// Whether it failed only because another had.
-fn is_consequence(failed: &Failed) -> bool {
-    failed.is_consequence
-}
-
-/// What failed, if anything did.
-fn failure(ran: Result<(String, Ran), Panicked>) -> Option<Failed> {
-    match ran {
-        Ok((_, (_, Ok(())))) => None,
-        Ok((_, (subtask, Err(error)))) => Some(Failed::of_subtask(subtask, error)),
-        Err(panicked) => Some(Failed::new(weir_protocol::Fault::Bug, panicked.to_string())),
     }
 }

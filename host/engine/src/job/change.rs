@@ -11,7 +11,8 @@ use weir_protocol::Fault;
 use weir_protocol::chain::Wanted;
 use weir_protocol::id::JobId;
 
-use super::engine::{Inner, Job};
+use super::engine::Inner;
+use super::known::Job;
 use super::wish::Wish;
 use super::{Engine, EngineError};
 use crate::checkpoint::chain::SpecChain;

@@ -26,20 +26,18 @@ use crate::store::{Places, Prefix, Store};
 
 use super::board::Board;
 use super::driver::Driver;
+use super::known::Job;
 use super::plan::Plan;
 use super::restart::Restarts;
 use super::shared::Shared;
 use super::sinks::try_out;
 use super::starts::resolve_starts;
 use super::takeover::Hold;
-use super::wish::{Asker, Wish, wishes};
+use super::wish::{Wish, wishes};
 use super::{EngineError, JobState, JobStatus, Operators};
 
 /// How long jobs that are to stop are waited for; longer than it takes to give up on a task that holds its thread.
 const STOP_WAIT: Duration = Duration::from_secs(10);
-
-/// How long whoever submits a job waits to hear that it exists.
-const CREATION_WAIT: Duration = Duration::from_secs(5);
 
 /// What an engine needs from outside.
 #[derive(Debug, Clone)]
@@ -77,15 +75,6 @@ pub(super) struct Inner {
     accepts: tokio::sync::Mutex<bool>,
     /// The drivers of jobs, and what is being changed; `None` once the engine stops.
     tasks: Mutex<Option<TaskGroup<()>>>,
-}
-
-/// One job of this process, driven or ended.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) board: Board,
-    pub(super) asker: Asker,
-    /// Whether it is known to exist: its first entry stands. The sender lives as long as the job is driven.
-    exists: watch::Receiver<bool>,
 }
 
 /// What became of a submission.
@@ -276,24 +265,6 @@ impl Inner {
 
     fn tasks(&self) -> MutexGuard<'_, Option<TaskGroup<()>>> {
         self.tasks.lock().expect("nothing panics while it holds this lock")
-    }
-}
-
-impl Job {
-    /// Waits, though not for ever, until the job is known to exist.
-    ///
-    /// # Errors
-    /// The store does not answer whether it does.
-    pub(super) async fn exists(&self, clock: Clock) -> Result<(), EngineError> {
-        let mut exists = self.exists.clone();
-        tokio::select! {
-            biased;
-            Ok(_) = exists.wait_for(|exists| *exists) => Ok(()),
-            () = clock.sleep(CREATION_WAIT) => {
-                let message = "the store does not answer whether the job was created; submit it again to wait for that";
-                Err(EngineError::failed(Fault::Unavailable, message))
-            }
-        }
     }
 }
 

@@ -5,10 +5,12 @@
 //! must be true is decided in `weir-protocol`; this module performs it.
 
 mod attempt;
+mod blame;
 mod board;
 mod bound;
 mod change;
 mod comparison;
+mod decisions;
 mod deploy;
 mod driver;
 mod ended;
@@ -16,6 +18,7 @@ mod ending;
 mod engine;
 mod error;
 mod events;
+mod known;
 mod letters;
 mod loss;
 mod operators;

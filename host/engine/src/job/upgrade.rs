@@ -12,7 +12,7 @@ use weir_protocol::job_spec::JobSpec;
 use weir_protocol::upgrade::Changes;
 
 use super::comparison::Ground;
-use super::engine::Job;
+use super::known::Job;
 use super::plan::Plan;
 use super::shared::Shared;
 use super::sinks::try_out;

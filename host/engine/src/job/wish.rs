@@ -72,3 +72,44 @@ impl Wishes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    const FIRST: Wish = Wish::Run(EntryNumber(0));
+
+    #[test]
+    fn what_is_wanted_only_becomes_more_final() {
+        let (asker, mut wishes) = wishes(FIRST);
+        let next = Wish::Run(EntryNumber(1));
+        for (asked, wanted) in [
+            (next, next),
+            (FIRST, next),
+            (Wish::Cancel, Wish::Cancel),
+            (next, Wish::Cancel),
+            (Wish::Stop, Wish::Stop),
+            (Wish::Cancel, Wish::Stop),
+        ] {
+            asker.ask(asked);
+            assert_eq!(wishes.take(), wanted, "after {asked:?}");
+        }
+        drop(asker);
+        assert_eq!(wishes.now(), Wish::Stop, "nobody wants it any more");
+    }
+
+    #[test]
+    fn what_was_asked_since_wakes_whoever_lets_go_be_it_the_same_again() {
+        let (asker, mut wishes) = wishes(FIRST);
+        let taken = wishes.take();
+        assert_eq!(wishes.asked_anew(taken).now_or_never(), None, "nothing was asked");
+        asker.ask(taken);
+        assert_eq!(wishes.asked_anew(taken).now_or_never(), Some(()));
+        let taken = wishes.take();
+        asker.ask(Wish::Cancel);
+        assert_eq!(wishes.other_than(taken).now_or_never(), Some(Wish::Cancel));
+        assert_eq!(wishes.asked_anew(taken).now_or_never(), Some(()), "though it was seen already");
+    }
+}

@@ -83,7 +83,9 @@ pub(super) fn describe(job: &Job) -> String {
         add(format!("upgrade to spec {} was undone: {}", undone.spec.0, printable(&undone.reason)));
     }
     if job.on_trial {
-        add(format!("spec {} has taken no checkpoint yet, and may be undone", job.spec_number));
+        // What a job went back to is not undone again.
+        let may_be_undone = if job.undone.is_none() { ", and may be undone" } else { "" };
+        add(format!("spec {} has taken no checkpoint yet{may_be_undone}", job.spec_number));
     }
     for failure in &job.failures {
         let at = failure.subtask.as_ref().map(|subtask| format!(" at {subtask}")).unwrap_or_default();

@@ -62,7 +62,7 @@ async fn while_one_job_is_changed_others_are_taken_changed_and_cancelled() {
     let (reached, is_reached) = oneshot::channel::<()>();
     store.intrude(Moment::Wish, async {
         reached.send(()).unwrap();
-        pending().await
+        pending::<()>().await;
     });
     spec.operators[0].component = "newer".to_owned();
     let others = async {
