@@ -18,7 +18,7 @@ use super::plan::Plan;
 use super::shared::Shared;
 use super::state_memory::memory_limit;
 use super::{EngineError, JobStatus, Upgrading};
-use crate::checkpoint::chain::SpecChain;
+use crate::checkpoint::chain::{self, ChainError, SpecChain};
 use crate::checkpoint::inspect::Inspector;
 use crate::metrics::StateMetrics;
 
@@ -50,6 +50,12 @@ impl Ground<'_> {
             Some(refusal) => Err(refusal.into()),
             None => Ok(changes),
         }
+    }
+
+    /// Whether there is a newer entry by now.
+    pub(super) async fn is_outdated(&self) -> Result<bool, ChainError> {
+        let newest = chain::newest(&self.shared.store, self.status.id).await?;
+        Ok(newest.stored.entry.number != self.newest.number)
     }
 
     /// What the newest checkpoint holds in states that shall be declared and are not by what the job is: an earlier version

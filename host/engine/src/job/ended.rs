@@ -56,16 +56,15 @@ impl Failed {
     }
 
     /// Too many checkpoints failed in a row, this one last. A store that is away is waited for; but checkpoints that
-    /// always expire, or are too large, are no outage that passes: restarting for ever would hide that the job makes no
-    /// progress, and what it was given must change.
+    /// always expire are no outage that passes, and restarting for ever would hide that the job makes no progress. Where
+    /// the entry will not be made, what the job was given must change.
     pub(crate) fn of_checkpoint(checkpoint: CheckpointId, reason: &AbortReason) -> Self {
-        let message = format!("checkpoint {checkpoint} {reason}");
-        match reason {
-            AbortReason::Expired { .. } | AbortReason::RecordFailed { .. } => {
-                Self { retry: Retry::Counted, ..Self::new(Fault::Request, message) }
-            }
-            AbortReason::Declined { .. } | AbortReason::Subsumed { .. } => Self::new(Fault::Unavailable, message),
-        }
+        let (fault, retry) = match reason {
+            AbortReason::RecordFailed { .. } => (Fault::Request, Retry::Counted),
+            AbortReason::Expired { .. } => (Fault::Unavailable, Retry::Counted),
+            AbortReason::Declined { .. } | AbortReason::Subsumed { .. } => (Fault::Unavailable, Retry::Always),
+        };
+        Self { retry, ..Self::new(fault, format!("checkpoint {checkpoint} {reason}")) }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use weir_protocol::Fault;
 use weir_protocol::chain::Wanted;
 use weir_protocol::id::{EntryNumber, JobId};
 use weir_protocol::job_spec::JobSpec;
@@ -91,8 +92,6 @@ impl Change {
         let specs = SpecChain::new(shared.store.clone(), shared.clock, self.id);
         let plan = Plan::new(spec.clone(), shared.operators.as_ref()).await?;
         loop {
-            // Whatever the newest entry names stays until it is compared.
-            shared.holds.extend(self.id, shared.clock.now());
             let wanted = specs.newest().await?;
             let Wanted::Deploy(before) = &wanted.entry.wanted else { return Err(not_running(&status, false)) };
             let newest = chain::newest(&shared.store, self.id).await?.stored.entry;
@@ -100,7 +99,11 @@ impl Change {
                 return Err(not_running(&status, true));
             }
             let ground = Ground { status: &status, shared: &shared, specs: &specs, wanted: &wanted, newest: &newest };
-            let changes = ground.changes(before, &plan, self.how).await?;
+            let changes = match ground.changes(before, &plan, self.how).await {
+                // The job took another checkpoint meanwhile, and dropped what was being read.
+                Err(error) if error.fault() == Fault::Corrupt && ground.is_outdated().await? => continue,
+                compared => compared?,
+            };
             try_out(spec, self.id, &shared).await?;
             resolve_starts(spec, |uid| !newest.manifest.sources.contains_key(uid)).await?;
             if self.how.dry_run {
