@@ -19,6 +19,7 @@ use object_store::{
 pub(crate) struct Troubled {
     inner: Arc<dyn ObjectStore>,
     is_silent: Arc<AtomicBool>,
+    is_full: Arc<AtomicBool>,
     intrusion: Arc<Mutex<Option<(Moment, BoxFuture<'static, ()>)>>>,
 }
 
@@ -35,12 +36,17 @@ pub(crate) enum Moment {
 
 impl Troubled {
     pub(crate) fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, is_silent: Arc::default(), intrusion: Arc::default() }
+        Self { inner, is_silent: Arc::default(), is_full: Arc::default(), intrusion: Arc::default() }
     }
 
     /// From now on calls that concern `run/` chains are performed and not answered; or answered again.
     pub(crate) fn set_silent(&self, is_silent: bool) {
         self.is_silent.store(is_silent, Ordering::Relaxed);
+    }
+
+    /// From now on there is no room for checkpoint files; or there is again.
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Relaxed);
     }
 
     /// Does this at the next such moment.
@@ -87,6 +93,9 @@ impl ObjectStore for Troubled {
             if let Some(deed) = self.intrusion(moment) {
                 deed.await;
             }
+        }
+        if self.is_full.load(Ordering::Relaxed) && location.as_ref().ends_with(".state") {
+            return Err(Error::Generic { store: "troubled", source: "No space left on device".into() });
         }
         let put = self.inner.put_opts(location, payload, options).await;
         self.answer(location, put)

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use weir_protocol::job_graph::{StateBackend, StateSpec};
+use weir_protocol::job_spec::CheckpointSpec;
 
 use super::operators::Faults;
-use super::rig::{Rig, check_counts, endless, wait_for, wait_until};
+use super::rig::{Rig, check_counts, endless, generator_job, wait_for, wait_until};
 use crate::job::{CheckpointState, JobState};
 use crate::store::troubled::Troubled;
 
@@ -36,4 +38,24 @@ async fn while_an_entry_has_no_answer_the_job_and_its_checkpoint_say_so() {
     wait_for(&engine, job, JobState::Canceled).await;
     let lines = rig.published(job);
     check_counts(&lines, lines.len() as u64, 5);
+}
+
+/// State that outgrows its memory leaves within an epoch, and its operator waits for that.
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_waits_for_what_cannot_be_saved_fails_with_the_cause() {
+    let rig = Rig::new();
+    let (store, disk) = (Troubled::new(rig.store()), tempfile::tempdir().unwrap());
+    let engine = rig.start_with_disk_over(Arc::new(store.clone()), disk.path()).await;
+    let mut spec = generator_job(&rig, "count", 120_000, 20_000);
+    spec.state = StateSpec { backend: StateBackend::RocksDb, memory_bytes: Some(400_000), ..StateSpec::default() };
+    spec.checkpoint = Some(CheckpointSpec::every_ms(500));
+    let job = engine.submit(spec).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 1).await;
+    store.set_full(true);
+    let status = wait_until(&engine, job, |status| status.checkpoints.failed >= 1).await;
+    let why = status.checkpoints.latest_failed.and_then(|failed| failed.failure).unwrap();
+    assert!(why.contains("declined by count[") && why.contains("No space left on device"), "{why}");
+    store.set_full(false);
+    wait_for(&engine, job, JobState::Finished).await;
+    check_counts(&rig.published(job), 120_000, 20_000);
 }

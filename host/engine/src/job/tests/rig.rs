@@ -48,7 +48,12 @@ impl Rig {
 
     /// The same with a folder for local state, which nobody else uses.
     pub(super) async fn start_with_disk(&self, folder: &Path) -> Engine {
-        let config = config(self.store(), self.clock, &Faults::default(), Handle::current());
+        self.start_with_disk_over(self.store(), folder).await
+    }
+
+    /// The same over another store.
+    pub(super) async fn start_with_disk_over(&self, store: Arc<dyn ObjectStore>, folder: &Path) -> Engine {
+        let config = config(store, self.clock, &Faults::default(), Handle::current());
         let options = LocalDiskOptions { write_buffer_bytes: 64 << 10, ..LocalDiskOptions::default() };
         let disk = LocalDisk::open(folder, options).unwrap();
         Engine::start(EngineConfig { disk: Some(disk), ..config }).await.unwrap()
