@@ -45,9 +45,9 @@ bench: setup ## measure; prints tables of ratios
 fuzz: setup ## fuzz one target for 10 minutes: make fuzz TARGET=entry, checkpoint-file, job-file, coordinator, imports
 	scripts/fuzz.sh $(or $(TARGET),entry)
 
-soak: setup ## try to break every promise for hours, where the last run stopped: make soak [TOPIC=engine] [FRESH=1 or SEED=7]
+soak: setup ## try to break every promise for hours, where the last run stopped: make soak [TOPIC=engine] [FRESH=1 or SEED=7] [SECONDS=1800]
 	cargo build --workspace --bins
-	$(CARGO_TARGET_DIR)/debug/soak $(TOPIC) $(if $(FRESH),--fresh) $(if $(SEED),--seed $(SEED))
+	$(CARGO_TARGET_DIR)/debug/soak $(TOPIC) $(if $(FRESH),--fresh) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 install: setup ## put the `weir` command where cargo puts commands
 	cargo build --workspace --bins

@@ -12,10 +12,12 @@ mod progress;
 mod protocol;
 mod run;
 mod topic;
+mod ttl;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use weir_tests::figures::{grouped, table};
@@ -40,6 +42,9 @@ struct Wanted {
     /// Try this seed alone, and show what led to it if a promise breaks.
     #[arg(long)]
     seed: Option<u64>,
+    /// How long the topic `ttl` watches.
+    #[arg(long, default_value_t = 1_800)]
+    seconds: u64,
 }
 
 /// `$WEIR_CACHE/soak`.
@@ -51,7 +56,7 @@ fn folder() -> PathBuf {
 
 fn main() -> ExitCode {
     let wanted = Wanted::parse();
-    let all = topic::all(&wanted.folder);
+    let all = topic::all(&wanted.folder, Duration::from_secs(wanted.seconds));
     let is_wanted = |topic: &dyn Topic| {
         wanted.topics.is_empty() || wanted.topics.iter().any(|beginning| topic.name().starts_with(beginning))
     };

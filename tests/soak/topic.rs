@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use weir_simulator::failure::Failure;
@@ -10,6 +11,7 @@ use crate::engine::Engine;
 use crate::fuzzed::Fuzzed;
 use crate::killed::Killed;
 use crate::protocol::Protocol;
+use crate::ttl::Ttl;
 
 /// Something that is tried with many seeds.
 pub(crate) trait Topic: Sync {
@@ -85,9 +87,10 @@ impl<S: Into<String>> FromIterator<(S, u64)> for Counts {
     }
 }
 
-/// All topics, in the order in which they are soaked.
-pub(crate) fn all(folder: &Path) -> Vec<Box<dyn Topic>> {
+/// All topics, in the order in which they are soaked. Those that watch rather than try do so for `length`.
+pub(crate) fn all(folder: &Path, length: Duration) -> Vec<Box<dyn Topic>> {
     let mut all: Vec<Box<dyn Topic>> = vec![Box::new(Protocol), Box::new(Engine), Box::new(Killed)];
+    all.push(Box::new(Ttl { length, folder: folder.to_owned() }));
     all.extend(Fuzzed::all(folder).into_iter().map(|fuzzed| Box::new(fuzzed) as Box<dyn Topic>));
     all
 }

@@ -204,6 +204,17 @@ impl Node {
         Ok(state.starts_with('T'))
     }
 
+    /// The memory that the process has.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process has memory")?;
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kibibytes << 10)
+    }
+
     /// Lets a paused process go on.
     ///
     /// # Errors
@@ -234,6 +245,16 @@ impl Node {
     pub async fn deploy(&self, job: &str) -> Result<Value> {
         let request = self.client.post(format!("{}/api/v1/jobs", self.url));
         self.answer(request.header("content-type", "application/toml").body(job.to_owned())).await
+    }
+
+    /// What a metric without labels, a whole number, stands at.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn metric(&self, name: &str) -> Result<u64> {
+        let page = self.client.get(format!("{}/metrics", self.url)).send().await?.error_for_status()?.text().await?;
+        let sample = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(sample.with_context(|| format!("no metric `{name}`:\n{page}"))?.parse()?)
     }
 
     /// What `GET` answers at a path.

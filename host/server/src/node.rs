@@ -51,6 +51,7 @@ pub struct Node {
     registry: Arc<Registry>,
     journal: Journal,
     clock: Clock,
+    disk: Option<LocalDisk>,
     /// Held for reading until a job counts as one that uses the components which it names, for writing while a component is
     /// deleted: a job never comes to use a component that is being deleted.
     uses: Arc<RwLock<()>>,
@@ -72,9 +73,10 @@ impl Node {
             concurrency: std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2),
         }));
         let operators = Arc::<Registry>::clone(&registry) as Arc<dyn Operators>;
-        let config = EngineConfig { store: objects, clock, entropy, control, data, operators, places, disk };
+        let local = disk.clone();
+        let config = EngineConfig { store: objects, clock, entropy, control, data, operators, places, disk: local };
         let engine = Engine::start(config).await?;
-        Ok(Self { engine, registry, journal, clock, uses: Arc::default() })
+        Ok(Self { engine, registry, journal, clock, disk, uses: Arc::default() })
     }
 
     /// The jobs.
@@ -99,6 +101,12 @@ impl Node {
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// Where state goes that outgrows its memory.
+    #[must_use]
+    pub fn disk(&self) -> Option<&LocalDisk> {
+        self.disk.as_ref()
     }
 
     /// Looks up what a job names, and submits it.

@@ -17,6 +17,9 @@ use crate::node::Node;
 /// The version of the format.
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// What is measured of the node, and not of one job.
+const CACHE: &str = "weir_rocksdb_cache_bytes";
+
 /// Samples of one name.
 struct Family {
     name: &'static str,
@@ -140,7 +143,15 @@ impl Job<'_> {
 
 /// All that is measured.
 pub(super) async fn page(State(node): State<Node>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, FORMAT)], render(&node.engine().jobs(), node.clock().now()))
+    let mut page = render(&node.engine().jobs(), node.clock().now());
+    if let Some(disk) = node.disk() {
+        let bytes = disk.bytes();
+        page.push_str(&format!(
+            "# HELP {CACHE} Memory that all local RocksDBs hold together: blocks, and writes that no file has yet.\n\
+             # TYPE {CACHE} gauge\n{CACHE} {bytes}\n"
+        ));
+    }
+    ([(CONTENT_TYPE, FORMAT)], page)
 }
 
 fn render(jobs: &[JobStatus], now: Timestamp) -> String {
