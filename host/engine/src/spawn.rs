@@ -3,6 +3,8 @@
 //! A [`TaskGroup`] owns what it spawned: dropping it aborts every task in it, so nothing is ever detached.
 
 use std::future::Future;
+use std::num::NonZero;
+use std::thread::available_parallelism;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -36,6 +38,21 @@ impl Runtime {
     #[must_use]
     pub const fn of_one_thread(handle: Handle) -> Self {
         Self { handle, blocking: Blocking::Inline }
+    }
+
+    /// Whether blocking work has threads of its own, so that it may wait for tasks.
+    #[must_use]
+    pub fn has_threads(&self) -> bool {
+        self.blocking == Blocking::Threads
+    }
+
+    /// How much work for cores is worth beginning at once.
+    #[must_use]
+    pub fn cores(&self) -> usize {
+        match self.blocking {
+            Blocking::Threads => available_parallelism().map_or(1, NonZero::get),
+            Blocking::Inline => 1,
+        }
     }
 
     /// Holds its thread until `future` is done: for blocking work that has a thread of its own, and nowhere else.

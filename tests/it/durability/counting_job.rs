@@ -11,6 +11,7 @@ use bytes::Bytes;
 use object_store::ObjectStore;
 use serde_json::json;
 use tokio::runtime::Handle;
+use weir_engine::checkpoint::StoredFiles;
 use weir_engine::checkpoint::chain::{ChainError, RunOwner, SpecChain, newest};
 use weir_engine::checkpoint::collect::Collector;
 use weir_engine::checkpoint::publish::Publications;
@@ -216,7 +217,8 @@ impl World {
         let (world, job) = (self.clone(), owner.job());
         let confirmed = owner.settle().await?;
         let entry = owner.newest().expect("an entry stands").entry.clone();
-        let restored = restore_subtask(&self.store, job, &entry.manifest, &uid("count"), ALL).await;
+        let stored = StoredFiles::new(self.store.clone(), job, Handle::current().into());
+        let restored = restore_subtask(&stored, &entry.manifest, &uid("count"), ALL, 1 << 20).await;
         let restored = match restored {
             Ok(restored) => restored,
             Err(error) if error.fault() == Fault::Corrupt => {
@@ -224,7 +226,7 @@ impl World {
             }
             Err(error) => return Err(error.into()),
         };
-        let state = SubtaskState::restore(&states(), MaxParallelism::DEFAULT, ALL, &restored.files, 0)?;
+        let state = SubtaskState::new(&states(), MaxParallelism::DEFAULT, ALL)?.restored_from(restored.files, 0)?;
         let sink: Arc<dyn Publisher> = if self.publishes { Arc::clone(&self.shelf) as _ } else { Arc::new(Silent) };
         let sinks = BTreeMap::from([(uid("out"), sink)]);
         let (runtime, clock, store) = (Runtime::from(Handle::current()), self.clock, &self.store);

@@ -12,6 +12,8 @@ pub mod dead_letters;
 pub mod inspect;
 pub mod publish;
 pub mod restore;
+mod stored;
 pub mod upload;
 
 pub use blob::{BlobError, read_blob};
+pub use stored::StoredFiles;

@@ -15,17 +15,18 @@ use weir_protocol::recovery::{Restored, Stopped, restore};
 use weir_protocol::redistribution::Place;
 use weir_protocol::time::Timestamp;
 
+use super::blob::{BlobError, read_blob, verify_blob};
 use super::chain::{ChainError, Newest, run_entry};
+use super::stored::StoredFiles;
 use super::upload::StateFiles;
-use super::{BlobError, read_blob};
-use crate::state::file::FileSlice;
+use crate::state::file::Reader;
 use crate::store::{ChainName, Store, StoreError};
 
 /// What one subtask of an operator starts with.
 #[derive(Debug, Clone)]
 pub struct RestoredSubtask {
-    /// The bytes of its files, oldest first.
-    pub files: Vec<FileSlice>,
+    /// Its files, oldest first, open, with the key groups of each that count.
+    pub files: Vec<(Reader, KeyGroupRange)>,
     /// The same files as its next manifest lists them.
     pub listed: StateFiles,
     /// The least watermark of the subtasks that contribute.
@@ -34,24 +35,21 @@ pub struct RestoredSubtask {
     pub processing_time: Timestamp,
 }
 
-/// Reads the state of one subtask of operator `uid`, which owns `key_groups`. Where the manifest holds none, the subtask
-/// starts anew: no files.
+/// Opens the state of one subtask of operator `uid`, which owns `key_groups`; reading it takes about `budget` bytes of
+/// memory. Where the manifest holds none, the subtask starts anew: no files.
 ///
 /// # Errors
 /// [`BlobError`], naming the object that is missing or damaged.
 pub async fn restore_subtask(
-    store: &Store,
-    job: JobId,
+    stored: &StoredFiles,
     manifest: &Manifest,
     uid: &Uid,
     key_groups: KeyGroupRange,
+    budget: u64,
 ) -> Result<RestoredSubtask, BlobError> {
     let subtasks = manifest.operators.get(uid).map_or(&[][..], Vec::as_slice);
     let Restored { files: listed, watermark, processing_time } = restore(subtasks, key_groups);
-    let mut files = Vec::with_capacity(listed.len());
-    for file in &listed {
-        files.push(FileSlice { bytes: read_blob(store, job, &file.blob).await?, key_groups: file.key_groups });
-    }
+    let files = stored.open(&listed, budget).await?;
     let listed = with_base(subtasks, listed);
     Ok(RestoredSubtask { files, listed, watermark, processing_time })
 }
@@ -143,7 +141,7 @@ pub async fn verify(store: &Store, job: JobId, manifest: &Manifest) -> Result<()
     let mut seen = BTreeSet::new();
     for blob in manifest.blobs() {
         if blob.object().is_some_and(|object| seen.insert(&object.name)) {
-            read_blob(store, job, blob).await?;
+            verify_blob(store, job, blob).await?;
         }
     }
     Ok(())

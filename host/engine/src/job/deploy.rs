@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
 use weir_operator::attempt::{Attempts, Budget, StateQuota};
 use weir_operator::operator::{Factory, OpenContext};
@@ -18,19 +18,16 @@ use weir_protocol::finished::{Unfit, finished};
 use weir_protocol::id::{CheckpointId, JobId, SubtaskId, Uid};
 use weir_protocol::job_graph::{Vertex, VertexKind};
 use weir_protocol::job_spec::{OperatorSpec, SinkSpec, SourceSpec};
-use weir_protocol::manifest::{Manifest, SubtaskManifest};
-use weir_protocol::redistribution;
+use weir_protocol::manifest::Manifest;
 use weir_protocol::time::NO_TIME;
 use weir_protocol::watermark::WatermarkMerge;
 
 use crate::checkpoint::BlobError;
-use crate::checkpoint::restore::{RestoredSubtask, RestoredUnkeyed, restore_subtask, restore_unkeyed};
-use crate::checkpoint::upload::{BlobWriter, PartUploader, StateUploader, UnkeyedUploader, Unsaved};
+use crate::checkpoint::upload::{BlobWriter, PartUploader, UnkeyedUploader, Unsaved};
 use crate::exchange::{Inputs, Outputs};
 use crate::metrics::SubtaskMetrics;
 use crate::sink::{Recent, SinkContext};
 use crate::source;
-use crate::state::{Migration, RestoreError, SubtaskState};
 use crate::store::DataKind;
 use crate::task::{
     DeadLetters, FinishedTask, Gate, Handover, OperatorTask, SealedKind, Seeds, SinkTask, SourceCommands, SourceTask,
@@ -42,10 +39,9 @@ use super::events::Events;
 use super::letters::LetterPublisher;
 use super::plan::{Plan, vertex_status};
 use super::reporter::{Letters, Progress, Reporter, Seals};
-use super::restored::Held;
+use super::restored::Restored;
 use super::shared::Shared;
 use super::sinks;
-use super::state_memory::state_memory;
 use super::wiring::Wiring;
 
 /// A task that is ready to run.
@@ -114,34 +110,39 @@ impl Deployer<'_> {
         let finished = finished(&self.plan.graph, self.manifest)?;
         let mut wiring = Wiring::new(&self.plan.graph);
         let mut deployment = Deployment::default();
+        let mut places = Vec::new();
         for (index, vertex) in self.plan.graph.vertices().iter().enumerate() {
             let mut status = vertex_status(vertex);
             for id in vertex.subtasks() {
                 let metrics = Arc::new(SubtaskMetrics::default());
                 status.subtasks.push(Arc::clone(&metrics));
                 let (is_finished, unsaved) = (finished.contains(&id), self.unsaved.clone());
-                let place = Place { vertex, index, id, is_finished, metrics, unsaved };
-                self.deploy_subtask(place, &mut wiring, &mut deployment).await?;
+                places.push(Place { vertex, index, id, is_finished, metrics, unsaved });
             }
             deployment.vertices.push(status);
+        }
+        let mut restored = self.restore(&places).await?.into_iter();
+        for place in &places {
+            let failed = |error: TaskError| DeployError::Subtask { subtask: place.id.clone(), error };
+            match &place.vertex.kind {
+                VertexKind::Source(spec) => self.source(place, spec, &mut wiring, &mut deployment).map_err(failed)?,
+                VertexKind::Operator { description, .. } => {
+                    let restored = restored.next().expect("each subtask of an operator was restored, in order");
+                    self.operator(place, description, restored, &mut wiring, &mut deployment);
+                }
+                VertexKind::Sink(spec) => self.sink(place, spec, &mut wiring, &mut deployment).map_err(failed)?,
+            }
         }
         Ok(deployment)
     }
 
-    async fn deploy_subtask(
-        &self,
-        place: Place<'_>,
-        wiring: &mut Wiring,
-        deployment: &mut Deployment,
-    ) -> Result<(), DeployError> {
-        let failed = |error: TaskError| DeployError::Subtask { subtask: place.id.clone(), error };
-        match &place.vertex.kind {
-            VertexKind::Source(spec) => self.source(&place, spec, wiring, deployment).map_err(failed),
-            VertexKind::Operator { spec, description } => {
-                self.operator(&place, spec, description, wiring, deployment).await
-            }
-            VertexKind::Sink(spec) => self.sink(&place, spec, wiring, deployment).map_err(failed),
-        }
+    /// What the subtasks of operators begin with, in order. As many as there are cores are restored at the same time.
+    async fn restore(&self, places: &[Place<'_>]) -> Result<Vec<Restored>, DeployError> {
+        let restoring = places.iter().filter_map(|place| match &place.vertex.kind {
+            VertexKind::Operator { spec, description } => Some(self.restore_subtask(place, spec, description)),
+            VertexKind::Source(_) | VertexKind::Sink(_) => None,
+        });
+        stream::iter(restoring.collect::<Vec<_>>()).buffered(self.shared.control.cores()).try_collect().await
     }
 
     fn source(
@@ -174,55 +175,22 @@ impl Deployer<'_> {
         Ok(())
     }
 
-    async fn operator(
+    fn operator(
         &self,
         place: &Place<'_>,
-        spec: &OperatorSpec,
         description: &OperatorDescription,
+        restored: Restored,
         wiring: &mut Wiring,
         deployment: &mut Deployment,
-    ) -> Result<(), DeployError> {
-        let Place { vertex, index, id, metrics, unsaved, .. } = place;
-        let failed = |error: TaskError| DeployError::Subtask { subtask: id.clone(), error };
-        let max = self.manifest.max_parallelism;
-        let key_groups = max.range(id.index, vertex.parallelism);
-        let restored = restore_subtask(&self.shared.store, self.job, self.manifest, &id.uid, key_groups).await?;
-        let RestoredSubtask { files, listed, watermark, processing_time } = restored;
-        let dealt = redistribution::Place { index: id.index, parallelism: vertex.parallelism };
-        let unkeyed = restore_unkeyed(&self.shared.store, self.job, self.manifest, &id.uid, dealt).await?;
-        let RestoredUnkeyed { old, own } = unkeyed;
-        let manifest = SubtaskManifest {
-            index: id.index,
-            parallelism: vertex.parallelism,
-            key_groups,
-            base: listed.base.clone(),
-            files: listed.files.clone(),
-            unkeyed: own.clone(),
-            watermark,
-            processing_time,
-        };
-        let processing_time = processing_time.max(self.shared.clock.now());
-        let seeds = Seeds::new(self.job, id, self.owner.nonce, self.manifest.checkpoint);
-        let context = self.open_context(place, spec, &seeds);
-        let (limits, spill_to) = state_memory(self.plan.graph.spec(), id, self.shared).map_err(failed)?;
-        let state = SubtaskState::new(&description.states, max, key_groups).map_err(|error| failed(error.into()))?;
-        let empty = match (state.with_limits(limits), spill_to) {
-            (state, Some(to)) => state.spilling(to),
-            (state, None) => state,
-        };
-        let blobs = self.blobs(id, DataKind::State);
-        let runtime = self.shared.control.clone();
-        let mut uploader = StateUploader::new(blobs, key_groups, listed, unsaved.clone(), runtime.clone());
-        let migrator = self.factory(id).migrator(OpenContext { processing_time, ..context.clone() });
-        let migration = Migration::new(migrator, &context.limits);
-        let states = description.states.clone();
-        let held = Held { states, empty, files, place: dealt, snapshots: old, migration, now: processing_time };
-        let restored = held.restored(&runtime, &mut uploader).await;
-        let (mut state, mut unkeyed) = restored.map_err(|error| unrestored(id, error))?;
+    ) {
+        let Place { index, id, metrics, unsaved, .. } = place;
+        let Restored { mut state, mut unkeyed, own, uploader, manifest, processing_time, context, seeds } = restored;
+        let watermark = manifest.watermark;
         let mut share = self.quota.clone().share();
         share.note(state.bytes_in_all() + unkeyed.state().bytes());
         let files = uploader.with_live(state.bytes_in_all());
         let files = Box::new(files.incremental(self.plan.graph.spec().state.incremental));
+        let runtime = self.shared.control.clone();
         let snapshots = UnkeyedUploader::new(self.blobs(id, DataKind::Unkeyed), own, unsaved.clone(), runtime);
         let (handover, handed) = handover();
         let subtask = self.subtask(place, handover);
@@ -258,7 +226,6 @@ impl Deployer<'_> {
             .boxed()
         };
         deployment.tasks.push((id.clone(), task));
-        Ok(())
     }
 
     fn sink(
@@ -294,7 +261,7 @@ impl Deployer<'_> {
         Ok(())
     }
 
-    fn factory(&self, subtask: &SubtaskId) -> &Arc<dyn Factory> {
+    pub(super) fn factory(&self, subtask: &SubtaskId) -> &Arc<dyn Factory> {
         self.plan.factories.get(&subtask.uid).expect("the plan has a factory for each operator")
     }
 
@@ -308,7 +275,7 @@ impl Deployer<'_> {
         .within(self.quota.clone())
     }
 
-    fn open_context(&self, place: &Place<'_>, spec: &OperatorSpec, seeds: &Seeds) -> OpenContext {
+    pub(super) fn open_context(&self, place: &Place<'_>, spec: &OperatorSpec, seeds: &Seeds) -> OpenContext {
         let job = self.plan.graph.spec();
         OpenContext {
             uid: place.id.uid.to_string(),
@@ -363,28 +330,18 @@ impl Deployer<'_> {
         Reporter { subtask, handed, recorded, events, seals, letters, progress, clock }
     }
 
-    fn blobs(&self, subtask: &SubtaskId, kind: DataKind) -> BlobWriter {
+    pub(super) fn blobs(&self, subtask: &SubtaskId, kind: DataKind) -> BlobWriter {
         BlobWriter::new(self.shared.store.clone(), self.job, self.owner, subtask.clone(), kind)
     }
 }
 
-fn unrestored(subtask: &SubtaskId, error: RestoreError) -> DeployError {
-    let subtask = subtask.clone();
-    match error {
-        RestoreError::State(error) => DeployError::Subtask { subtask, error: error.into() },
-        RestoreError::Migration { fault, message } => {
-            DeployError::Migration { subtask, error: TaskError::new(fault, message) }
-        }
-    }
-}
-
 /// One subtask's place in the graph.
-struct Place<'a> {
-    vertex: &'a Vertex,
+pub(super) struct Place<'a> {
+    pub(super) vertex: &'a Vertex,
     index: usize,
-    id: SubtaskId,
+    pub(super) id: SubtaskId,
     /// Whether it does nothing.
     is_finished: bool,
     metrics: Arc<SubtaskMetrics>,
-    unsaved: Unsaved,
+    pub(super) unsaved: Unsaved,
 }

@@ -88,8 +88,9 @@ impl Reporter {
             match handed {
                 Handed::Sealed(checkpoint, sealed) => {
                     self.progress.passed = checkpoint;
-                    let bytes = sealed.bytes();
-                    match self.report(checkpoint, sealed, false).await {
+                    let report = self.report(checkpoint, sealed, false).await;
+                    let bytes = self.take_written();
+                    match report {
                         Ok(report) => self.acknowledge(checkpoint, report, bytes).await?,
                         Err(error) => self.events.report(self.declined(checkpoint, error)?, bytes).await?,
                     }
@@ -124,6 +125,18 @@ impl Reporter {
             Seals::Sink(parts) => parts.has_unsaved(),
         };
         sealed || matches!(&self.letters, Letters::Outbox(parts) if parts.has_unsaved())
+    }
+
+    /// Bytes that were added to the store since the last report: also of what was closed early, and of a base that was
+    /// merged in between.
+    fn take_written(&mut self) -> u64 {
+        let letters = if let Letters::Outbox(parts) = &mut self.letters { parts.take_written() } else { 0 };
+        letters
+            + match &mut self.seals {
+                Seals::Source => 0,
+                Seals::Operator { files, unkeyed, manifest: _ } => files.take_written() + unkeyed.take_written(),
+                Seals::Sink(parts) => parts.take_written(),
+            }
     }
 
     async fn retry(&mut self) -> Result<(), UploadError> {
@@ -193,8 +206,8 @@ impl Reporter {
     /// No later checkpoint would try it again, so a store that is away costs the attempt here.
     async fn finish(&mut self, sealed: Sealed) -> Result<(), TaskError> {
         let passed = self.progress.passed;
-        let bytes = sealed.bytes();
         let report = Box::new(self.report(passed.next(), sealed, true).await?);
+        let bytes = self.take_written();
         self.events.report(Event::Finished { subtask: self.subtask.clone(), passed, report }, bytes).await
     }
 

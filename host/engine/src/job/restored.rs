@@ -1,37 +1,130 @@
-//! The state of one subtask: from what was read of a checkpoint to what its task begins with.
+//! The state of one subtask: from a manifest to what its task begins with.
 //!
-//! Guarantees that no thread which must not block waits meanwhile, that it can be left after each call of user code, and that what has to be written again and would fill
-//! the memory is in the store before more of it is made: it belongs to the next checkpoint, and to none if that never
-//! comes. Does not own which files count, nor what the restored state is used for.
+//! Guarantees that no thread which must not block waits meanwhile, that it can be left between its steps, that memory
+//! beside the state itself is bounded whatever the size of the files, and that what has to be written again and would
+//! fill the memory is in the store before more of it is made: it belongs to the next checkpoint, and to none if that
+//! never comes. Does not own which files count, nor what the restored state is used for.
 
 use bytes::Bytes;
 use weir_operator::keyed_state::StateError;
+use weir_operator::operator::OpenContext;
 use weir_protocol::Fault;
-use weir_protocol::description::StateDescription;
+use weir_protocol::description::{OperatorDescription, StateDescription};
+use weir_protocol::id::SubtaskId;
+use weir_protocol::job_spec::OperatorSpec;
+use weir_protocol::key_group::KeyGroupRange;
+use weir_protocol::manifest::{Blob, SubtaskManifest};
 use weir_protocol::redistribution::Place;
 use weir_protocol::time::Timestamp;
 
+use crate::checkpoint::StoredFiles;
+use crate::checkpoint::restore::{RestoredSubtask, RestoredUnkeyed, restore_subtask, restore_unkeyed};
 use crate::checkpoint::upload::StateUploader;
 use crate::spawn::{Runtime, TaskGroup};
-use crate::state::file::FileSlice;
+use crate::state::file::Reader;
 use crate::state::{Migration, Progress, RestoreError, Restoring, SubtaskState, UnkeyedStore};
+use crate::store::DataKind;
+use crate::task::{Seeds, TaskError};
+
+use super::deploy::{self, DeployError, Deployer};
+use super::state_memory::state_memory;
+
+/// Memory that files which are read may fill: a quarter of what the state may, within these bounds.
+const READ_BYTES: std::ops::RangeInclusive<u64> = 4 << 20..=64 << 20;
+
+/// What the task of an operator begins with.
+pub(super) struct Restored {
+    pub(super) state: SubtaskState,
+    pub(super) unkeyed: UnkeyedStore,
+    /// The newest snapshot of what belongs to no key.
+    pub(super) own: Option<Blob>,
+    pub(super) uploader: StateUploader,
+    /// What the subtask's part of the next manifest says, but for what its checkpoint adds.
+    pub(super) manifest: SubtaskManifest,
+    /// It has not gone back since.
+    pub(super) processing_time: Timestamp,
+    pub(super) context: OpenContext,
+    pub(super) seeds: Seeds,
+}
+
+impl Deployer<'_> {
+    /// Restores the state of an operator's subtask.
+    pub(super) async fn restore_subtask(
+        &self,
+        place: &deploy::Place<'_>,
+        spec: &OperatorSpec,
+        description: &OperatorDescription,
+    ) -> Result<Restored, DeployError> {
+        let (id, parallelism) = (&place.id, place.vertex.parallelism);
+        let failed = |error: TaskError| DeployError::Subtask { subtask: id.clone(), error };
+        let (store, runtime) = (&self.shared.store, &self.shared.control);
+        let max = self.manifest.max_parallelism;
+        let key_groups = max.range(id.index, parallelism);
+        let (limits, spill_to) = state_memory(self.plan.graph.spec(), id, self.shared).map_err(failed)?;
+        let memory = spill_to.as_ref().map_or(limits.live_bytes_max, |to| to.memory_bytes);
+        let budget = (memory / 4).clamp(*READ_BYTES.start(), *READ_BYTES.end());
+        let stored = StoredFiles::new(store.clone(), self.job, runtime.clone());
+        let restored = restore_subtask(&stored, self.manifest, &id.uid, key_groups, budget).await?;
+        let RestoredSubtask { files, listed, watermark, processing_time: held_at } = restored;
+        let dealt = Place { index: id.index, parallelism };
+        let RestoredUnkeyed { old, own } = restore_unkeyed(store, self.job, self.manifest, &id.uid, dealt).await?;
+        let processing_time = held_at.max(self.shared.clock.now());
+        let manifest = SubtaskManifest {
+            index: id.index,
+            parallelism,
+            key_groups,
+            base: listed.base.clone(),
+            files: listed.files.clone(),
+            unkeyed: own.clone(),
+            watermark,
+            processing_time: held_at,
+        };
+        let seeds = Seeds::new(self.job, id, self.owner.nonce, self.manifest.checkpoint);
+        let context = self.open_context(place, spec, &seeds);
+        let state = SubtaskState::new(&description.states, max, key_groups).map_err(|error| failed(error.into()))?;
+        let empty = match (state.with_limits(limits), spill_to) {
+            (state, Some(to)) => state.spilling(to),
+            (state, None) => state,
+        };
+        let blobs = self.blobs(id, DataKind::State);
+        let mut uploader = StateUploader::new(blobs, key_groups, listed, place.unsaved.clone(), runtime.clone());
+        let migrator = self.factory(id).migrator(OpenContext { processing_time, ..context.clone() });
+        let migration = Migration::new(migrator, &context.limits);
+        let states = description.states.clone();
+        let held = Held { states, empty, files, place: dealt, snapshots: old, migration, now: processing_time };
+        let restored = held.restored(runtime, &mut uploader).await;
+        let (state, unkeyed) = restored.map_err(|error| unrestored(id, error))?;
+        Ok(Restored { state, unkeyed, own, uploader, manifest, processing_time, context, seeds })
+    }
+}
+
+fn unrestored(subtask: &SubtaskId, error: RestoreError) -> DeployError {
+    let subtask = subtask.clone();
+    match error {
+        RestoreError::File(error) => DeployError::Blob(error.into()),
+        RestoreError::State(error) => DeployError::Subtask { subtask, error: error.into() },
+        RestoreError::Migration { fault, message } => {
+            DeployError::Migration { subtask, error: TaskError::new(fault, message) }
+        }
+    }
+}
 
 /// What a checkpoint holds for one subtask, and what becomes of it.
-pub(crate) struct Held {
+struct Held {
     /// As the operator declares them.
-    pub(crate) states: Vec<StateDescription>,
+    states: Vec<StateDescription>,
     /// What is to hold the keyed state; it holds nothing yet.
-    pub(crate) empty: SubtaskState,
+    empty: SubtaskState,
     /// Its files, oldest first.
-    pub(crate) files: Vec<FileSlice>,
+    files: Vec<(Reader, KeyGroupRange)>,
     /// Which subtask it is.
-    pub(crate) place: Place,
+    place: Place,
     /// The snapshots of the old subtasks.
-    pub(crate) snapshots: Vec<Option<Bytes>>,
+    snapshots: Vec<Option<Bytes>>,
     /// What rewrites values of older versions.
-    pub(crate) migration: Migration,
+    migration: Migration,
     /// The processing time, which does not go back.
-    pub(crate) now: Timestamp,
+    now: Timestamp,
 }
 
 impl Held {
@@ -39,13 +132,13 @@ impl Held {
     ///
     /// # Errors
     /// [`RestoreError`]; also where the store does not take what is written again.
-    pub(crate) async fn restored(
+    async fn restored(
         self,
         runtime: &Runtime,
         uploader: &mut StateUploader,
     ) -> Result<(SubtaskState, UnkeyedStore), RestoreError> {
         let Self { states, empty, files, place, snapshots, migration, now } = self;
-        let begin = move || step(empty.restoring(&files, migration, now)?);
+        let begin = move || step(empty.restoring(files, migration, now)?);
         let (mut restoring, mut progress) = on_a_blocking_thread(runtime, begin).await??;
         while let Progress::More(closed) = progress {
             if let Some(closed) = closed {

@@ -1,14 +1,17 @@
 //! Values of older versions, rewritten while state is restored.
 //!
 //! Receives what a checkpoint holds of a state in an older form; guarantees that the operator is only ever given values
-//! in the form that it declares, or that nothing is restored and the reason names state, old, new and the mend. What
+//! in the form that it declares, or that nothing is restored and the reason names state, key, old, new and the mend. What
 //! was rewritten is written like any other change, so the next checkpoint holds it under its new version, and until then
 //! nothing durable has changed. Keys, and the keys of maps' entries, are never rewritten. Does not own which change is a
 //! conflict ([`weir_protocol::evolution`]).
 
+use std::ops::Range;
+
 use weir_operator::batch::BytesColumn;
 use weir_operator::keyed_state::StateError;
 use weir_operator::migrator::Migrator;
+use weir_operator::operator::CallError;
 use weir_protocol::Fault;
 use weir_protocol::description::StateDescription;
 use weir_protocol::evolution::{Change, Conflict, HeldState};
@@ -32,7 +35,10 @@ pub struct Migration {
 /// Why state cannot be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// It cannot be read back.
+    /// A file cannot be read, or does not verify.
+    #[error(transparent)]
+    File(StateError),
+    /// It cannot be held.
     #[error(transparent)]
     State(#[from] StateError),
     /// It is not what the operator declares, and cannot be made that.
@@ -49,7 +55,7 @@ impl RestoreError {
     /// Where nothing is migrated, and it does not matter which it is.
     pub(super) fn into_state_error(self) -> StateError {
         match self {
-            Self::State(error) => error,
+            Self::File(error) | Self::State(error) => error,
             Self::Migration { fault, message } => StateError { fault, message },
         }
     }
@@ -88,27 +94,34 @@ impl Migration {
         values.len() >= VALUES_MAX || values.data.len() as u64 >= self.bytes_max
     }
 
-    /// Rewrites values, of which there are not many more than [enough](Self::is_enough).
+    /// Rewrites values, of which there are not many more than [enough](Self::is_enough); `place` says where one stands,
+    /// should it be the one that cannot be rewritten.
     pub(super) fn rewrite(
         &mut self,
         state: &StateDescription,
         from_version: u32,
         values: &BytesColumn,
+        place: impl Fn(usize) -> String,
     ) -> Result<BytesColumn, RestoreError> {
-        let migrator = self.migrator.as_mut().expect("without a migrator, an older version is a conflict");
-        match migrator.migrate(&state.name, from_version, values) {
+        let migrator = self.migrator.as_deref_mut().expect("without a migrator, an older version is a conflict");
+        let error = match migrator.migrate(&state.name, from_version, values) {
             Ok(rewritten) => {
                 self.rewritten += values.len() as u64;
-                Ok(rewritten)
+                return Ok(rewritten);
             }
-            Err(error) => Err(RestoreError::Migration {
-                fault: error.fault(),
-                message: format!(
-                    "state `{}` cannot be migrated from version {from_version} to version {}: {error}",
-                    state.name, state.version
-                ),
-            }),
-        }
+            Err(error) => error,
+        };
+        let (error, what) = match culprit(migrator, &state.name, from_version, values) {
+            Some((index, error)) => (error, place(index)),
+            None => (error, format!("{} values together, the first of {}", values.len(), place(0))),
+        };
+        Err(RestoreError::Migration {
+            fault: error.fault(),
+            message: format!(
+                "state `{}` cannot be migrated from version {from_version} to version {}: {what}: {error}",
+                state.name, state.version
+            ),
+        })
     }
 
     /// Rewrites any number of values that are held as such.
@@ -117,18 +130,44 @@ impl Migration {
         state: &StateDescription,
         from_version: u32,
         values: impl Iterator<Item = &'a [u8]>,
+        place: impl Fn(usize) -> String,
     ) -> Result<BytesColumn, RestoreError> {
         let (mut all, mut some) = (BytesColumn::default(), BytesColumn::default());
         let mut values = values.peekable();
         while let Some(value) = values.next() {
             some.push(value);
             if values.peek().is_none() || self.is_enough(&some) {
-                self.rewrite(state, from_version, &some)?.iter().for_each(|value| all.push(value));
+                let place = |index: usize| place(all.len() + index);
+                self.rewrite(state, from_version, &some, place)?.iter().for_each(|value| all.push(value));
                 some.clear();
             }
         }
         Ok(all)
     }
+}
+
+/// The first value that cannot be rewritten on its own, and why; `None`: each can. Halves what fails, so a call that
+/// failed is followed by few others.
+fn culprit(
+    migrator: &mut dyn Migrator,
+    state: &str,
+    from_version: u32,
+    values: &BytesColumn,
+) -> Option<(usize, CallError)> {
+    let mut fails = |range: Range<usize>| {
+        let some: BytesColumn = range.map(|index| values.get(index)).collect();
+        migrator.migrate(state, from_version, &some).err()
+    };
+    let (mut start, mut end) = (0, values.len());
+    while end - start > 1 {
+        let middle = start + (end - start) / 2;
+        if fails(start..middle).is_some() {
+            end = middle;
+        } else {
+            start = middle;
+        }
+    }
+    fails(start..end).map(|error| (start, error))
 }
 
 impl std::fmt::Debug for Migration {

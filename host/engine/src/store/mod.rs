@@ -35,6 +35,7 @@ pub use error::StoreError;
 pub(crate) use location::shown;
 pub use name::{ChainName, DataKind, ObjectName, Prefix};
 pub use open::{Everywhere, LEFTOVER_GRACE, Places, forgets, open, open_in};
+pub use parts::{PART_BYTES, Parts};
 
 /// How often a call is tried in all before its error is given to the caller.
 const ATTEMPTS_MAX: u32 = 4;
@@ -95,6 +96,15 @@ impl Store {
         let put = || parts::put(self.objects.as_ref(), &name.0, &bytes);
         self.retried(put).await.map_err(|error| unavailable("write", name, &error))?;
         Ok(())
+    }
+
+    /// Begins to write an object in parts, under a name that nobody else writes to.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]; then there is none.
+    pub async fn put_in_parts(&self, name: &ObjectName) -> Result<Parts, StoreError> {
+        let begun = self.retried(|| self.objects.put_multipart(&name.0)).await;
+        Ok(Parts::new(name.clone(), begun.map_err(|error| unavailable("write", name, &error))?))
     }
 
     /// Reads an object; `None` if there is none.
@@ -242,6 +252,8 @@ impl From<ObjectMeta> for Found {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod counted;
 #[cfg(test)]
 mod flawed;
 #[cfg(test)]

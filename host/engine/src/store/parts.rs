@@ -1,4 +1,4 @@
-//! Writing an object, in parts where it is large.
+//! Writing an object, in parts where it is large, or where not all of it is there yet.
 //!
 //! Guarantees that the object appears whole or not at all, and that of an upload which failed nothing is left where the
 //! store still answers. Does not repeat anything: the caller does.
@@ -6,10 +6,12 @@
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, Result};
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, Result};
+
+use super::{ObjectName, StoreError, unavailable};
 
 /// Larger objects are written in parts of this size. Clouds take no smaller ones than 5 MiB, and 10,000 at most.
-const PART_BYTES: usize = 8 << 20;
+pub const PART_BYTES: usize = 8 << 20;
 /// Parts of one object that are on their way at once.
 const PARTS_AT_ONCE: usize = 4;
 
@@ -34,4 +36,43 @@ pub(super) async fn put(objects: &dyn ObjectStore, name: &Path, bytes: &Bytes) -
     }
     upload.complete().await?;
     Ok(())
+}
+
+/// An object that is written part by part. Nothing of it is there before it is complete.
+#[derive(Debug)]
+pub struct Parts {
+    name: ObjectName,
+    upload: Box<dyn MultipartUpload>,
+}
+
+impl Parts {
+    pub(super) fn new(name: ObjectName, upload: Box<dyn MultipartUpload>) -> Self {
+        Self { name, upload }
+    }
+
+    /// The next part; what is given back sends it. Each has [`PART_BYTES`], but for the last, which may have fewer.
+    pub fn put(&mut self, part: Bytes) -> impl Future<Output = std::result::Result<(), StoreError>> + Send + use<> {
+        let (name, sent) = (self.name.clone(), self.upload.put_part(PutPayload::from(part)));
+        async move { sent.await.map_err(|error| unavailable("write", &name, &error)) }
+    }
+
+    /// Makes an object of all parts, which are sent.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]; then the object may exist or not.
+    pub async fn complete(mut self) -> std::result::Result<(), StoreError> {
+        match self.upload.complete().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let error = unavailable("write", &self.name, &error);
+                self.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives up, so that nothing is left where the store still answers.
+    pub async fn abort(mut self) {
+        drop(self.upload.abort().await);
+    }
 }

@@ -42,20 +42,6 @@ pub(crate) struct Sealed {
     pub(crate) given_up: u64,
 }
 
-impl Sealed {
-    /// The bytes of memory that it holds.
-    pub(crate) fn bytes(&self) -> u64 {
-        let kind = match &self.kind {
-            SealedKind::Operator { segment, unkeyed, .. } => {
-                segment.as_ref().map_or(0, FrozenSegment::bytes) + unkeyed.as_ref().map_or(0, FrozenUnkeyed::bytes)
-            }
-            SealedKind::Sink(Some(part)) => part.bytes.len() as u64,
-            SealedKind::Source(_) | SealedKind::Sink(None) => 0,
-        };
-        kind + self.letters.as_ref().map_or(0, |letters| letters.bytes.len() as u64)
-    }
-}
-
 /// What each kind of subtask seals.
 #[derive(Debug)]
 pub(crate) enum SealedKind {

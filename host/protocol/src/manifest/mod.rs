@@ -115,10 +115,12 @@ impl Manifest {
         self.blobs().filter_map(Blob::object)
     }
 
-    /// The bytes of all it holds and names: the size of the checkpoint.
+    /// The bytes of all it holds and names, what subtasks share once: the size of the checkpoint.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.blobs().map(Blob::bytes).sum()
+        let mut seen = BTreeSet::new();
+        let blobs = self.blobs().map(|blob| (blob.bytes(), blob.object().map(|object| &object.name)));
+        blobs.filter(|(_, name)| name.is_none_or(|name| seen.insert(name))).map(|(bytes, _)| bytes).sum()
     }
 }
 

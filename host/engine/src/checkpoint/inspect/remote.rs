@@ -1,35 +1,13 @@
-//! Checkpoint files in the store, of which only the parts that are needed are read.
+//! What a manifest names, opened for a look: no more of it is in memory than a look needs.
 
-use std::ops::Range;
-use std::sync::{Arc, Mutex};
-
-use bytes::Bytes;
-use weir_operator::keyed_state::StateError;
-use weir_protocol::Fault;
 use weir_protocol::key_group::KeyGroupRange;
-use weir_protocol::manifest::{Blob, InlineBytes, ObjectRef, StateFile, SubtaskManifest};
+use weir_protocol::manifest::{Blob, ObjectRef, StateFile, SubtaskManifest};
 
 use super::{InspectError, Inspector};
-use crate::checkpoint::{BlobError, read_blob};
-use crate::state::file::{Reader, Remote};
+use crate::checkpoint::read_blob;
+use crate::checkpoint::stored::{StoredFiles, WINDOW_BYTES_MIN, named};
+use crate::state::file::Reader;
 use crate::state::{UnkeyedRow, unkeyed_rows};
-use crate::store::{ObjectName, StoreError};
-
-/// Objects up to this size are read as a whole, so that the checksum of the whole is verified too.
-const WHOLE_BYTES_MAX: u64 = 256 << 10;
-/// How much of a larger one is read at once.
-const PART_BYTES: u64 = 256 << 10;
-
-/// A file in the store.
-#[derive(Debug)]
-struct StoredFile {
-    inspector: Inspector,
-    name: ObjectName,
-    text: String,
-    bytes: u64,
-    /// The part that was read last, and where it begins.
-    last: Mutex<(u64, Bytes)>,
-}
 
 impl Inspector {
     /// The files of a subtask that hold some key groups, oldest first. Holds its thread.
@@ -51,67 +29,20 @@ impl Inspector {
         Ok(unkeyed_rows(&bytes).map_err(|error| named(name, error))?)
     }
 
-    /// One file. Holds its thread.
+    /// One file. Small ones are read whole, so that the checksum of the whole is verified too. Holds its thread.
     pub(super) fn open_file(&self, file: &StateFile) -> Result<Reader, InspectError> {
         match &file.blob {
-            Blob::Inline(InlineBytes(bytes)) => Ok(Reader::open(Bytes::from_owner(Arc::clone(bytes)))?),
-            Blob::Object(object) if object.bytes <= WHOLE_BYTES_MAX => {
-                let bytes = self.runtime.wait_for(read_blob(&self.store, self.job, &file.blob))?;
-                Ok(Reader::open(bytes).map_err(|error| named(&object.name, error))?)
-            }
-            Blob::Object(object) => self.open_object(object),
+            Blob::Object(object) if object.bytes > WINDOW_BYTES_MIN => self.open_object(object),
+            small @ (Blob::Object(_) | Blob::Inline(_)) => Ok(self.runtime.wait_for(self.files().open_whole(small))?),
         }
     }
 
     /// An object as a checkpoint file, of which only the footer is read for now. Holds its thread.
     pub(super) fn open_object(&self, object: &ObjectRef) -> Result<Reader, InspectError> {
-        let foreign = || BlobError::Foreign(object.name.clone());
-        let name = ObjectName::of_manifest(self.job, &object.name).ok_or_else(foreign)?;
-        let found = self.runtime.wait_for(self.store.size(&name))?;
-        let found = found.ok_or_else(|| StoreError::Missing { object: object.name.clone() })?;
-        if found != object.bytes {
-            let reason = format!("it has {found} bytes, not {}", object.bytes);
-            return Err(StoreError::Damaged { object: object.name.clone(), reason }.into());
-        }
-        let (inspector, text, bytes) = (self.clone(), object.name.clone(), object.bytes);
-        let file = StoredFile { inspector, name, text, bytes, last: Mutex::default() };
-        Ok(Reader::open_remote(Arc::new(file))?)
-    }
-}
-
-impl Remote for StoredFile {
-    fn name(&self) -> &str {
-        &self.text
+        Ok(self.files().open_object(object, WINDOW_BYTES_MIN, false)?)
     }
 
-    fn bytes(&self) -> u64 {
-        self.bytes
+    fn files(&self) -> StoredFiles {
+        StoredFiles::new(self.store.clone(), self.job, self.runtime.clone())
     }
-
-    fn read(&self, place: Range<u64>) -> Result<Bytes, StateError> {
-        let mut last = self.last.lock().expect("nothing panics while it holds this lock");
-        if let Some(part) = within(&last, &place) {
-            return Ok(part);
-        }
-        let end = place.end.max(place.start.saturating_add(PART_BYTES).min(self.bytes));
-        let Inspector { store, runtime, .. } = &self.inspector;
-        let read = runtime.wait_for(store.get_part(&self.name, place.start..end));
-        let failed = |error: StoreError| StateError { fault: error.fault(), message: error.to_string() };
-        let bytes = read.map_err(failed)?.ok_or_else(|| failed(StoreError::Missing { object: self.text.clone() }))?;
-        *last = (place.start, bytes);
-        within(&last, &place).ok_or_else(|| {
-            let message = format!("object `{}` gives fewer bytes than it has", self.text);
-            StateError { fault: Fault::Corrupt, message }
-        })
-    }
-}
-
-fn within((start, bytes): &(u64, Bytes), wanted: &Range<u64>) -> Option<Bytes> {
-    let from = usize::try_from(wanted.start.checked_sub(*start)?).ok()?;
-    let to = usize::try_from(wanted.end.checked_sub(*start)?).ok()?;
-    (to <= bytes.len()).then(|| bytes.slice(from..to))
-}
-
-fn named(object: &str, error: StateError) -> StateError {
-    StateError { message: format!("object `{object}`: {}", error.message), ..error }
 }

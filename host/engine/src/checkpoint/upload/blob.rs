@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use weir_protocol::chain::Owner;
 use weir_protocol::id::{JobId, SubtaskId};
-use weir_protocol::manifest::{Blob, Checksum, ObjectRef};
+use weir_protocol::manifest::Blob;
 
-use crate::step::{Place, Step};
+use super::growing::{GrowingBlob, Sent};
 use crate::store::{DataKind, ObjectName, Store, StoreError};
 
 /// Makes the blobs of one subtask and one kind, under names that nobody else makes.
@@ -20,6 +20,8 @@ pub struct BlobWriter {
     subtask: SubtaskId,
     kind: DataKind,
     seq: u64,
+    /// Bytes of the blobs that were made.
+    written: u64,
 }
 
 /// Bytes that are closed and not in the store; one count for all uploaders of a job.
@@ -30,7 +32,7 @@ impl BlobWriter {
     /// For one subtask of the attempt that `owner` began. A subtask has at most one for each kind.
     #[must_use]
     pub const fn new(store: Store, job: JobId, owner: Owner, subtask: SubtaskId, kind: DataKind) -> Self {
-        Self { store, job, owner, subtask, kind, seq: 0 }
+        Self { store, job, owner, subtask, kind, seq: 0, written: 0 }
     }
 
     /// Makes bytes durable, or part of the manifest. After an error the same bytes may be given again.
@@ -38,22 +40,31 @@ impl BlobWriter {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn write(&mut self, bytes: &Bytes) -> Result<Blob, StoreError> {
-        if bytes.len() <= Blob::INLINE_BYTES_MAX {
-            return Ok(Blob::inline(bytes));
-        }
+        let blob = match bytes.len() <= Blob::INLINE_BYTES_MAX {
+            true => Blob::inline(bytes),
+            false => self.begin().finish(bytes.clone()).await?,
+        };
+        self.note_written(&blob);
+        Ok(blob)
+    }
+
+    /// Counts a blob that was begun here.
+    pub(super) fn note_written(&mut self, blob: &Blob) {
+        self.written += blob.bytes();
+    }
+
+    /// How many bytes were made into blobs since this was asked last.
+    pub(super) const fn take_written(&mut self) -> u64 {
+        std::mem::replace(&mut self.written, 0)
+    }
+
+    /// Begins to make a blob of bytes that come in parts.
+    pub(super) fn begin(&mut self) -> GrowingBlob {
         // A number is used once, also where the store had no answer: what was written then is never named.
         let name = ObjectName::data(self.job, self.owner, &self.subtask, self.seq, self.kind);
         self.seq += 1;
-        let place = Place { job: Some(self.job), ..Place::of_subtask(&self.subtask) };
-        Step::Upload.before(place);
-        self.store.put(&name, bytes.clone()).await?;
-        Step::Upload.after(place);
-        Ok(Blob::Object(ObjectRef {
-            name: name.to_string(),
-            made_by: self.owner.number,
-            bytes: bytes.len() as u64,
-            checksum: Checksum::of(bytes),
-        }))
+        let (store, subtask) = (self.store.clone(), self.subtask.clone());
+        GrowingBlob { store, name, made_by: self.owner.number, job: self.job, subtask, sent: Sent::default() }
     }
 
     pub(super) const fn store(&self) -> &Store {

@@ -6,6 +6,7 @@
 //! store. Does not own when a checkpoint is triggered or counts as recorded: it is told.
 
 mod blob;
+mod growing;
 mod part;
 mod state;
 mod unkeyed;

@@ -11,21 +11,24 @@ use std::mem;
 use bytes::Bytes;
 use futures::FutureExt;
 use weir_protocol::Fault;
-use weir_protocol::id::JobId;
 use weir_protocol::key_group::KeyGroupRange;
-use weir_protocol::manifest::{StateFile, SubtaskManifest};
+use weir_protocol::manifest::{Blob, StateFile, SubtaskManifest};
 
+use super::growing::GrowingBlob;
 use super::{BlobWriter, Unsaved, UploadError};
-use crate::checkpoint::blob::read_blob;
+use crate::checkpoint::stored::StoredFiles;
 use crate::spawn::{Runtime, TaskGroup};
-use crate::state::file::{FileSlice, merge_unexpired};
+use crate::state::file::merge_in_parts;
 use crate::state::{Expiry, FrozenSegment};
-use crate::store::Store;
+use crate::store::PART_BYTES;
 
 /// Files behind the base after which they are merged, whatever their size.
 const FILES_MAX: usize = 16;
 /// A base smaller than this counts as this size: below it, merging costs more than it saves.
 const BASE_BYTES_MIN: u64 = 64 << 10;
+
+/// Memory that files which are being merged may fill, beside parts of what is made of them.
+const MERGE_BYTES: u64 = 16 << 20;
 
 /// The files that hold a subtask's state, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,7 +73,7 @@ struct Merging {
     files: usize,
     /// Bytes of state that were live when it began.
     live: u64,
-    task: TaskGroup<Result<Bytes, UploadError>>,
+    task: TaskGroup<Result<Blob, UploadError>>,
 }
 
 impl StateUploader {
@@ -150,6 +153,11 @@ impl StateUploader {
         self.unsaved.push_back(Unencoded::Frozen(segment));
     }
 
+    /// How many bytes were made durable since this was asked last.
+    pub const fn take_written(&mut self) -> u64 {
+        self.blobs.take_written()
+    }
+
     /// Whether something closed is not in the store: it was away.
     #[must_use]
     pub fn has_unsaved(&self) -> bool {
@@ -193,18 +201,15 @@ impl StateUploader {
         let Some(ended) = merging.task.next().now_or_never() else { return Ok(()) };
         let (covered, live) = (merging.files, merging.live);
         self.merging = None;
-        let merged = match ended.expect("a merge is one task, and nobody aborts it")?.1 {
-            Ok(merged) => merged,
-            Err(error) => return self.bear(error),
-        };
-        match self.blobs.write(&merged).await {
+        match ended.expect("a merge is one task, and nobody aborts it")?.1 {
             Ok(blob) => {
+                self.blobs.note_written(&blob);
                 self.listed.base = Some(StateFile { blob, key_groups: self.key_groups });
                 self.listed.files.drain(..covered);
                 self.live_most = live.max(self.live);
                 Ok(())
             }
-            Err(error) => self.bear(error.into()),
+            Err(error) => self.bear(error),
         }
     }
 
@@ -222,12 +227,17 @@ impl StateUploader {
         if self.listed.files.is_empty() {
             return Ok(());
         }
-        let files = self.listed.iter().cloned().collect();
-        let (store, job, runtime) = (self.blobs.store().clone(), self.blobs.job(), self.runtime.clone());
-        let bytes = merged(store, job, runtime, files, self.expiry.clone()).await?;
-        let blob = self.blobs.write(&bytes).await?;
+        let blob = self.merge().await?;
+        self.blobs.note_written(&blob);
         self.listed = StateFiles { base: Some(StateFile { blob, key_groups: self.key_groups }), files: Vec::new() };
         Ok(())
+    }
+
+    /// Merges all files; whoever waits for it need not be this uploader.
+    fn merge(&mut self) -> impl Future<Output = Result<Blob, UploadError>> + Send + use<> {
+        let stored = StoredFiles::new(self.blobs.store().clone(), self.blobs.job(), self.runtime.clone());
+        let files = self.listed.iter().cloned().collect();
+        merged(stored, self.runtime.clone(), files, self.expiry.clone(), self.blobs.begin())
     }
 
     fn merge_if_due(&mut self) {
@@ -236,29 +246,35 @@ impl StateUploader {
             return;
         }
         let mut task = TaskGroup::new(self.runtime.clone());
-        let (store, job, runtime) = (self.blobs.store().clone(), self.blobs.job(), self.runtime.clone());
-        let files: Vec<_> = self.listed.iter().cloned().collect();
-        let expiry = self.expiry.clone();
-        task.spawn("merge checkpoint files", async move { merged(store, job, runtime, files, expiry).await });
+        task.spawn("merge checkpoint files", self.merge());
         self.merging = Some(Merging { files: self.listed.files.len(), live: self.live, task });
     }
 }
 
+/// Files merged into a new base, which goes to the store as it is made: whatever the size, about [`MERGE_BYTES`] of it
+/// are in memory.
 async fn merged(
-    store: Store,
-    job: JobId,
+    stored: StoredFiles,
     runtime: Runtime,
     files: Vec<StateFile>,
     expiry: Option<Expiry>,
-) -> Result<Bytes, UploadError> {
-    let mut slices = Vec::with_capacity(files.len());
-    for file in &files {
-        slices.push(FileSlice { bytes: read_blob(&store, job, &file.blob).await?, key_groups: file.key_groups });
-    }
-    Ok(on_a_blocking_thread(&runtime, "merge checkpoint files", move || {
-        merge_unexpired(&slices, true, expiry.as_ref())
+    mut base: GrowingBlob,
+) -> Result<Blob, UploadError> {
+    let files = stored.open(&files, MERGE_BYTES).await?;
+    let (control, part_bytes) = (runtime.clone(), if runtime.has_threads() { PART_BYTES } else { usize::MAX });
+    let (base, rest) = on_a_blocking_thread(&runtime, "merge checkpoint files", move || {
+        let put = |part| Ok::<_, UploadError>(control.wait_for(base.put(part))?);
+        let rest = merge_in_parts(files, true, expiry.as_ref(), part_bytes, put);
+        (base, rest)
     })
-    .await??)
+    .await?;
+    match rest {
+        Ok(rest) => Ok(base.finish(rest).await?),
+        Err(error) => {
+            base.abort().await;
+            Err(error)
+        }
+    }
 }
 
 pub(super) async fn on_a_blocking_thread<T: Send + 'static>(

@@ -15,6 +15,7 @@ use weir_protocol::manifest::{Manifest, SubtaskManifest};
 use weir_protocol::redistribution::Place;
 
 use super::*;
+use crate::checkpoint::StoredFiles;
 use crate::checkpoint::restore::{restore_subtask, restore_unkeyed};
 use crate::clock::Clock;
 use crate::state::{SubtaskState, UnkeyedStore};
@@ -72,13 +73,17 @@ impl Counter {
         self.uploader.close(segment).await.unwrap()
     }
 
+    fn stored(&self) -> StoredFiles {
+        StoredFiles::new(self.store.clone(), JOB, Handle::current().into())
+    }
+
     /// What a subtask that owns `key_groups` finds under each name after a restore.
     async fn restored(&self, files: &StateFiles, key_groups: KeyGroupRange, names: &[String]) -> Vec<Option<Vec<u8>>> {
         let manifest = manifest(files);
-        let restored = restore_subtask(&self.store, JOB, &manifest, &uid(), key_groups).await.unwrap();
+        let restored = restore_subtask(&self.stored(), &manifest, &uid(), key_groups, 1 << 20).await.unwrap();
         assert!(restored.listed.iter().all(|file| file.key_groups == key_groups));
-        let mut state =
-            SubtaskState::restore(&states(), MaxParallelism::DEFAULT, key_groups, &restored.files, 0).unwrap();
+        let empty = SubtaskState::new(&states(), MaxParallelism::DEFAULT, key_groups).unwrap();
+        let mut state = empty.restored_from(restored.files, 0).unwrap();
         let owned = |name: &&String| {
             key_groups.contains(MaxParallelism::DEFAULT.key_group(weir_protocol::key_group::key_hash(name.as_bytes())))
         };
@@ -248,7 +253,7 @@ async fn a_damaged_file_is_named_by_restore_and_by_merge() {
     let object = files.files[0].blob.object().unwrap().name.clone();
     let name = ObjectName::of_manifest(JOB, &object).unwrap();
     counter.store.put(&name, Bytes::from_static(b"bad")).await.unwrap();
-    let error = restore_subtask(&counter.store, JOB, &manifest(&files), &uid(), ALL).await.unwrap_err();
+    let error = restore_subtask(&counter.stored(), &manifest(&files), &uid(), ALL, 1 << 20).await.unwrap_err();
     assert!(error.fault() == Fault::Corrupt && error.to_string().contains(&object), "{error}");
     counter.checkpoint(&names(1), &noise(1, 60_000)).await;
     let error = loop {

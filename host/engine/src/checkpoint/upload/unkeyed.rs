@@ -49,6 +49,11 @@ impl UnkeyedUploader {
         Ok(self.listed.clone())
     }
 
+    /// How many bytes were made durable since this was asked last.
+    pub const fn take_written(&mut self) -> u64 {
+        self.blobs.take_written()
+    }
+
     /// Whether the newest snapshot is not in the store: it was away.
     #[must_use]
     pub const fn has_unsaved(&self) -> bool {

@@ -30,19 +30,46 @@ pub fn merge(files: &[FileSlice], complete: bool) -> Result<Bytes, StateError> {
 /// # Errors
 /// As [`merge`].
 pub fn merge_unexpired(files: &[FileSlice], complete: bool, expiry: Option<&Expiry>) -> Result<Bytes, StateError> {
-    let everything = KeyGroupRange { start: 0, end: u16::MAX };
-    let merge = Merge::open(files, everything)?;
+    merge_in_parts(open(files)?, complete, expiry, usize::MAX, |_| Ok(()))
+}
+
+/// The same for files that are open; whenever so many bytes are written, `take` is given them. The rest of the file.
+///
+/// # Errors
+/// As [`merge`], and what `take` returns.
+pub fn merge_in_parts<E: From<StateError>>(
+    files: Vec<(Reader, KeyGroupRange)>,
+    complete: bool,
+    expiry: Option<&Expiry>,
+    part_bytes: usize,
+    mut take: impl FnMut(Bytes) -> Result<(), E>,
+) -> Result<Bytes, E> {
+    let mut merge = Merge::of(files, KeyGroupRange { start: 0, end: u16::MAX })?;
     let mut writer = Writer::new(Header { complete, ..merge.header.clone() });
     let has_expired = expiry.map(|expiry| expiry.of(&merge.header.rows));
-    merge.run(complete, |record| {
-        if !has_expired.as_ref().is_some_and(|has_expired| has_expired(&record)) {
-            writer.push(&record);
-        } else if !complete {
-            writer.push(&record.tombstone());
-        }
-        Ok(())
-    })?;
+    merge.begin(None)?;
+    merge
+        .go_on(complete, |record| {
+            if !has_expired.as_ref().is_some_and(|has_expired| has_expired(&record)) {
+                writer.push(&record);
+            } else if !complete {
+                writer.push(&record.tombstone());
+            }
+            while let Some(part) = writer.take_part(part_bytes) {
+                take(part)?;
+            }
+            Ok::<_, E>(ControlFlow::Continue(()))
+        })
+        .map(drop)?;
     Ok(writer.finish())
+}
+
+/// Opens files that are in memory.
+///
+/// # Errors
+/// [`Fault::Corrupt`] where one does not verify.
+pub fn open(files: &[FileSlice]) -> Result<Vec<(Reader, KeyGroupRange)>, StateError> {
+    files.iter().map(|file| Ok((Reader::open(file.bytes.clone())?, file.key_groups))).collect()
 }
 
 /// Files that are read as one.
@@ -85,13 +112,7 @@ struct Passed {
 }
 
 impl Merge {
-    /// Opens files, oldest first, for the key groups that lie both in `key_groups` and in their own slice.
-    pub(in crate::state) fn open(files: &[FileSlice], key_groups: KeyGroupRange) -> Result<Self, StateError> {
-        let readers = files.iter().map(|file| Ok((Reader::open(file.bytes.clone())?, file.key_groups)));
-        Self::of(readers.collect::<Result<Vec<_>, _>>()?, key_groups)
-    }
-
-    /// The same for files that are open.
+    /// Files, oldest first, of which the key groups count that lie both in `key_groups` and in their own slice.
     pub(in crate::state) fn of(
         files: Vec<(Reader, KeyGroupRange)>,
         key_groups: KeyGroupRange,
@@ -116,16 +137,8 @@ impl Merge {
         &self.header
     }
 
-    /// Visits the newest record of each key (and entry), in order; removals only if not `complete`.
-    pub(in crate::state) fn run(
-        self,
-        complete: bool,
-        mut visit: impl FnMut(FileRecord<'_>) -> Result<(), StateError>,
-    ) -> Result<(), StateError> {
-        self.run_from(None, complete, |record| visit(record).map(ControlFlow::Continue))
-    }
-
-    /// The same from a place on, until `visit` breaks it off.
+    /// Visits the newest record of each key (and entry), in order, from a place on, until `visit` breaks it off; removals
+    /// only if not `complete`.
     pub(in crate::state) fn run_from(
         mut self,
         from: Option<&Place>,

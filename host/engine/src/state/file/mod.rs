@@ -35,7 +35,7 @@ mod writer;
 mod tests;
 
 pub use contents::Remote;
-pub use merge::{merge, merge_unexpired};
+pub use merge::{merge, merge_in_parts, merge_unexpired, open};
 pub use reader::{Place, Reader};
 pub use soundness::check;
 pub use writer::Writer;

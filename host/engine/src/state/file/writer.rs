@@ -16,7 +16,9 @@ const BLOCK_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Writer {
     header: Header,
+    /// What was not taken away yet.
     file: Vec<u8>,
+    taken: u64,
     /// The block's runs so far.
     runs: Vec<u8>,
     run: Option<Run>,
@@ -51,6 +53,7 @@ impl Writer {
         Self {
             header,
             file,
+            taken: 0,
             runs: Vec::new(),
             run: None,
             block_records: 0,
@@ -108,7 +111,7 @@ impl Writer {
             .expect("there is as much room as the worst case needs");
         self.file.truncate(offset + written);
         let block = &self.file[offset..];
-        self.blocks.extend_from_slice(&(offset as u64).to_le_bytes());
+        self.blocks.extend_from_slice(&(self.taken + offset as u64).to_le_bytes());
         self.blocks.extend_from_slice(&length(block.len()).to_le_bytes());
         self.blocks.extend_from_slice(&length(self.runs.len()).to_le_bytes());
         self.blocks.extend_from_slice(&self.block_first_group.to_le_bytes());
@@ -120,7 +123,17 @@ impl Writer {
         self.runs.clear();
     }
 
-    /// The whole file.
+    /// Takes away the next so many bytes of the file, if they are written.
+    pub(super) fn take_part(&mut self, bytes: usize) -> Option<Bytes> {
+        if self.file.len() < bytes {
+            return None;
+        }
+        let rest = self.file.split_off(bytes);
+        self.taken += bytes as u64;
+        Some(std::mem::replace(&mut self.file, rest).into())
+    }
+
+    /// The whole file, or what of it was not taken away.
     #[must_use]
     pub fn finish(mut self) -> Bytes {
         self.end_block();

@@ -12,7 +12,7 @@ use weir_protocol::description::{StateDescription, TtlDescription};
 use weir_protocol::job_spec::LimitSpec;
 
 use super::super::contract::{COUNT, HISTORY, Place, TABLE, expiring, states};
-use super::super::file::{FileSlice, Reader, merge};
+use super::super::file::{FileSlice, Reader, merge, open};
 use super::super::{FrozenSegment, Migration, Progress, RestoreError, SubtaskState, walk};
 use super::spilling::small;
 use super::{numbered_keys, restore, slice};
@@ -181,18 +181,33 @@ fn who_looks_into_a_checkpoint_sees_each_value_under_the_codec_that_it_was_writt
 }
 
 #[test]
-fn a_failed_migration_names_the_state_both_versions_and_the_reason() {
-    let mut old = empty(&version(1));
-    fill(&mut old, 10, b"bad");
-    let file = slice(&frozen(&mut old));
-    match restore(empty(&version(3)), &[file], migration(), 0) {
-        Err(RestoreError::Migration { fault, message }) => {
-            assert_eq!(fault, Fault::Guest);
-            for part in ["`count`", "version 1", "version 3", "it cannot read this"] {
-                assert!(message.contains(part), "{message}");
-            }
+fn a_failed_migration_names_the_state_both_versions_the_key_and_the_reason() {
+    for (state, place) in [
+        ("count", "key `key 777`"),
+        ("history", "key `key 777`, element 2"),
+        ("table", "key `key 777`, entry `another`"),
+    ] {
+        let mut old = empty(&version(1));
+        fill(&mut old, 5_000, b"x");
+        let key = numbered_keys(777..778);
+        old.select(&key, 0).expect("a key can be selected");
+        let mut writes = Writes::default();
+        match state {
+            "count" => writes.value_writes_mut(COUNT).set(0, Some(b"bad")),
+            "history" => writes.list_write_mut(HISTORY, 0).appended.push(b"bad"),
+            _ => writes.map_write_mut(TABLE, 0).write(b"another", Some(b"bad")),
         }
-        other => panic!("one value cannot be migrated: {other:?}"),
+        old.commit(&writes).expect("these writes are allowed");
+        let file = slice(&frozen(&mut old));
+        match restore(empty(&version(3)), &[file], migration(), 0) {
+            Err(RestoreError::Migration { fault, message }) => {
+                assert_eq!(fault, Fault::Guest);
+                for part in [&format!("`{state}`"), "version 1", "version 3", place, "it cannot read this"] {
+                    assert!(message.contains(part), "{message}");
+                }
+            }
+            other => panic!("one value cannot be migrated: {other:?}"),
+        }
     }
 }
 
@@ -256,7 +271,7 @@ fn state_of_ten_times_its_memory_is_migrated_within_it() {
     }
     drop(old);
     let small = small(&version(2), MEMORY, "migrated");
-    let mut restoring = small.restoring(&files, migration(), 0).expect("files verify");
+    let mut restoring = small.restoring(open(&files).expect("they verify"), migration(), 0).expect("files verify");
     let (mut closed, mut most) = (Vec::new(), 0);
     while let Progress::More(segment) = restoring.step().expect("every value can be migrated") {
         most = most.max(segment.as_ref().map_or(0, FrozenSegment::bytes));

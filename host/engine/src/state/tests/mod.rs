@@ -11,7 +11,7 @@ use weir_protocol::description::{StateDescription, StateKind};
 use weir_protocol::time::Timestamp;
 
 use super::contract::{self, Backend, COUNT, HISTORY, Place, states};
-use super::file::{FileSlice, merge};
+use super::file::{self, FileSlice, merge};
 use super::{Expiry, FrozenSegment, Migration, Progress, RestoreError, StateLimits, SubtaskState};
 use crate::metrics::StateSize;
 
@@ -86,7 +86,7 @@ fn restore(
     migration: Migration,
     now: Timestamp,
 ) -> Result<(SubtaskState, Vec<FrozenSegment>), RestoreError> {
-    let mut restoring = empty.restoring(files, migration, now)?;
+    let mut restoring = empty.restoring(file::open(files)?, migration, now)?;
     let mut closed = Vec::new();
     while let Progress::More(segment) = restoring.step()? {
         closed.extend(segment);
@@ -202,7 +202,7 @@ fn a_complete_merge_holds_no_tombstones() {
     writes.value_writes_mut(COUNT).set(1, None);
     state.commit(&writes).expect("removals are allowed");
     let second = slice(&state.freeze(0).expect("a removal is a change"));
-    let records = |file: &Bytes| super::file::Reader::open(file.clone()).expect("it verifies").records();
+    let records = |file: &Bytes| file::Reader::open(file.clone()).expect("it verifies").records();
     assert_eq!(records(&second.bytes), 1);
     let files = [first, second];
     assert_eq!(records(&merge(&files, true).expect("they verify")), 2);

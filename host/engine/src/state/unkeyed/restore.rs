@@ -13,6 +13,7 @@ use weir_protocol::manifest::Checksum;
 use weir_protocol::redistribution::{Element, Place};
 
 use super::{Named, Row, UnkeyedStore, corrupt, format};
+use crate::state::outdated::shown;
 use crate::state::{Migration, RestoreError};
 
 /// What one list holds at most: its offsets have 32 bits.
@@ -102,10 +103,15 @@ fn rewritten(
 ) -> Result<UnkeyedValue, RestoreError> {
     Ok(match value {
         UnkeyedValue::List(list) => {
-            UnkeyedValue::List(Arc::new(migration.rewrite_all(declared, version, list.iter())?))
+            let place = |index: usize| format!("element {index}");
+            UnkeyedValue::List(Arc::new(migration.rewrite_all(declared, version, list.iter(), place)?))
         }
         UnkeyedValue::Map(map) => {
-            let values = migration.rewrite_all(declared, version, map.values().map(|value| &**value))?;
+            let place = |index: usize| {
+                let key = map.keys().nth(index).map(|key| shown(key)).unwrap_or_default();
+                format!("entry `{key}`")
+            };
+            let values = migration.rewrite_all(declared, version, map.values().map(|value| &**value), place)?;
             let entries = map.keys().cloned().zip(values.iter().map(Arc::from));
             UnkeyedValue::Map(Arc::new(entries.collect()))
         }

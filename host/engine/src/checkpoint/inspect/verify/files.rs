@@ -8,19 +8,14 @@ use weir_operator::keyed_state::StateError;
 use weir_protocol::Fault;
 use weir_protocol::id::{SubtaskId, Uid};
 use weir_protocol::key_group::KeyGroupRange;
-use weir_protocol::manifest::{Blob, Checksum, InlineBytes, ObjectRef};
-use xxhash_rust::xxh3::Xxh3;
+use weir_protocol::manifest::{Blob, InlineBytes};
 
 use super::{Verdict, Verification};
+use crate::checkpoint::blob::{checksum, read_blob};
 use crate::checkpoint::inspect::{InspectError, Inspector};
-use crate::checkpoint::{BlobError, read_blob};
 use crate::spawn::TaskGroup;
 use crate::state::file::{Reader, check};
 use crate::state::{Held, Holding, unkeyed_rows, walk};
-use crate::store::{ObjectName, StoreError};
-
-/// How much of an object is read at once.
-const PART_BYTES: u64 = 4 << 20;
 
 /// What a blob is, and whose.
 #[derive(Debug, Clone)]
@@ -79,9 +74,16 @@ impl Verification {
     /// What the files of one subtask hold together: no list lacks elements.
     pub(super) async fn subtask(&self, uid: &Uid, index: usize) -> Result<Verdict, InspectError> {
         let subtask = self.manifest.operators[uid][index].clone();
-        let object = format!("{} ({uid}[{index}])", self.entry);
+        let object = format!("the files of {uid}[{}]", subtask.index);
         let bytes = subtask.state_files().map(|file| file.blob.bytes()).sum();
         let verdict = Verdict { object, kind: "subtask".to_owned(), bytes, damage: None };
+        let names = subtask.state_files().filter_map(|file| file.blob.object()).map(|object| &object.name);
+        let damaged: Vec<_> = names.filter(|name| self.damaged.contains(*name)).map(String::as_str).collect();
+        if !damaged.is_empty() {
+            let names = damaged.join(", ");
+            let damage = format!("entry {} is intact, but names what is damaged: {names}", self.number.0);
+            return Ok(Verdict { damage: Some(damage), ..verdict });
+        }
         let inspector = self.inspector.clone();
         let looked = on_a_thread(&self.inspector, move || {
             let files = inspector.open(&subtask, subtask.key_groups)?;
@@ -114,7 +116,7 @@ impl Inspector {
             }
             Blob::Inline(_) => Ok(None),
             Blob::Object(object) => {
-                let found = self.checksum(object)?;
+                let found = self.runtime.wait_for(checksum(&self.store, self.job, object))?;
                 if found == object.checksum {
                     return if is_file { self.open_object(object).map(Some) } else { Ok(None) };
                 }
@@ -123,25 +125,6 @@ impl Inspector {
                 Err(corrupt(format!("its bytes have checksum {found}, not {}{part}", object.checksum)))
             }
         }
-    }
-
-    fn checksum(&self, object: &ObjectRef) -> Result<Checksum, InspectError> {
-        let foreign = || BlobError::Foreign(object.name.clone());
-        let name = ObjectName::of_manifest(self.job, &object.name).ok_or_else(foreign)?;
-        let missing = || InspectError::from(StoreError::Missing { object: object.name.clone() });
-        let found = self.runtime.wait_for(self.store.size(&name))?.ok_or_else(missing)?;
-        if found != object.bytes {
-            return Err(corrupt(format!("it has {found} bytes, not {}", object.bytes)));
-        }
-        let mut hash = Xxh3::new();
-        let mut at = 0;
-        while at < object.bytes {
-            let end = object.bytes.min(at + PART_BYTES);
-            let part = self.runtime.wait_for(self.store.get_part(&name, at..end))?.ok_or_else(missing)?;
-            hash.update(&part);
-            at = end;
-        }
-        Ok(Checksum(hash.digest()))
     }
 }
 

@@ -4,7 +4,7 @@
 //! it needs to run, then what its manifest names or holds. Each gives a verdict; damage to one does not keep the others
 //! from being looked at.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use weir_protocol::Fault;
@@ -24,7 +24,7 @@ use files::Use;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Verdict {
-    /// Its name; for what has no object of its own, the entry that holds it and where.
+    /// Its name; for what has no object of its own, the entry that holds it and where, or whose files they are.
     pub object: String,
     /// `entry`, `spec`, `component`, `state`, `unkeyed`, `outbox` or `subtask` (the files of one subtask, as one).
     pub kind: String,
@@ -45,6 +45,8 @@ pub struct Verification {
     entry: String,
     manifest: Manifest,
     done: VecDeque<Verdict>,
+    /// The names of objects that are damaged.
+    damaged: BTreeSet<String>,
     checks: VecDeque<Check>,
 }
 
@@ -73,6 +75,7 @@ impl Inspector {
             entry: self.entry_name(newest),
             manifest: Manifest::start(Default::default(), 0, BTreeMap::new()),
             done: VecDeque::new(),
+            damaged: BTreeSet::new(),
             checks: VecDeque::new(),
         };
         let Some(entry) = verification.entry(newest, None).await? else { return Ok(verification) };
@@ -136,7 +139,11 @@ impl Verification {
         let verdict = match check {
             Check::Spec(number) => self.spec(number).await?,
             Check::Component(hash) => self.component(&hash).await?,
-            Check::Blob { blob, as_what } => self.blob(&blob, as_what).await?,
+            Check::Blob { blob, as_what } => {
+                let verdict = self.blob(&blob, as_what).await?;
+                self.damaged.extend(verdict.damage.is_some().then(|| verdict.object.clone()));
+                verdict
+            }
             Check::Subtask { uid, index } => self.subtask(&uid, index).await?,
         };
         if verdict.damage.is_some() && !self.inspector.names(self.number).await? {

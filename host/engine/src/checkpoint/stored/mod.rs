@@ -1,0 +1,234 @@
+//! Checkpoint files where they lie in the store: read part by part, so that what is in memory is bounded.
+//!
+//! Receives blobs that a manifest names; guarantees that nothing of them is handed out that does not verify, by the
+//! checksum of the whole where it is read whole, else by those of the footer and of each block. Whoever reads holds its
+//! thread. Does not own which files are read, nor what for.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use weir_operator::keyed_state::StateError;
+use weir_protocol::Fault;
+use weir_protocol::id::JobId;
+use weir_protocol::key_group::KeyGroupRange;
+use weir_protocol::manifest::{Blob, ObjectRef, StateFile};
+
+use super::blob::{BlobError, read_blob, size_checked};
+use crate::spawn::{Runtime, TaskGroup};
+use crate::state::file::{Reader, Remote};
+use crate::store::{ObjectName, Store, StoreError};
+
+/// The least that is read of a larger file at once.
+pub(super) const WINDOW_BYTES_MIN: u64 = 256 << 10;
+/// The most. A cloud answers a request for less than that in about the time for a byte.
+const WINDOW_BYTES_MAX: u64 = 8 << 20;
+/// What is read of a file's end at once, in the hope that it is its footer.
+const END_BYTES: u64 = 64 << 10;
+
+/// The files of one job.
+#[derive(Debug, Clone)]
+pub struct StoredFiles {
+    store: Store,
+    job: JobId,
+    /// Blocking work runs there.
+    runtime: Runtime,
+}
+
+/// A file in the store, of which the part in use is in memory and, where it is read from end to end, the next one too.
+#[derive(Debug)]
+struct StoredFile {
+    files: StoredFiles,
+    name: ObjectName,
+    text: String,
+    bytes: u64,
+    window_bytes: u64,
+    reads_ahead: bool,
+    read: Mutex<Windows>,
+}
+
+/// What is in memory of a file.
+#[derive(Debug, Default)]
+struct Windows {
+    end: Window,
+    last: Window,
+    /// What comes behind the last.
+    next: Option<TaskGroup<Result<Bytes, StateError>>>,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl StoredFiles {
+    /// Of a job in a store. Where blocking work has no threads of its own, as in a simulation, files are read whole.
+    #[must_use]
+    pub const fn new(store: Store, job: JobId, runtime: Runtime) -> Self {
+        Self { store, job, runtime }
+    }
+
+    /// Opens files that are going to be read from end to end, at the same time and with about `budget` bytes of memory. All
+    /// are read whole where they fit into that; else as much of each as it is of the whole, for records that are merged
+    /// come from all files in proportion.
+    ///
+    /// # Errors
+    /// [`BlobError`], naming the object that is missing or damaged.
+    pub async fn open(&self, files: &[StateFile], budget: u64) -> Result<Vec<(Reader, KeyGroupRange)>, BlobError> {
+        let bytes: u64 = files.iter().map(|file| file.blob.bytes()).sum();
+        let is_whole = bytes <= budget || !self.runtime.has_threads();
+        let mut opened = Vec::with_capacity(files.len());
+        for file in files {
+            let reader = match &file.blob {
+                Blob::Object(object) if !is_whole && object.bytes > WINDOW_BYTES_MIN => {
+                    // One half is in use, the other on its way.
+                    let window = u128::from(budget / 2) * u128::from(object.bytes) / u128::from(bytes);
+                    let window = u64::try_from(window).unwrap_or(u64::MAX);
+                    self.open_elsewhere(object, window.clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX)).await?
+                }
+                blob @ (Blob::Object(_) | Blob::Inline(_)) => self.open_whole(blob).await?,
+            };
+            opened.push((reader, file.key_groups));
+        }
+        Ok(opened)
+    }
+
+    /// Opens a file that is read whole.
+    pub(super) async fn open_whole(&self, blob: &Blob) -> Result<Reader, BlobError> {
+        let bytes = read_blob(&self.store, self.job, blob).await?;
+        let named = |error: StateError| match blob.object() {
+            Some(object) => named(&object.name, error),
+            None => error,
+        };
+        Ok(Reader::open(bytes).map_err(named)?)
+    }
+
+    async fn open_elsewhere(&self, object: &ObjectRef, window_bytes: u64) -> Result<Reader, BlobError> {
+        let (files, object) = (self.clone(), object.clone());
+        let mut task = TaskGroup::new(self.runtime.clone());
+        task.spawn_blocking("open a checkpoint file", move || files.open_object(&object, window_bytes, true));
+        let opened = task.next().await.expect("one task was started, and nobody aborts it");
+        opened.map_err(|panicked| StateError { fault: Fault::Bug, message: panicked.to_string() })?.1
+    }
+
+    /// Opens an object of which only the footer is read for now. Holds its thread.
+    pub(super) fn open_object(
+        &self,
+        object: &ObjectRef,
+        window_bytes: u64,
+        reads_ahead: bool,
+    ) -> Result<Reader, BlobError> {
+        let name = self.runtime.wait_for(size_checked(&self.store, self.job, object))?;
+        let (files, text, bytes) = (self.clone(), object.name.clone(), object.bytes);
+        let read = Mutex::default();
+        let file = StoredFile { files, name, text, bytes, window_bytes, reads_ahead, read };
+        Ok(Reader::open_remote(Arc::new(file))?)
+    }
+
+    async fn part(self, name: ObjectName, place: Range<u64>) -> Result<Bytes, StateError> {
+        let failed = |error: StoreError| StateError { fault: error.fault(), message: error.to_string() };
+        let read = self.store.get_part(&name, place).await.map_err(failed)?;
+        read.ok_or_else(|| failed(StoreError::Missing { object: name.to_string() }))
+    }
+}
+
+impl Remote for StoredFile {
+    fn name(&self) -> &str {
+        &self.text
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn read(&self, place: Range<u64>) -> Result<Bytes, StateError> {
+        let mut read = self.read.lock().expect("nothing panics while it holds this lock");
+        if let Some(part) = read.last.part(&place) {
+            if self.reads_ahead && read.next.is_none() && place.start > 0 {
+                read.end = Window::default();
+                read.next = self.begin(read.last.end());
+            }
+            return Ok(part);
+        }
+        if let Some(part) = read.end.part(&place) {
+            return Ok(part);
+        }
+        if let Some(part) = self.read_on(&mut read, &place)? {
+            return Ok(part);
+        }
+        read.next = None;
+        let is_end = place.end == self.bytes;
+        let start = if is_end { place.start.min(self.bytes.saturating_sub(END_BYTES)) } else { place.start };
+        let end = place.end.max(start.saturating_add(self.window_bytes).min(self.bytes));
+        let bytes = self.files.runtime.wait_for(self.files.clone().part(self.name.clone(), start..end))?;
+        let window = Window { start, bytes };
+        let part = window.part(&place).ok_or_else(|| self.is_short());
+        if is_end {
+            read.end = window;
+        } else {
+            read.last = window;
+        }
+        part
+    }
+}
+
+impl StoredFile {
+    /// Begins to read what comes behind the last window.
+    fn begin(&self, start: u64) -> Option<TaskGroup<Result<Bytes, StateError>>> {
+        let end = start.saturating_add(self.window_bytes).min(self.bytes);
+        if start >= end {
+            return None;
+        }
+        let mut task = TaskGroup::new(self.files.runtime.clone());
+        task.spawn("read a checkpoint file", self.files.clone().part(self.name.clone(), start..end));
+        Some(task)
+    }
+
+    /// Goes on to the next window, if the place begins in the last one or at its end, and ends in the next.
+    fn read_on(&self, read: &mut Windows, place: &Range<u64>) -> Result<Option<Bytes>, StateError> {
+        let next_start = read.last.end();
+        if place.start < read.last.start || place.start > next_start {
+            return Ok(None);
+        }
+        let Some(mut task) = read.next.take() else { return Ok(None) };
+        let Some(arrived) = self.files.runtime.wait_for(task.next()) else { return Ok(None) };
+        let bytes = arrived.map_err(|panicked| StateError { fault: Fault::Bug, message: panicked.to_string() })?.1?;
+        let next = Window { start: next_start, bytes };
+        let part = match (read.last.part(&(place.start..next_start)), next.part(&(next_start..place.end))) {
+            (Some(first), Some(second)) if first.is_empty() => second,
+            (Some(first), Some(second)) => [&first[..], &second[..]].concat().into(),
+            _ => return Ok(None),
+        };
+        // The one before is let go of first.
+        read.last = next;
+        read.next = self.begin(read.last.end());
+        Ok(Some(part))
+    }
+
+    fn is_short(&self) -> StateError {
+        let message = format!("object `{}` gives fewer bytes than it has", self.text);
+        StateError { fault: Fault::Corrupt, message }
+    }
+}
+
+impl Window {
+    const fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// A part, if all of it is there.
+    fn part(&self, wanted: &Range<u64>) -> Option<Bytes> {
+        let from = usize::try_from(wanted.start.checked_sub(self.start)?).ok()?;
+        let to = usize::try_from(wanted.end.checked_sub(self.start)?).ok()?;
+        (from <= to && to <= self.bytes.len()).then(|| self.bytes.slice(from..to))
+    }
+}
+
+/// The same error, with the object's name.
+pub(super) fn named(object: &str, error: StateError) -> StateError {
+    StateError { message: format!("object `{object}`: {}", error.message), ..error }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! What becomes of each record of checkpoint files that are restored.
+//!
+//! Receives the newest record of each key, in the files' order. Guarantees that no more than the state itself has to fit
+//! into memory; where a state has outgrown that, what is restored leaves for the disk meanwhile. What has to be written
+//! again (values of an older version, values that had no stamp) belongs to the epoch that begins here. Does not own how
+//! files are read.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use weir_operator::keyed_state::StateError;
+use weir_protocol::Fault;
+use weir_protocol::evolution::{Conflict, HeldState};
+use weir_protocol::key_group::key_hash;
+use weir_protocol::time::Timestamp;
+
+use super::SubtaskState;
+use super::file::{FileRecord, StateRow};
+use super::frozen::Naming;
+use super::kept::Kept;
+use super::limits::Growth;
+use super::log::Part;
+use super::migration::{Migration, RestoreError};
+use super::outdated::Outdated;
+use super::restore::Progress;
+use super::stamp::{join, split};
+use super::timers::Timer;
+
+/// After so much was restored, room is made.
+const ROOM_BYTES: u64 = 64 << 10;
+
+/// A step ends after so much was taken, so that a restore that nobody waits for any more ends soon.
+const STEP_BYTES: u64 = 16 << 20;
+
+/// What becomes of the records.
+#[derive(Debug)]
+pub(super) struct Taking {
+    pub(super) state: SubtaskState,
+    /// By the row of the merged files.
+    pub(super) rows: Vec<Row>,
+    pub(super) migration: Migration,
+    /// By the record's state: what is not rewritten yet.
+    old: BTreeMap<u16, Outdated>,
+    /// What counts as the time of the last write, where none is stored.
+    now: Timestamp,
+    /// Whether segments are closed where the epoch alone would fill the memory.
+    pub(super) in_segments: bool,
+    /// Bytes that were taken since the last pause.
+    taken: u64,
+    scratch: Vec<u8>,
+}
+
+/// What a row of the files is to the operator.
+#[derive(Debug)]
+pub(super) enum Row {
+    Timers,
+    /// Not declared any more: it stays in the files.
+    Undeclared,
+    /// In the form that is declared.
+    Declared {
+        number: u16,
+        stamped: bool,
+    },
+    /// In an older one.
+    Older {
+        number: u16,
+        stamped: bool,
+        version: u32,
+    },
+    /// In one that the operator cannot take. Files name states of which they hold nothing, too.
+    Unfit(Conflict),
+}
+
+impl Row {
+    /// # Errors
+    /// Where another kind is declared: files of both would not merge.
+    pub(super) fn of(row: &StateRow, naming: &Naming, migration: &Migration) -> Result<Self, Conflict> {
+        let Some(kind) = row.kind.declared() else { return Ok(Self::Timers) };
+        let Some((number, declared)) = naming.declared(row) else { return Ok(Self::Undeclared) };
+        let held = HeldState { name: row.name.clone(), kind, codec: row.codec.clone(), version: row.version };
+        let stamped = row.stamped;
+        match migration.older_version(&held, declared) {
+            Ok(None) => Ok(Self::Declared { number, stamped }),
+            Ok(Some(version)) => Ok(Self::Older { number, stamped, version }),
+            Err(conflict @ Conflict::Kind { .. }) => Err(conflict),
+            Err(conflict) => Ok(Self::Unfit(conflict)),
+        }
+    }
+}
+
+impl Taking {
+    /// Nothing was taken yet.
+    pub(super) fn new(state: SubtaskState, migration: Migration, now: Timestamp) -> Self {
+        let (old, scratch) = (BTreeMap::new(), Vec::new());
+        Self { state, rows: Vec::new(), migration, old, now, in_segments: true, taken: 0, scratch }
+    }
+
+    /// Rewrites what waits of one state. Whether anything did.
+    pub(super) fn rewrite_some(&mut self) -> Result<bool, RestoreError> {
+        let Some((&number, _)) = self.old.first_key_value() else { return Ok(false) };
+        self.rewrite(number)?;
+        Ok(true)
+    }
+
+    pub(super) fn pause(&mut self) -> Progress {
+        self.taken = 0;
+        Progress::More(if self.in_segments { self.state.freeze_early(self.now) } else { None })
+    }
+
+    /// Breaks off where values were rewritten, or where a segment should be closed.
+    pub(super) fn take(&mut self, record: &FileRecord<'_>) -> Result<ControlFlow<()>, RestoreError> {
+        let before = self.migration.rewritten();
+        self.taken += (record.key.len() + record.entry.len() + record.value.len()) as u64;
+        match self.rows[usize::from(record.row)] {
+            Row::Undeclared => return Ok(ControlFlow::Continue(())),
+            Row::Unfit(ref conflict) => return Err(conflict.clone().into()),
+            Row::Timers => self.state.take_in(0, Part::Clean, record)?,
+            Row::Declared { number, stamped } => {
+                // What stands before it comes before it: elements of a list are taken in in order.
+                if !self.old.is_empty() {
+                    self.rewrite(number)?;
+                }
+                self.take_declared(number, stamped, record)?;
+            }
+            Row::Older { number, stamped, version } => self.keep_old(number, stamped, version, record)?,
+        }
+        let is_large = self.make_room()?;
+        let is_over = is_large || self.taken > STEP_BYTES || self.migration.rewritten() > before;
+        Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    fn take_declared(&mut self, number: u16, stamped: bool, record: &FileRecord<'_>) -> Result<(), StateError> {
+        let (stored, part) = match (self.state.life_of(number), stamped) {
+            (Some(_), true) | (None, false) => (record.value, Part::Clean),
+            (None, true) => (split(record.value).1, Part::Clean),
+            // Written again, so that the next restore finds this stamp.
+            (Some(_), false) => (join(self.now, record.value, &mut self.scratch), Part::Open),
+        };
+        self.state.take_in(number, part, &FileRecord { value: stored, ..*record })
+    }
+
+    fn keep_old(
+        &mut self,
+        number: u16,
+        stamped: bool,
+        version: u32,
+        record: &FileRecord<'_>,
+    ) -> Result<(), RestoreError> {
+        if self.old.get(&number).is_some_and(|old| old.version() != version) {
+            self.rewrite(number)?;
+        }
+        let old = self.old.entry(number).or_insert_with(|| Outdated::of(version));
+        old.push(record, stamped);
+        if self.migration.is_enough(old.values()) {
+            self.rewrite(number)?;
+        }
+        Ok(())
+    }
+
+    /// Rewrites what waits of a state, and takes it in as a write of the epoch that begins.
+    fn rewrite(&mut self, number: u16) -> Result<(), RestoreError> {
+        let Some(old) = self.old.remove(&number) else { return Ok(()) };
+        let rewritten = old.rewritten(&mut self.migration, self.state.naming.state(number))?;
+        let life = self.state.life_of(number);
+        for (record, stamp) in old.records(&rewritten) {
+            let value = match life {
+                Some(_) => join(stamp.unwrap_or(self.now), record.value, &mut self.scratch),
+                None => record.value,
+            };
+            let mut growth = Growth::default();
+            growth.add(record.key.len(), record.entry.len(), Some(value.len()))?;
+            growth.check_room(&self.state.log)?;
+            self.state.take_in(number, Part::Open, &FileRecord { value, ..record })?;
+        }
+        Ok(())
+    }
+
+    /// Now and then, what is restored leaves for the disk. Whether a segment should be closed first.
+    fn make_room(&mut self) -> Result<bool, StateError> {
+        let state = &mut self.state;
+        if state.log.appended() - state.cleaner.appended() <= ROOM_BYTES {
+            return Ok(false);
+        }
+        state.make_room_here()?;
+        state.cleaner.caught_up(&state.log);
+        Ok(self.in_segments && state.is_epoch_large())
+    }
+}
+
+impl SubtaskState {
+    fn take_in(&mut self, number: u16, part: Part, record: &FileRecord<'_>) -> Result<(), StateError> {
+        let (key, entry, stored) = (record.key, record.entry, record.value);
+        let hash = key_hash(key);
+        if self.naming.header().max.key_group(hash) != record.group {
+            return Err(corrupt(record, "a key stands under a key group that is not its own"));
+        }
+        let log = &mut self.log;
+        match number.checked_sub(1).map(|state| &mut self.states[usize::from(state)]) {
+            None => match Timer::from_record(key, entry) {
+                Some(timer) => self.timers.restore(log, timer),
+                None => return Err(corrupt(record, "a timer's entry is not 13 bytes that begin with 0 or 1")),
+            },
+            Some(Kept::Values(values)) => values.restore(log, part, hash, key, stored),
+            Some(Kept::Lists(lists)) => {
+                if !lists.restore(log, part, (hash, key, entry), stored) {
+                    return Err(corrupt(record, "an element of a list stands under no position of 8 bytes"));
+                }
+            }
+            Some(Kept::Maps(maps)) => maps.restore(log, part, hash, key, entry, stored),
+            Some(Kept::Elsewhere) => unreachable!("state that is not keyed has no row"),
+        }
+        Ok(())
+    }
+}
+
+fn corrupt(record: &FileRecord<'_>, what: &str) -> StateError {
+    let message = format!("checkpoint files, key group {}: {what}", record.group.0);
+    StateError { fault: Fault::Corrupt, message }
+}
