@@ -23,8 +23,8 @@ pub(super) struct NativeOperators(BTreeMap<String, Arc<dyn Factory>>);
 
 impl NativeOperators {
     /// `count`, `count-two` with two inputs, `recount` with state in another form, `count-newer`, which is a
-    /// later version of `count` and rewrites what that has written, `count-stubborn`, which fails to do so, `faulty` and
-    /// `faulty-two`, which count but for their faults, `forgetful`, which declares no state and emits nothing, and `tally`.
+    /// later version of `count` and rewrites what that has written, `count-stubborn`, which fails to do so, `faulty`, which counts
+    /// but for its faults, `forgetful`, which declares no state and emits nothing, and `tally`.
     pub(super) fn new(faults: &Faults) -> Self {
         let mut operators: BTreeMap<String, Arc<dyn Factory>> = BTreeMap::new();
         let count = NativeFactory::new(description("count", &["records"], InputKind::Keyed), Count::default);
@@ -45,10 +45,8 @@ impl NativeOperators {
         operators.insert("count-stubborn".to_owned(), Arc::new(newer("count-stubborn").migrating(fails)));
         let faults = faults.clone();
         let make = move || Faulty { count: Count::default(), faults: faults.clone() };
-        let faulty = NativeFactory::new(description("faulty", &["records"], InputKind::Keyed), make.clone());
+        let faulty = NativeFactory::new(description("faulty", &["records"], InputKind::Keyed), make);
         operators.insert("faulty".to_owned(), Arc::new(faulty));
-        let both = description("faulty-two", &["left", "right"], InputKind::Keyed);
-        operators.insert("faulty-two".to_owned(), Arc::new(NativeFactory::new(both, make)));
         let mut forgetful = description("forgetful", &["records"], InputKind::Keyed);
         forgetful.states.clear();
         operators.insert("forgetful".to_owned(), Arc::new(NativeFactory::new(forgetful, || Forgetful)));

@@ -7,12 +7,13 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use weir_protocol::chain::{EntryKind, Start};
 use weir_protocol::id::{EntryNumber, Nonce};
+use weir_protocol::job_spec::CheckpointSpec;
 
 use super::super::operators::Faults;
-use super::super::rig::{Rig, check_counts, endless, generator_job, wait_for, wait_until};
+use super::super::rig::{Rig, check_counts, endless, generator_job, wait_for};
 use super::{proven, running, upgrade, with_parallelism};
 use crate::checkpoint::chain::{self, RunOwner, SpecChain};
-use crate::job::{Engine, EngineError, JobState, Upgrading};
+use crate::job::{Engine, JobState, Upgrading};
 use crate::store::Store;
 use crate::store::troubled::{Moment, Troubled};
 
@@ -129,27 +130,25 @@ async fn a_job_that_is_let_go_of_while_it_is_changed_is_changed() {
     check_counts(&rig.published(job), 20_000, 5);
 }
 
+/// It is accepted while the entry of the job's last checkpoint is on its way.
 #[tokio::test(start_paused = true)]
 async fn a_bounded_job_that_ends_while_it_makes_way_still_becomes_what_was_accepted() {
-    let mut changed = 0;
-    for moment in (0..150).step_by(3) {
-        let rig = Rig::new();
-        let engine = rig.start(&Faults::default()).await;
-        let spec = generator_job(&rig, "count", 4_000, 5);
-        let job = engine.submit(spec.clone()).await.unwrap().id;
-        wait_until(&engine, job, |status| status.checkpoints.completed >= 1).await;
-        rig.clock.sleep(std::time::Duration::from_millis(moment)).await;
-        match engine.upgrade(job, with_parallelism(&spec, 2), Upgrading::default()).await {
-            Ok(upgraded) if upgraded.is_new => changed += 1,
-            Ok(_) | Err(EngineError::NotRunning { .. } | EngineError::Unchangeable(_)) => continue,
-            Err(error) => panic!("{error}"),
-        }
-        wait_for(&engine, job, JobState::Finished).await;
-        let last = chain::newest(&Store::new(rig.store(), rig.clock), job).await.unwrap().stored.entry;
-        assert_eq!((last.kind, last.spec), (EntryKind::Finished, EntryNumber(1)), "after {moment} ms");
-        check_counts(&rig.published(job), 4_000, 5);
-    }
-    assert!(changed > 0, "it was never changed");
+    let rig = Rig::new();
+    let store = Troubled::new(rig.store());
+    let engine = start_over(&rig, &store).await;
+    let mut spec = generator_job(&rig, "count", 4_000, 5);
+    spec.checkpoint = Some(CheckpointSpec::every_ms(60_000));
+    let job = engine.submit(spec.clone()).await.unwrap().id;
+    wait_for(&engine, job, JobState::Running).await;
+    let asked = engine.clone();
+    store.intrude(Moment::Entry, async move {
+        let upgraded = asked.upgrade(job, with_parallelism(&spec, 2), Upgrading::default()).await;
+        assert!(upgraded.unwrap().is_new);
+    });
+    wait_for(&engine, job, JobState::Finished).await;
+    let last = chain::newest(&Store::new(rig.store(), rig.clock), job).await.unwrap().stored.entry;
+    assert_eq!((last.kind, last.spec), (EntryKind::Finished, EntryNumber(1)));
+    check_counts(&rig.published(job), 4_000, 5);
 }
 
 #[tokio::test(start_paused = true)]

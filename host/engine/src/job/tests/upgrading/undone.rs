@@ -12,6 +12,7 @@ use weir_protocol::job_spec::{
     SourceConnector, StartPosition,
 };
 
+use super::super::super::starts::resolve_starts;
 use super::super::operators::Faults;
 use super::super::rig::{Rig, check_counts, endless, generator, generator_job, keyed, uid, wait_for};
 use super::{proven, running, upgrade, with_operator, with_parallelism};
@@ -166,22 +167,32 @@ fn with_lines(spec: &JobSpec, operator: &str, folder: &Path) -> JobSpec {
     next
 }
 
+/// The change was undone and the next one is wanted, before any checkpoint: what the first one read is still in the newest
+/// entry.
 #[tokio::test(start_paused = true)]
 async fn positions_of_a_source_that_only_an_undone_change_had_are_not_kept_for_the_next_of_its_name() {
     let rig = Rig::new();
-    let faults = Faults { poison: "}", ..Faults::default() };
-    let engine = rig.start(&faults).await;
+    let engine = rig.start(&Faults::default()).await;
     let spec = generator_job(&rig, "count", 20_000, 5);
     let job = running(&engine, spec.clone()).await;
+    engine.stop().await;
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::fs::write(first.path().join("lines"), "gone\n").unwrap();
     std::fs::write(second.path().join("other"), "x\nx\nx\n").unwrap();
-    let mut failing = with_lines(&spec, "faulty-two", first.path());
-    failing.errors.policy = ErrorPolicy::Fail;
-    let number = upgrade(&engine, job, failing).await;
-    let status = proven(&engine, job, number.next()).await;
-    assert_eq!(status.undone.map(|undone| undone.spec), Some(number));
-    upgrade(&engine, job, with_lines(&spec, "count-two", second.path())).await;
+    let (undone, next) = (with_lines(&spec, "count-two", first.path()), with_lines(&spec, "count-two", second.path()));
+    let (chain, entropy) = (chain_of(&rig, job), Entropy::seeded(9));
+    chain.want(&entropy, &Wanted::Deploy(Box::new(undone.clone()))).await.unwrap();
+    let store = Store::new(rig.store(), rig.clock);
+    let new_sources = resolve_starts(&undone, |uid| uid.as_str() == "more").await.unwrap();
+    let start = Start { nonce: Nonce(1), at: 0, spec: EntryNumber(1), checkpoints_retained: 3, new_sources };
+    let newest = chain::newest(&store, job).await.unwrap();
+    RunOwner::take_over(store, rig.clock, newest, &start).unwrap().settle().await.unwrap();
+    assert!(rig.newest_manifest(job).await.sources.contains_key(&uid("more")));
+    let reason = Some(Undone { spec: EntryNumber(1), reason: "it failed".to_owned() });
+    let newest = chain.newest().await.unwrap();
+    chain.want_next(&newest, &entropy, Wanted::Deploy(Box::new(spec)), reason).await.unwrap().unwrap();
+    chain.want(&entropy, &Wanted::Deploy(Box::new(next))).await.unwrap();
+    let engine = rig.start(&Faults::default()).await;
     wait_for(&engine, job, JobState::Finished).await;
     check_counts(&rig.published(job), 20_003, 6);
 }
