@@ -75,7 +75,7 @@ impl Setup<'_> {
             clock.sleep(POLL).await;
         }
         let status = engine.job(job).expect("it was submitted");
-        let last = status.checkpoints.history.first().and_then(|last| last.duration_ms).unwrap_or_default();
+        let last = status.checkpoints.history.iter().find_map(|last| last.duration_ms).unwrap_or_default();
         let bytes: u64 =
             status.vertices.iter().flat_map(|vertex| &vertex.subtasks).map(|subtask| subtask.state().bytes).sum();
         engine.stop().await;

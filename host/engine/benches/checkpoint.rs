@@ -58,8 +58,8 @@ fn measure(backend: &str, keys: u64, folder: &Path, runtime: &Runtime) {
     let mut subtask = Subtask { state, uploader, runtime, files: StateFiles::default() };
     let starts: Vec<u64> = (0..keys).step_by(1_024).collect();
     for (at, first) in starts.iter().enumerate() {
-        // A stride that meets every key once, in an order that is none.
-        subtask.write((*first..keys.min(first + ROWS)).map(|number| number * 7_919_177 % keys), 0);
+        // A stride that meets every key once, in an order that is none: it shares no factor with numbers of keys.
+        subtask.write((*first..keys.min(first + ROWS)).map(|number| number * 7_919_173 % keys), 0);
         if at % 256 == 255 {
             subtask.checkpoint();
         }
