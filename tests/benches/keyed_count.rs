@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mimalloc::MiMalloc;
 use weir_engine::clock::thread_cpu_time;
 use weir_engine::state::SubtaskState;
 use weir_operator::attempt::{Attempts, Budget, Step};
@@ -23,6 +24,10 @@ use weir_protocol::job_spec::{ErrorPolicy, LimitSpec};
 use weir_protocol::key_group::MaxParallelism;
 use weir_tests::figures::{grouped, median, table};
 use weir_tests::{counting, guests};
+
+/// As the node has it.
+#[global_allocator]
+static MEMORY: MiMalloc = MiMalloc;
 
 const ROWS: u64 = 1_024;
 const VALUE_BYTES: usize = 100;

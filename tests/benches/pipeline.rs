@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, ready};
+use mimalloc::MiMalloc;
 use object_store::memory::InMemory;
 use tokio::runtime::{Builder, Handle, Runtime};
 use weir_engine::clock::{Clock, Entropy, thread_cpu_time};
@@ -28,6 +29,10 @@ use weir_protocol::job_spec::{
 use weir_protocol::key_group::MaxParallelism;
 use weir_tests::figures::{grouped, median, table};
 use weir_tests::{counting, guests};
+
+/// As the node has it.
+#[global_allocator]
+static MEMORY: MiMalloc = MiMalloc;
 
 const TURNS: usize = 3;
 const WARM_UP: Duration = Duration::from_secs(1);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, ready};
+use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Runtime};
 use weir_engine::clock::{Clock, Entropy};
 use weir_engine::job::{Engine, EngineConfig, Operators, OperatorsError, VertexKind};
@@ -32,6 +33,10 @@ use weir_protocol::job_spec::{
 };
 use weir_protocol::key_group::MaxParallelism;
 use weir_tests::counting;
+
+/// As the node has it.
+#[global_allocator]
+static MEMORY: MiMalloc = MiMalloc;
 
 const GOAL: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(2);

@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mimalloc::MiMalloc;
 use tokio::runtime::Runtime;
 use weir_engine::clock::thread_cpu_time;
 use weir_engine::state::{LocalDisk, LocalDiskOptions, SpillTo, SubtaskState};
@@ -27,6 +28,10 @@ use weir_protocol::job_spec::{ErrorPolicy, LimitSpec};
 use weir_protocol::key_group::MaxParallelism;
 use weir_tests::figures::table;
 use weir_tests::guests;
+
+/// As the node has it.
+#[global_allocator]
+static MEMORY: MiMalloc = MiMalloc;
 
 const ROWS: u64 = 1_024;
 const KEYS: u64 = 500_000;

@@ -10,6 +10,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Runtime};
 use weir_engine::checkpoint::StoredFiles;
 use weir_engine::checkpoint::upload::{BlobWriter, StateFiles, StateUploader, Unsaved};
@@ -22,6 +23,10 @@ use weir_protocol::chain::Owner;
 use weir_protocol::description::{StateDescription, StateKind};
 use weir_protocol::id::{EntryNumber, JobId, Nonce, SubtaskId};
 use weir_protocol::key_group::MaxParallelism;
+
+/// As the node has it.
+#[global_allocator]
+static MEMORY: MiMalloc = MiMalloc;
 
 const JOB: JobId = JobId(1);
 const VALUE: StateId = StateId(0);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use mimalloc::MiMalloc;
 use rustix::time::{ClockId, clock_gettime};
 use weir_engine::clock::Clock;
 use weir_engine::exchange::{Connection, Edge, Element, InputChannel, Inputs, Outputs, connect};
@@ -16,6 +17,10 @@ use weir_engine::source::{self, Polled};
 use weir_operator::batch::{Batch, Keys};
 use weir_protocol::job_spec::{GeneratorSpec, KeyDistribution, KeySpec, PartitionSpec, SourceConnector};
 use weir_protocol::key_group::MaxParallelism;
+
+/// As the node has it.
+#[global_allocator]
+static MEMORY: MiMalloc = MiMalloc;
 
 const ROWS: u64 = 1_024;
 const BATCHES: u64 = 4_000;

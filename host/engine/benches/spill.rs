@@ -12,6 +12,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use mimalloc::MiMalloc;
 use rocksdb::{BlockBasedOptions, Cache, DB, DEFAULT_COLUMN_FAMILY_NAME, Options, WriteBatch, WriteOptions};
 use rustix::time::{ClockId, clock_gettime};
 use weir_engine::state::{LocalDisk, LocalDiskOptions, SpillTo, StateLimits, SubtaskState};
@@ -19,6 +20,10 @@ use weir_operator::batch::{Keys, OptionalColumn};
 use weir_operator::keyed_state::{KeyedState, Read, StateId, Writes};
 use weir_protocol::description::{StateDescription, StateKind};
 use weir_protocol::key_group::MaxParallelism;
+
+/// As the node has it.
+#[global_allocator]
+static MEMORY: MiMalloc = MiMalloc;
 
 const ROWS: u64 = 1_024;
 const COUNT: StateId = StateId(0);
@@ -77,7 +82,12 @@ fn beyond_memory(keys: u64, folder: &Path, runtime: &tokio::runtime::Runtime) {
         for (tables, plain) in &mut plain {
             let theirs = rate(&batches, |batch| plain.update(batch));
             let ratio = ours / theirs;
-            println!("{:>9} plain RocksDB, {tables}: {:.3}; ratio {ratio:.2}; {}", "", theirs / 1e6, goal(ratio, least));
+            println!(
+                "{:>9} plain RocksDB, {tables}: {:.3}; ratio {ratio:.2}; {}",
+                "",
+                theirs / 1e6,
+                goal(ratio, least)
+            );
         }
     }
 }

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use mimalloc::MiMalloc;
 use rustix::time::{ClockId, clock_gettime};
 use weir_engine::state::file::FileSlice;
 use weir_engine::state::{StateLimits, SubtaskState};
@@ -15,6 +16,10 @@ use weir_operator::batch::{Keys, OptionalColumn};
 use weir_operator::keyed_state::{KeyedState, StateId, Writes};
 use weir_protocol::description::{StateDescription, StateKind};
 use weir_protocol::key_group::{KeyGroupRange, MaxParallelism};
+
+/// As the node has it.
+#[global_allocator]
+static MEMORY: MiMalloc = MiMalloc;
 
 const ROWS: u64 = 1_024;
 const PAUSES: usize = 100;

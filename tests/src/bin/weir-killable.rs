@@ -7,6 +7,7 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use mimalloc::MiMalloc;
 use rustix::process::{Signal, getpid, kill_process};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -15,6 +16,10 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::Context;
 use weir_engine::step;
 use weir_tests::crash::kill_at::{KILL_AT, KillAt, STOP_AT};
+
+/// As the node has it.
+#[global_allocator]
+static MEMORY: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let signals = [(KILL_AT, Signal::KILL), (STOP_AT, Signal::STOP)];
