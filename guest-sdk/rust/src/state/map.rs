@@ -1,11 +1,11 @@
 //! A map per key, ordered by the bytes of its entries' keys.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 
 use super::pages::Pages;
+use super::slots::Slots;
 use super::value::opened;
 use super::{current, undecodable, unencodable};
 use crate::bindings::exports::weir::operator::operators::StateKind;
@@ -22,16 +22,11 @@ use crate::operator::Context;
 pub struct MapState<K, V, C = Plain> {
     name: &'static str,
     handle: Option<host::state::MapState>,
-    /// For each key of the batch, the entries that were read or written.
-    slots: Vec<BTreeMap<Vec<u8>, Slot<V>>>,
+    /// The entries that were read or written in this batch.
+    slots: Slots<V>,
     /// The key of the entry in hand; kept for its memory.
     entry: Vec<u8>,
     codec: PhantomData<fn(K) -> C>,
-}
-
-struct Slot<V> {
-    value: Option<V>,
-    written: bool,
 }
 
 /// The record form: the map of the current key.
@@ -41,7 +36,8 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> MapState<K, V, C> {
     /// # Errors
     /// If what the state holds cannot be decoded.
     pub fn get(&mut self, entry: &K) -> Result<Option<&V>> {
-        Ok(self.slot(entry)?.value.as_ref())
+        let at = self.slot(entry)?;
+        Ok(self.slots.value(at))
     }
 
     /// The entry's value to change, at first `V`'s default.
@@ -53,9 +49,8 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> MapState<K, V, C> {
         V: Default,
     {
         current::mark_written();
-        let slot = self.slot(entry)?;
-        slot.written = true;
-        Ok(slot.value.get_or_insert_with(V::default))
+        let at = self.slot(entry)?;
+        Ok(self.slots.write(at).get_or_insert_with(V::default))
     }
 
     /// Sets the entry's value.
@@ -70,10 +65,10 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> MapState<K, V, C> {
 
     /// Removes all entries.
     pub fn clear(&mut self) {
-        let key = self.make_slots();
+        let key = self.key();
         current::mark_written();
-        self.slots[key].clear();
-        opened(self.handle.as_ref(), self.name).clear(u32::try_from(key).expect("a key index"));
+        self.slots.forget(key);
+        opened(self.handle.as_ref(), self.name).clear(key);
     }
 
     /// Whether there is no entry.
@@ -81,9 +76,9 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> MapState<K, V, C> {
     /// # Errors
     /// If a value written in this batch cannot be encoded.
     pub fn is_empty(&mut self) -> Result<bool> {
-        let key = self.make_slots();
+        let key = self.key();
         self.write_back()?;
-        Ok(opened(self.handle.as_ref(), self.name).is_empty(u32::try_from(key).expect("a key index")))
+        Ok(opened(self.handle.as_ref(), self.name).is_empty(key))
     }
 
     /// The entries in the order of their keys' bytes, from `start` (included) to `end` (excluded), read a page at a
@@ -92,57 +87,46 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> MapState<K, V, C> {
     /// # Errors
     /// If a value written in this batch cannot be encoded.
     pub fn entries(&mut self, start: Option<&K>, end: Option<&K>) -> Result<Entries<'_, K, V, C>> {
-        let key = self.make_slots();
+        let key = self.key();
         self.write_back()?;
-        let key = u32::try_from(key).expect("a key index");
         Ok(Entries { state: self, key, pages: Pages::between(start, end) })
     }
 
-    fn slot(&mut self, entry: &K) -> Result<&mut Slot<V>> {
-        let key = self.make_slots();
+    /// Where the entry's value is; the host is asked the first time.
+    fn slot(&mut self, entry: &K) -> Result<usize> {
+        let key = self.key();
         self.entry.clear();
         entry.encode_key(&mut self.entry);
-        if !self.slots[key].contains_key(&self.entry) {
-            let handle = opened(self.handle.as_ref(), self.name);
-            let bytes = handle.get(u32::try_from(key).expect("a key index"), &self.entry);
-            let value = bytes.as_deref().map(C::decode).transpose();
-            let value = value.map_err(|reason| undecodable(self.name, C::name(), &reason))?;
-            self.slots[key].insert(self.entry.clone(), Slot { value, written: false });
+        if let Some(at) = self.slots.find(key, &self.entry) {
+            return Ok(at);
         }
-        Ok(self.slots[key].get_mut(&self.entry).expect("inserted above"))
+        let bytes = opened(self.handle.as_ref(), self.name).get(key, &self.entry);
+        let value = bytes.as_deref().map(C::decode).transpose();
+        let value = value.map_err(|reason| undecodable(self.name, C::name(), &reason))?;
+        Ok(self.slots.insert(key, &self.entry, value))
     }
 
     fn write(&mut self, entry: &K, value: Option<V>) {
-        let key = self.make_slots();
+        let key = self.key();
         current::mark_written();
         self.entry.clear();
         entry.encode_key(&mut self.entry);
-        match self.slots[key].get_mut(&self.entry) {
-            Some(slot) => *slot = Slot { value, written: true },
-            None => {
-                self.slots[key].insert(self.entry.clone(), Slot { value, written: true });
-            }
-        }
+        let at = self.slots.find(key, &self.entry);
+        let at = at.unwrap_or_else(|| self.slots.insert(key, &self.entry, None));
+        *self.slots.write(at) = value;
     }
 
-    fn make_slots(&mut self) -> usize {
-        let key = current::key(self.name);
-        if self.slots.is_empty() {
-            self.slots.resize_with(current::keys(self.name), BTreeMap::new);
-        }
-        key
+    fn key(&self) -> u32 {
+        u32::try_from(current::key(self.name)).expect("a key index")
     }
 
     /// Gives the host what was written since the last time.
     fn write_back(&mut self) -> Result {
         let (mut keys, mut entries, mut values) = (Vec::new(), ColumnBuilder::new(), ColumnBuilder::new());
-        for (key, slots) in (0..).zip(&mut self.slots) {
-            for (entry, slot) in slots.iter_mut().filter(|(_, slot)| slot.written) {
-                keys.push(key);
-                entries.push(entry);
-                push_value::<V, C>(self.name, key, slot.value.as_ref(), &mut values)?;
-                slot.written = false;
-            }
+        for (key, entry, value) in self.slots.take_written() {
+            keys.push(key);
+            entries.push(entry);
+            push_value::<V, C>(self.name, key, value, &mut values)?;
         }
         if !keys.is_empty() {
             opened(self.handle.as_ref(), self.name).put_many(&keys, &entries.raw().values, values.raw());
@@ -228,7 +212,7 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> VersionedField for MapState<K, V, C> 
 impl<K: EntryKey, V: 'static, C: Codec<V>> Field for MapState<K, V, C> {
     fn declare(name: &'static str, spec: &mut Spec) -> Self {
         spec.state(name, StateKind::KeyedMap, C::name());
-        Self { name, handle: None, slots: Vec::new(), entry: Vec::new(), codec: PhantomData }
+        Self { name, handle: None, slots: Slots::new(), entry: Vec::new(), codec: PhantomData }
     }
 
     fn open(&mut self, _context: &Context) -> Result {

@@ -15,6 +15,7 @@ mod map;
 mod operator;
 mod pages;
 mod reducing;
+mod slots;
 mod value;
 
 pub use aggregating::{Aggregate, AggregatingState};
