@@ -140,15 +140,26 @@ impl SubtaskState {
         Ok(self.fetch_wanted(wanted.map(|wanted| (state, wanted)).into_iter().collect()))
     }
 
-    /// A read of several keys was announced: what memory holds of them is fetched into the processor's caches.
+    /// A read was announced: what memory holds of its keys is fetched into the processor's caches, where they are several.
+    /// Where one key is read after the other, that is done once for all that are selected.
     fn warm(&mut self, read: &Read<'_>) -> Result<(), StateError> {
-        let (Read::Lists(state, keys) | Read::Entries(state, keys, _)) = *read else { return Ok(()) };
-        if let [_, _, ..] = keys {
-            match self.kept(state)? {
-                (Kept::Lists(lists), _, selection) => lists.warm(selection, keys.iter().copied()),
-                (Kept::Maps(maps), _, selection) => maps.warm(selection, keys.iter().copied()),
-                (Kept::Values(_) | Kept::Elsewhere, ..) => {}
+        let (Read::Lists(state, _) | Read::Entries(state, ..) | Read::Scan(state, ..)) = *read else { return Ok(()) };
+        match self.kept(state)? {
+            (Kept::Lists(lists), log, selection) => {
+                if let Read::Lists(_, keys @ [_, _, ..]) = *read {
+                    lists.warm(log, selection, keys.iter().copied());
+                } else if lists.is_read_one_by_one(selection) {
+                    lists.warm(log, selection, selection.indices());
+                }
             }
+            (Kept::Maps(maps), log, selection) => {
+                if let Read::Entries(_, keys @ [_, _, ..], entries) = *read {
+                    maps.warm_entries(log, selection, keys.iter().copied().zip(entries.iter()));
+                } else if maps.is_read_one_by_one(selection) {
+                    maps.warm(log, selection, selection.indices());
+                }
+            }
+            (Kept::Values(_) | Kept::Elsewhere, ..) => {}
         }
         Ok(())
     }
@@ -195,7 +206,9 @@ impl SubtaskState {
             let (hash, bytes) = (selection.hash(key), selection.key(key));
             let resident = match self.states.get(state.0 as usize) {
                 Some(Kept::Lists(lists)) if lists.is_missing(log, selection, key) => lists.resident(log, hash, bytes),
-                Some(Kept::Maps(maps)) if maps.is_missing(log, selection, key).is_some() => maps.resident(hash, bytes),
+                Some(Kept::Maps(maps)) if maps.is_missing(log, selection, key).is_some() => {
+                    maps.resident(log, hash, bytes)
+                }
                 Some(Kept::Lists(_) | Kept::Maps(_)) => continue,
                 Some(Kept::Values(_) | Kept::Elsewhere) | None => return Err(wrong_kind(state, "a list or a map")),
             };

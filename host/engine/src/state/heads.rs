@@ -6,8 +6,11 @@
 use weir_operator::keyed_state::Inline;
 
 use super::index::{Index, STAGED_FROM};
+use super::log::{Log, Position};
 
 const ROW: usize = 256;
+/// So many keys of a batch that are read one by one say that the others will be.
+const SINGLES: u32 = 8;
 
 /// The heads of one state, by number (from 1) and by key.
 #[derive(Debug)]
@@ -19,6 +22,10 @@ pub(super) struct Heads<C> {
     key_bytes: u64,
     /// Room for the stages of [`warm`](Self::warm).
     warming: Vec<(u64, u64)>,
+    /// Room for the positions of records.
+    records: Vec<u32>,
+    /// The batch of which keys were read one by one, and how many.
+    singles: (u64, u32),
 }
 
 #[derive(Debug)]
@@ -30,7 +37,15 @@ struct Head<C> {
 
 impl<C> Default for Heads<C> {
     fn default() -> Self {
-        Self { index: Index::default(), rows: Vec::new(), free: Vec::new(), key_bytes: 0, warming: Vec::new() }
+        Self {
+            index: Index::default(),
+            rows: Vec::new(),
+            free: Vec::new(),
+            key_bytes: 0,
+            warming: Vec::new(),
+            records: Vec::new(),
+            singles: (0, 0),
+        }
     }
 }
 
@@ -77,17 +92,39 @@ impl<C> Heads<C> {
     }
 
     /// Has the memory that is about to be looked at for these keys fetched, for all of them at once rather than one after
-    /// the other: slots, then heads, then what `touch` reads of their contents.
-    pub(super) fn warm(&mut self, hashes: impl Iterator<Item = u64>, touch: impl Fn(&C) -> u32) {
+    /// the other: slots, then heads, then what `first` looks at in their contents to find a record, then the records.
+    pub(super) fn warm(&mut self, log: &Log, hashes: impl Iterator<Item = u64>, first: impl Fn(&C) -> u32) {
         if self.index.len() < STAGED_FROM {
             return;
         }
-        self.warming.clear();
-        self.warming.extend(hashes.map(|hash| (hash, self.index.first_slot(hash))));
-        let candidates = || self.warming.iter().filter_map(|&(hash, slot)| Index::candidate(slot, hash));
+        let mut warming = std::mem::take(&mut self.warming);
+        warming.clear();
+        warming.extend(hashes.map(|hash| (hash, self.index.first_slot(hash))));
+        let candidates = || warming.iter().filter_map(|&(hash, slot)| Index::candidate(slot, hash));
         let heads: usize = candidates().map(|number| self.head(number).key.len()).sum();
-        let contents = candidates().fold(0, |all, number| all ^ touch(&self.head(number).content));
-        std::hint::black_box((heads, contents));
+        std::hint::black_box(heads);
+        let mut records = std::mem::take(&mut self.records);
+        records.clear();
+        records.extend(candidates().map(|number| first(&self.head(number).content)));
+        touch(log, &records);
+        (self.warming, self.records) = (warming, records);
+    }
+
+    /// The same for records whose positions are known; 0: there is none.
+    pub(super) fn warm_records(&self, log: &Log, records: impl Iterator<Item = u32>) {
+        if self.index.len() >= STAGED_FROM {
+            touch(log, &records.collect::<Vec<_>>());
+        }
+    }
+
+    /// A key of this batch is read alone. Whether it is time to [warm](Self::warm) them all: where a few are read so, most
+    /// will be.
+    pub(super) const fn is_read_one_by_one(&mut self, batch: u64) -> bool {
+        if self.singles.0 != batch {
+            self.singles = (batch, 0);
+        }
+        self.singles.1 += 1;
+        self.singles.1 == SINGLES
     }
 
     /// What the head with this number holds.
@@ -119,6 +156,11 @@ impl<C> Heads<C> {
         let (row, place) = place(number);
         self.rows[row][place].as_ref().expect("the index holds numbers of heads only")
     }
+}
+
+fn touch(log: &Log, records: &[u32]) {
+    let there = records.iter().filter(|&&at| at != 0);
+    std::hint::black_box(there.map(|&at| log.record(Position(at)).key_len()).sum::<usize>());
 }
 
 /// Of a key that is too long to lie in its head.

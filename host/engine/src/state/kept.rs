@@ -60,11 +60,13 @@ impl Kept {
         match (self, writes) {
             (Self::Values(values), StateWrites::Values(writes)) => values.store(log, selection, writes),
             (Self::Lists(lists), StateWrites::Lists(writes)) => {
-                lists.warm(selection, writes.keys());
+                lists.warm(log, selection, writes.keys());
                 writes.iter().for_each(|(key, write)| lists.store(log, selection, key, write));
             }
             (Self::Maps(maps), StateWrites::Maps(writes)) => {
-                maps.warm(selection, writes.keys());
+                let entries =
+                    writes.iter().flat_map(|(key, write)| write.entries.keys().map(move |entry| (key, &entry[..])));
+                maps.warm_entries(log, selection, entries);
                 writes.iter().for_each(|(key, write)| maps.store(log, selection, key, write));
             }
             _ => unreachable!("kinds were checked before the first write"),
@@ -86,7 +88,7 @@ impl Kept {
         match self {
             Self::Values(values) => values.repoint(hash, old, new),
             Self::Lists(lists) => lists.repoint(log, hash, old, new),
-            Self::Maps(maps) => maps.repoint(hash, log.record(new), new),
+            Self::Maps(maps) => maps.repoint(hash, log.record(new), old, new),
             Self::Elsewhere => {}
         }
     }

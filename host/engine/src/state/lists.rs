@@ -70,9 +70,14 @@ impl Lists {
     }
 
     /// Has what is about to be looked at for these keys fetched into the processor's caches.
-    pub(super) fn warm(&mut self, selection: &Selection, keys: impl Iterator<Item = u32>) {
+    pub(super) fn warm(&mut self, log: &Log, selection: &Selection, keys: impl Iterator<Item = u32>) {
         let hashes = keys.map(|key| selection.hash(key));
-        self.heads.warm(hashes, |list| list.elements.back().copied().unwrap_or_default());
+        self.heads.warm(log, hashes, |list| list.elements.front().copied().unwrap_or_default());
+    }
+
+    /// Whether so many of the batch's keys were read one by one that the rest is worth being [warmed](Self::warm).
+    pub(super) fn is_read_one_by_one(&mut self, selection: &Selection) -> bool {
+        self.heads.is_read_one_by_one(selection.batch())
     }
 
     /// Appends the elements of a key's list.

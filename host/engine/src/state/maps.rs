@@ -1,16 +1,14 @@
 //! Map states: one record an entry, under its key and the entry's key.
 //!
-//! The entries of one map are kept in order beside the log, so that a scan costs what it returns. A removed entry
+//! Where the entries of one map are is kept beside the log ([`MapEntries`]), so that a scan reads no other. A removed entry
 //! leaves a tombstone; a map that is replaced or cleared leaves one mark that hides all that older files hold of it.
 //! Neither is left where no older file can hold anything. Where the base may hold something of a map, tombstones and mark
 //! stay resident until the base has them.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
-
-use weir_operator::keyed_state::{Entries, EntryRange, Inline, MapWrite};
+use weir_operator::keyed_state::{Entries, EntryRange, MapWrite};
 
 use super::below::{Below, Leaving};
+use super::entries::MapEntries;
 use super::heads::Heads;
 use super::log::{Log, Part, Position};
 use super::record::{Flags, Parts, Record};
@@ -21,8 +19,8 @@ use super::stamp::{Life, Seen, join, split};
 /// What is resident of a key's map.
 #[derive(Debug)]
 struct Map {
-    /// Where each entry, or its tombstone, is, in the order of the entries' keys.
-    entries: BTreeMap<Inline, u32>,
+    /// Where each entry, or its tombstone, is.
+    entries: MapEntries,
     below: Below,
 }
 
@@ -37,13 +35,13 @@ pub(super) struct Maps {
     scratch: Vec<u8>,
     /// No map is empty, unless a mark stands in for its entries.
     heads: Heads<Map>,
-    entries: u64,
+    entry_bytes: u64,
 }
 
 impl Maps {
     /// No map; records are written for `state`.
     pub(super) fn new(state: u16, life: Option<Life>) -> Self {
-        Self { state, life, seen: Seen::default(), scratch: Vec::new(), heads: Heads::default(), entries: 0 }
+        Self { state, life, seen: Seen::default(), scratch: Vec::new(), heads: Heads::default(), entry_bytes: 0 }
     }
 
     /// How long entries live.
@@ -52,9 +50,29 @@ impl Maps {
     }
 
     /// Has what is about to be looked at for these keys fetched into the processor's caches.
-    pub(super) fn warm(&mut self, selection: &Selection, keys: impl Iterator<Item = u32>) {
+    pub(super) fn warm(&mut self, log: &Log, selection: &Selection, keys: impl Iterator<Item = u32>) {
         let hashes = keys.map(|key| selection.hash(key));
-        self.heads.warm(hashes, |map| map.entries.first_key_value().map_or(0, |(_, &at)| at));
+        self.heads.warm(log, hashes, |map| map.entries.any());
+    }
+
+    /// The same, and the records of these entries of theirs.
+    pub(super) fn warm_entries<'a>(
+        &mut self,
+        log: &Log,
+        selection: &Selection,
+        entries: impl Iterator<Item = (u32, &'a [u8])> + Clone,
+    ) {
+        self.warm(log, selection, entries.clone().map(|(key, _)| key));
+        let candidate = |(key, entry)| {
+            let map = self.heads.get(selection.hash(key), selection.key(key));
+            map.map_or(0, |map| map.entries.candidate(entry))
+        };
+        self.heads.warm_records(log, entries.map(candidate));
+    }
+
+    /// Whether so many of the batch's keys were read one by one that the rest is worth being [warmed](Self::warm).
+    pub(super) fn is_read_one_by_one(&mut self, selection: &Selection) -> bool {
+        self.heads.is_read_one_by_one(selection.batch())
     }
 
     /// The value of one entry.
@@ -65,7 +83,7 @@ impl Maps {
         key: u32,
         entry: &[u8],
     ) -> Option<&'a [u8]> {
-        let &at = self.heads.get(selection.hash(key), selection.key(key))?.entries.get(entry)?;
+        let at = self.heads.get(selection.hash(key), selection.key(key))?.entries.get(log, entry)?;
         let record = log.record(Position(at));
         if !record.flags().is_put() {
             return None;
@@ -75,6 +93,18 @@ impl Maps {
             self.seen.note((key, entry.into()), record.size());
         }
         life.read(record.value(), selection.now())
+    }
+
+    /// Whether a key's map has no entry. Looks at no more records than it must, unless they expire: then which one was
+    /// read matters.
+    pub(super) fn is_empty(&mut self, log: &Log, selection: &Selection, key: u32) -> bool {
+        if self.life.is_some() {
+            let mut first = Entries::default();
+            self.scan(log, selection, key, EntryRange { start: None, end: None, limit: 1 }, &mut first);
+            return first.entries.is_empty();
+        }
+        let map = self.heads.get(selection.hash(key), selection.key(key));
+        !map.is_some_and(|map| map.entries.positions().any(|at| log.record(at).flags().is_put()))
     }
 
     /// Appends entries of a key's map, in order.
@@ -92,10 +122,9 @@ impl Maps {
             return;
         }
         let Some(map) = self.heads.get(selection.hash(key), selection.key(key)) else { return };
-        let bounds = (Bound::Included(start), range.end.map_or(Bound::Unbounded, Bound::Excluded));
         let mut count = 0;
-        for (entry, &at) in map.entries.range::<[u8], _>(bounds) {
-            let record = log.record(Position(at));
+        for (entry, at) in map.entries.range(log, start, range.end) {
+            let record = log.record(at);
             let value = match self.life {
                 _ if !record.flags().is_put() => None,
                 None => Some(record.value()),
@@ -110,7 +139,7 @@ impl Maps {
             into.entries.push(entry);
             into.values.push(value);
             if self.life.is_some_and(|life| life.is_refreshed(record.value(), selection.now())) {
-                self.seen.note((key, entry.as_slice().into()), record.size());
+                self.seen.note((key, entry.into()), record.size());
             }
         }
     }
@@ -123,7 +152,7 @@ impl Maps {
         }
         let number = self.heads.find_or_insert(hash, key, || Map::unknown(log));
         let map = self.heads.content_mut(number);
-        let before = map.entries.len();
+        let before = map.entries.bytes();
         for (entry, value) in &write.entries {
             match value {
                 Some(value) => {
@@ -142,7 +171,7 @@ impl Maps {
                 }
             }
         }
-        self.entries = self.entries + map.entries.len() as u64 - before as u64;
+        self.entry_bytes = self.entry_bytes + map.entries.bytes() - before;
         self.drop_if_empty(hash, number);
     }
 
@@ -153,7 +182,7 @@ impl Maps {
         for (key, entry) in seen {
             let (hash, key) = (selection.hash(key), selection.key(key));
             let Some(map) = self.heads.get_mut(hash, key) else { continue };
-            let Some(&at) = map.entries.get(&*entry) else { continue };
+            let Some(at) = map.entries.get(log, &entry) else { continue };
             let record = log.record(Position(at));
             if record.flags().is_put() && life.is_refreshed(record.value(), now) {
                 let value = join(now, split(record.value()).1, &mut self.scratch);
@@ -167,12 +196,12 @@ impl Maps {
     pub(super) fn expire(&mut self, log: &mut Log, hash: u64, key: &[u8], entry: &[u8], at: Position) -> bool {
         let Some(number) = self.heads.find(hash, key) else { return false };
         let map = self.heads.content_mut(number);
-        if map.entries.get(entry) != Some(&at.0) {
+        if !map.entries.has(entry, at) {
             return false;
         }
-        let before = map.entries.len();
+        let before = map.entries.bytes();
         map.remove(log, &Parts { flags: Flags::TOMBSTONE, state: self.state, key, entry, value: &[] });
-        self.entries = self.entries + map.entries.len() as u64 - before as u64;
+        self.entry_bytes = self.entry_bytes + map.entries.bytes() - before;
         self.drop_if_empty(hash, number);
         true
     }
@@ -184,9 +213,9 @@ impl Maps {
             None => return,
         };
         let map = self.heads.content_mut(number);
-        let entries = std::mem::take(&mut map.entries);
-        self.entries -= entries.len() as u64;
-        if map.below.is_hidden_by_none() || entries.values().any(|&at| !log.is_fresh(Position(at))) {
+        let entries = std::mem::replace(&mut map.entries, MapEntries::new());
+        self.entry_bytes -= entries.bytes();
+        if map.below.is_hidden_by_none() || entries.positions().any(|at| !log.is_fresh(at)) {
             let mark = Parts { flags: Flags::CLEAR, state: self.state, key, entry: &[], value: &[] };
             let at = log.append(Part::Open, &mark);
             let old = std::mem::take(&mut map.below);
@@ -198,13 +227,14 @@ impl Maps {
                 log.supersede(Position(old.cleared_at));
             }
         }
-        entries.into_values().for_each(|at| log.supersede(Position(at)));
+        entries.positions().for_each(|at| log.supersede(at));
         self.drop_if_empty(hash, number);
     }
 
     fn drop_if_empty(&mut self, hash: u64, number: u32) {
         let map = self.heads.content(number);
         if map.entries.is_empty() && map.below.cleared_at == 0 {
+            self.entry_bytes -= map.entries.bytes();
             self.heads.remove(hash, number);
         }
     }
@@ -215,17 +245,17 @@ impl Maps {
         if record.flags().has(Flags::CLEAR) {
             map.below.cleared_at == at.0
         } else {
-            map.entries.get(record.entry()) == Some(&at.0)
+            map.entries.has(record.entry(), at)
         }
     }
 
     /// Points the map to where a live record was copied.
-    pub(super) fn repoint(&mut self, hash: u64, record: Record<'_>, new: Position) {
+    pub(super) fn repoint(&mut self, hash: u64, record: Record<'_>, old: Position, new: Position) {
         let Some(map) = self.heads.get_mut(hash, record.key()) else { return };
         if record.flags().has(Flags::CLEAR) {
             map.below.cleared_at = new.0;
-        } else if let Some(at) = map.entries.get_mut(record.entry()) {
-            *at = new.0;
+        } else {
+            map.entries.repoint(record.entry(), old, new);
         }
     }
 
@@ -244,10 +274,11 @@ impl Maps {
         let map = self.heads.content_mut(number);
         if map.below.cleared_at == at.0 {
             map.below.mark_left();
-        } else if map.entries.get(entry) == Some(&at.0) {
-            map.entries.remove(entry);
+        } else if map.entries.has(entry, at) {
+            let before = map.entries.bytes();
+            map.entries.remove(log, entry);
             map.below.asks = true;
-            self.entries -= 1;
+            self.entry_bytes = self.entry_bytes + map.entries.bytes() - before;
         } else {
             return;
         }
@@ -259,10 +290,13 @@ impl Maps {
     pub(super) fn growth(&self, log: &Log, selection: &Selection, key: u32, write: &MapWrite) -> i64 {
         let (hash, key) = (selection.hash(key), selection.key(key));
         let map = self.heads.get(hash, key);
-        let counted = |&at: &u32| log.sizes().counted(log.record(Position(at)));
+        let counted = |at: Position| log.sizes().counted(log.record(at));
         let held: u64 = match map {
-            Some(map) if write.replaced => map.entries.values().map(counted).sum(),
-            Some(map) => write.entries.keys().filter_map(|entry| map.entries.get(entry.as_slice())).map(counted).sum(),
+            Some(map) if write.replaced => map.entries.positions().map(counted).sum(),
+            Some(map) => {
+                let overwritten = write.entries.keys().filter_map(|entry| map.entries.get(log, entry));
+                overwritten.map(|at| counted(Position(at))).sum()
+            }
             None => 0,
         };
         let written = write.entries.iter().filter_map(|(entry, value)| Some((entry, value.as_ref()?)));
@@ -271,19 +305,15 @@ impl Maps {
     }
 
     /// The entries of a key of which the base is not asked, in order.
-    pub(super) fn resident(&self, hash: u64, key: &[u8]) -> Vec<Box<[u8]>> {
-        self.heads
-            .get(hash, key)
-            .into_iter()
-            .flat_map(|map| map.entries.keys())
-            .map(|entry| entry.as_slice().into())
-            .collect()
+    pub(super) fn resident(&self, log: &Log, hash: u64, key: &[u8]) -> Vec<Box<[u8]>> {
+        let map = self.heads.get(hash, key);
+        map.into_iter().flat_map(|map| map.entries.range(log, &[], None)).map(|(entry, _)| entry.into()).collect()
     }
 
     /// Whether an entry may be in the base only.
     pub(super) fn is_entry_missing(&self, log: &Log, selection: &Selection, key: u32, entry: &[u8]) -> bool {
         let map = self.heads.get(selection.hash(key), selection.key(key));
-        map.map_or(log.has_base(), |map| map.below.asks && !map.entries.contains_key(entry))
+        map.map_or(log.has_base(), |map| map.below.asks && map.entries.get(log, entry).is_none())
     }
 
     /// Whether some of a key's map may be in the base only; and how many of its entries' tombstones are resident.
@@ -291,23 +321,24 @@ impl Maps {
         let Some(map) = self.heads.get(selection.hash(key), selection.key(key)) else {
             return log.has_base().then_some(0);
         };
-        let is_tombstone = |at: &&u32| !log.record(Position(**at)).flags().is_put();
-        map.below.asks.then(|| map.entries.values().filter(is_tombstone).count())
+        let is_tombstone = |at: &Position| !log.record(*at).flags().is_put();
+        map.below.asks.then(|| map.entries.positions().filter(is_tombstone).count())
     }
 
     /// Takes in an entry as the base holds it, unless something newer is resident.
     pub(super) fn supply(&mut self, log: &mut Log, hash: u64, key: &[u8], entry: &[u8], stored: &[u8]) {
         let number = self.heads.find_or_insert(hash, key, || Map::unknown(log));
         let map = self.heads.content_mut(number);
-        if map.entries.contains_key(entry) {
+        if map.entries.get(log, entry).is_some() {
             return;
         }
+        let before = map.entries.bytes();
         let at = log.append_from_base(self.state, key, entry, stored);
         if let Some(life) = self.life {
             log.note_expiry(at, life.sweep_at(stored));
         }
-        map.entries.insert(entry.into(), at.0);
-        self.entries += 1;
+        map.entries.insert(log, entry, at);
+        self.entry_bytes = self.entry_bytes + map.entries.bytes() - before;
     }
 
     /// All that the base holds of a key's map was taken in.
@@ -324,32 +355,31 @@ impl Maps {
             log.note_expiry(at, life.sweep_at(stored));
         }
         let number = self.heads.find_or_insert(hash, key, || Map::unknown(log));
-        self.heads.content_mut(number).entries.insert(entry.into(), at.0);
-        self.entries += 1;
+        let map = self.heads.content_mut(number);
+        let before = map.entries.bytes();
+        map.entries.insert(log, entry, at);
+        self.entry_bytes = self.entry_bytes + map.entries.bytes() - before;
     }
 
     /// Roughly the bytes held beside the log.
     pub(super) fn bytes(&self) -> u64 {
-        self.heads.bytes() + self.entries * ENTRY_BYTES
+        self.heads.bytes() + self.entry_bytes
     }
 }
 
-/// Roughly what a resident entry costs: its place in the tree, its key and the allocator's share.
-pub(super) const ENTRY_BYTES: u64 = 64;
-
 impl Map {
     fn unknown(log: &Log) -> Self {
-        Self { entries: BTreeMap::new(), below: Below::unknown(log) }
+        Self { entries: MapEntries::new(), below: Below::unknown(log) }
     }
 
     /// Puts an entry. Where its record is.
     fn put(&mut self, log: &mut Log, mut parts: Parts<'_>) -> Position {
-        let Some(at) = self.entries.get_mut(parts.entry) else {
+        let Some(at) = self.entries.get_mut(log, parts.entry) else {
             if self.below.is_hidden_by_none() {
                 parts.flags = Flags::PUT;
             }
             let new = log.append(Part::Open, &parts);
-            self.entries.insert(parts.entry.into(), new.0);
+            self.entries.insert(log, parts.entry, new);
             return new;
         };
         let old = Position(*at);
@@ -365,23 +395,21 @@ impl Map {
 
     /// Removes an entry, leaving `tombstone` where a file or the base may hold it.
     fn remove(&mut self, log: &mut Log, tombstone: &Parts<'_>) {
-        let old = self.entries.get(tombstone.entry).map(|&at| Position(at));
+        let old = self.entries.get(log, tombstone.entry).map(Position);
         if old.is_some_and(|old| !log.record(old).flags().is_put()) {
             return;
+        }
+        if old.is_some() {
+            self.entries.remove(log, tombstone.entry);
         }
         let is_known = old.map_or(!self.below.asks, |old| log.is_fresh(old));
         if !is_known {
             let at = log.append(Part::Open, tombstone);
             if self.below.is_hidden_by_none() {
                 log.hold(at);
-                self.entries.insert(tombstone.entry.into(), at.0);
-                old.into_iter().for_each(|old| log.supersede(old));
-                return;
+                self.entries.insert(log, tombstone.entry, at);
             }
         }
-        if let Some(old) = old {
-            self.entries.remove(tombstone.entry);
-            log.supersede(old);
-        }
+        old.into_iter().for_each(|old| log.supersede(old));
     }
 }

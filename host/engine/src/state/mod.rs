@@ -24,6 +24,7 @@ mod admission;
 mod base;
 mod below;
 mod cleaner;
+mod entries;
 mod fetch;
 pub mod file;
 mod frozen;
@@ -335,6 +336,13 @@ impl KeyedState for SubtaskState {
                 maps.scan(log, selection, key, range, into);
                 Ok(())
             }
+            (Kept::Values(_) | Kept::Lists(_) | Kept::Elsewhere, ..) => Err(wrong_kind(state, "a map")),
+        }
+    }
+
+    fn is_empty(&mut self, state: StateId, key: u32) -> Result<bool, StateError> {
+        match self.kept(state)? {
+            (Kept::Maps(maps), log, selection) => Ok(maps.is_empty(log, selection, key)),
             (Kept::Values(_) | Kept::Lists(_) | Kept::Elsewhere, ..) => Err(wrong_kind(state, "a map")),
         }
     }

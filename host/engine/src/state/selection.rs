@@ -9,6 +9,7 @@ pub(super) struct Selection {
     keys: BytesColumn,
     hashes: Vec<u64>,
     generation: u64,
+    batch: u64,
     now: Timestamp,
 }
 
@@ -19,6 +20,7 @@ impl Selection {
         self.keys.clone_from(&keys.distinct);
         self.hashes.clone_from(&keys.hashes);
         self.generation += 1;
+        self.batch += 1;
     }
 
     /// Forgets positions that were found before: records have moved.
@@ -31,6 +33,11 @@ impl Selection {
         self.generation
     }
 
+    /// Another one for each selection, never 0.
+    pub(super) const fn batch(&self) -> u64 {
+        self.batch
+    }
+
     /// The processing time of the call.
     pub(super) const fn now(&self) -> Timestamp {
         self.now
@@ -39,6 +46,11 @@ impl Selection {
     /// The number of keys.
     pub(super) const fn count(&self) -> usize {
         self.hashes.len()
+    }
+
+    /// The indices of all keys.
+    pub(super) fn indices(&self) -> impl Iterator<Item = u32> + use<> {
+        0..u32::try_from(self.count()).expect("key indices are 32 bits")
     }
 
     /// The key at an index that callers have checked.

@@ -12,8 +12,8 @@ use weir_operator::turn::{FiredTimers, TimeDomain};
 use weir_protocol::key_group::key_hash;
 use weir_protocol::time::Timestamp;
 
+use super::entries::TREE_ENTRY_BYTES;
 use super::log::{Log, Part, Position};
-use super::maps::ENTRY_BYTES;
 use super::record::{Flags, Parts};
 use super::size::size_of;
 
@@ -180,7 +180,7 @@ impl Timers {
 
     /// Roughly the bytes held beside the log.
     pub(super) fn bytes(&self) -> u64 {
-        self.len() as u64 * ENTRY_BYTES
+        self.len() as u64 * TREE_ENTRY_BYTES
     }
 }
 

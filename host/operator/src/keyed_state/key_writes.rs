@@ -44,7 +44,7 @@ impl<W: Default> KeyWrites<W> {
     }
 
     /// What was written to each of them.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &W)> {
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &W)> + Clone {
         self.writes.iter().map(|(key, write)| (*key, write))
     }
 }

@@ -69,6 +69,16 @@ pub trait KeyedState: std::any::Any + Send {
     /// [`StateError`]; what was appended is to be thrown away.
     fn scan(&mut self, state: StateId, key: u32, range: EntryRange<'_>, into: &mut Entries) -> Result<(), StateError>;
 
+    /// Whether the map of `key` has no entry. It is announced as a [`Read::Scan`] of one entry.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    fn is_empty(&mut self, state: StateId, key: u32) -> Result<bool, StateError> {
+        let mut first = Entries::default();
+        self.scan(state, key, EntryRange { start: None, end: None, limit: 1 }, &mut first)?;
+        Ok(first.entries.is_empty())
+    }
+
     /// What must come from disk before this read, if anything must. Without asking, a read of what is not in memory finds
     /// nothing.
     ///

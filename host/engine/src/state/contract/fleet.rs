@@ -340,6 +340,8 @@ impl<B: Backend> Subtask<B> {
             expected.filter_map(|(entry, held)| Some((entry.as_slice(), time.seen(held)?))).collect();
         let found: Vec<_> = page.entries.iter().zip(page.values.iter()).collect();
         assert_eq!(found, expected, "map of {key:?}");
+        let is_empty = self.state.is_empty(TABLE, index).expect("a declared state can be read");
+        assert_eq!(is_empty, expected.is_empty(), "map of {key:?}");
         let mut column = OptionalColumn::default();
         let wanted = vec![index; found.len()];
         bring(&mut self.state, Read::Entries(TABLE, &wanted, &page.entries));

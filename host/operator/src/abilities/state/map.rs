@@ -64,8 +64,15 @@ impl Abilities {
     /// # Errors
     /// Without keyed state; a key out of bounds; state that cannot be read.
     pub fn is_map_empty(&mut self, state: MapState, key: u32) -> Result<bool, Violation> {
-        let first = self.scan_as("map-state.is-empty", state, key, EntryRange { start: None, end: None, limit: 1 })?;
-        Ok(first.entries.is_empty())
+        const ABILITY: &str = "map-state.is-empty";
+        let first = EntryRange { start: None, end: None, limit: 1 };
+        self.in_keyed(ABILITY)?;
+        self.check_key(ABILITY, key)?;
+        if self.call.effects.writes.map_write(state.0, key).is_some() {
+            return Ok(self.scan_as(ABILITY, state, key, first)?.entries.is_empty());
+        }
+        self.bring(&Read::Scan(state.0, key, first))?;
+        Ok(self.keyed(ABILITY)?.0.is_empty(state.0, key)?)
     }
 
     /// Entries of a key in order, at most 4,096 at once.
