@@ -25,7 +25,7 @@ use weir_simulator::failure::Failure;
 use weir_simulator::trace::Trace;
 use weir_tests::figures::{grouped, table};
 use weir_tests::guests;
-use weir_tests::node::{Launch, Node};
+use weir_tests::node::Node;
 
 use crate::say;
 use crate::topic::{Counts, Goal, Pace, Topic};
@@ -43,9 +43,6 @@ const NOTES_MIN: usize = 24;
 /// How much more may be there in the last quarter, of a hundred.
 const GROWTH_MAX: f64 = 10.0;
 const START_MAX: Duration = Duration::from_secs(120);
-/// Heaps of glibc's allocator, as the book advises. Left to itself it has eight a core, and each keeps what threads of
-/// passing work have left in it.
-const ARENAS: &str = "2";
 /// What both jobs are called after, and how each is to keep its state.
 const BACKENDS: [(&str, &str); 2] =
     [("hashmap", "backend = \"hashmap\""), ("rocksdb", "backend = \"rocksdb\"\nmemory = \"2MiB\"")];
@@ -128,9 +125,7 @@ impl Ttl {
     /// Runs both jobs and notes figures until the time is up; those behind the warm-up.
     async fn watch(&self) -> Result<Vec<Watched>> {
         let data = tempfile::tempdir_in(&self.folder)?;
-        let environment = vec![("MALLOC_ARENA_MAX", ARENAS.into())];
-        let mut node = Node::spawn(&Launch { environment, ..Launch::new(data.path()) })?;
-        node.answers().await?;
+        let node = Node::start(data.path()).await?;
         node.upload("expiring-state", Path::new(guests::EXPIRING_STATE)).await?;
         let mut jobs = Vec::new();
         for (name, state) in BACKENDS {
