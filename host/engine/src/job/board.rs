@@ -74,6 +74,17 @@ impl Board {
         is_woken
     }
 
+    /// Records given up on over the job's life, as far as is known now.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.copy().dead_letters
+    }
+
+    /// The job's last entry counts so many records that were given up on.
+    pub(crate) fn gave_up(&self, records: u64) {
+        *self.budget.lock().expect("nothing panics while it holds this lock") = None;
+        self.lock().dead_letters = records;
+    }
+
     /// Another owner has ended the job with this entry.
     pub(crate) fn ended(&self, last: &RunEntry) {
         *self.budget.lock().expect("nothing panics while it holds this lock") = None;

@@ -67,6 +67,13 @@ impl Driver {
             }
             self.board.published(&owned.sinks_published());
         }
-        owned.end(kind, &mut self.wishes).await
+        // What came since the last checkpoint counts only where there are none: else whoever restores the job meets it again.
+        let given_up = match self.spec.checkpoint {
+            Some(_) => owned.manifest().rejected,
+            None => self.board.given_up(),
+        };
+        owned.end(kind, given_up, &mut self.wishes).await?;
+        self.board.gave_up(given_up);
+        Ok(())
     }
 }

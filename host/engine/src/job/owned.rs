@@ -124,10 +124,10 @@ impl<'a> Owned<'a> {
         Ok(())
     }
 
-    /// Appends the job's end; what is not published stays named.
-    pub(crate) async fn end(mut self, kind: EntryKind, wishes: &mut Wishes) -> Result<(), Ended> {
+    /// Appends the job's end, which counts so many records `given_up` on; what is not published stays named.
+    pub(crate) async fn end(mut self, kind: EntryKind, given_up: u64, wishes: &mut Wishes) -> Result<(), Ended> {
         let published = self.publications.published();
-        let mut manifest = self.manifest().clone();
+        let mut manifest = Manifest { rejected: given_up, ..self.manifest().clone() };
         manifest.outboxes.retain(|outbox| published.get(&outbox.outlet) < Some(&outbox.checkpoint));
         let confirmed = self.append(kind, manifest, published, wishes).await?;
         self.collector.collect(self.owner, confirmed);

@@ -427,6 +427,35 @@ async fn without_checkpoints_a_job_says_so_and_appends_only_its_start_and_its_en
     assert_eq!((status.guarantee, status.checkpoints.completed), (Guarantee::AtLeastOnce, 0));
     assert_eq!(rig.entries(job).await, [EntryNumber(1)], "the start is not needed any more");
     assert_eq!(engine.dead_letters(job, 10).await.unwrap().len(), 1);
+    assert_eq!(status.dead_letters, 1);
+    engine.stop().await;
+    let engine = rig.start(&Faults::default()).await;
+    assert_eq!(engine.job(job).unwrap().dead_letters, 1, "the count outlives the node");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_job_has_as_many_dead_letters_after_a_restart_as_before() {
+    for ends_by_cancel in [true, false] {
+        let rig = Rig::new();
+        let engine = rig.start(&Faults { poison: "7}", ..Faults::default() }).await;
+        let mut spec = weir_protocol::job_spec::JobSpec {
+            operators: generator_job(&rig, "faulty", 1, 1).operators,
+            ..endless(&rig)
+        };
+        spec.checkpoint = Some(CheckpointSpec::every_ms(300));
+        spec.errors.budget = if ends_by_cancel { 1_000_000 } else { 300 };
+        let job = engine.submit(spec).await.unwrap().id;
+        let status = if ends_by_cancel {
+            wait_until(&engine, job, |status| status.checkpoints.completed >= 2 && status.dead_letters > 9).await;
+            engine.cancel(job).await.unwrap();
+            wait_for(&engine, job, JobState::Canceled).await
+        } else {
+            wait_for(&engine, job, JobState::Failed).await
+        };
+        engine.stop().await;
+        let engine = rig.start(&Faults::default()).await;
+        assert_eq!(engine.job(job).unwrap().dead_letters, status.dead_letters, "cancelled: {ends_by_cancel}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
