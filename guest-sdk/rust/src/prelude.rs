@@ -1,7 +1,7 @@
 //! What most operators use: `use weir_sdk::prelude::*;`.
 
 pub use crate::batch::{Batch, Timers};
-pub use crate::codec::{Json, Plain, Postcard};
+pub use crate::codec::{Json, MessagePack, Plain, Postcard};
 pub use crate::column::{Column, ColumnBuilder};
 pub use crate::describe::{Config, Describe, Port};
 pub use crate::error::{Error, OrReject, Result};

@@ -171,19 +171,66 @@ struct After {
     count: u64,
 }
 
-#[test]
-fn derived_values_in_json_tolerate_added_removed_and_moved_fields_both_ways() {
+/// Another form of `Before`, as fields of structs and of what is in them come and go.
+#[derive(Serialize, Deserialize, Debug, PartialEq)]
+enum Event {
+    Opened { by: String, at: u64 },
+    Closed,
+}
+
+#[derive(Serialize, Deserialize, Debug, PartialEq)]
+enum LaterEvent {
+    Opened {
+        at: u64,
+        #[serde(default)]
+        tags: Vec<String>,
+    },
+    Closed,
+    Moved(u8),
+}
+
+fn is_read_as<C: Codec<T> + Codec<U>, T, U: PartialEq + std::fmt::Debug>(written: &T, expected: &U) {
     let mut bytes = Vec::new();
-    let before = Before { count: 3, dropped: vec!["a".to_owned()], kept: Some(1) };
-    <Plain as Codec<Before>>::encode(&before, &mut bytes).unwrap();
+    <C as Codec<T>>::encode(written, &mut bytes).expect("it can be encoded");
+    assert_eq!(<C as Codec<U>>::decode(&bytes).as_ref(), Ok(expected), "{}", <C as Codec<T>>::name());
+}
+
+fn tolerates_other_fields<C>()
+where
+    C: Codec<Before> + Codec<After> + Codec<Vec<Event>> + Codec<Vec<LaterEvent>>,
+{
+    let before = || Before { count: 3, dropped: vec!["a".to_owned()], kept: Some(1) };
     let after = After { kept: Some(1), added: BTreeMap::new(), optional: None, count: 3 };
-    assert_eq!(<Plain as Codec<After>>::decode(&bytes).unwrap(), after);
-    assert_eq!(<Json as Codec<After>>::decode(&bytes).unwrap(), after);
+    is_read_as::<C, Before, After>(&before(), &after);
+    is_read_as::<C, Before, Before>(&before(), &before());
+    let events = vec![Event::Opened { by: "ada".to_owned(), at: 7 }, Event::Closed];
+    let later = vec![LaterEvent::Opened { at: 7, tags: Vec::new() }, LaterEvent::Closed];
+    is_read_as::<C, Vec<Event>, Vec<LaterEvent>>(&events, &later);
+}
+
+#[test]
+fn derived_values_in_json_tolerate_added_removed_and_moved_fields() {
+    tolerates_other_fields::<Plain>();
+    tolerates_other_fields::<Json>();
+}
+
+#[test]
+fn derived_values_in_messagepack_tolerate_added_removed_and_moved_fields() {
+    tolerates_other_fields::<MessagePack>();
+    let (mut names, mut text) = (Vec::new(), Vec::new());
+    let before = Before { count: 300_000, dropped: vec!["a".to_owned()], kept: Some(1) };
+    <MessagePack as Codec<Before>>::encode(&before, &mut names).unwrap();
+    <Json as Codec<Before>>::encode(&before, &mut text).unwrap();
+    assert!(names.len() < text.len(), "{} bytes of MessagePack, {} of JSON", names.len(), text.len());
 }
 
 #[test]
 fn a_field_that_is_neither_optional_nor_has_a_default_is_missed_by_name() {
     let error = <Plain as Codec<Before>>::decode(br#"{"count":3}"#).unwrap_err();
+    assert!(error.contains("missing field `dropped`"), "{error}");
+    let mut bytes = Vec::new();
+    <MessagePack as Codec<BTreeMap<String, u64>>>::encode(&BTreeMap::from([("count".into(), 3)]), &mut bytes).unwrap();
+    let error = <MessagePack as Codec<Before>>::decode(&bytes).unwrap_err();
     assert!(error.contains("missing field `dropped`"), "{error}");
 }
 
