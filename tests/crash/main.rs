@@ -25,7 +25,7 @@ fn given_seed() -> Option<u64> {
 fn scenario(test: &str, kind: Kind, lives: Vec<Life>) -> Scenario {
     let seed = given_seed().unwrap_or(1);
     let reproduce = Scenario::command(seed, test);
-    Scenario { seed, kind, creation: None, lives, until_step: UNTIL_STEP, reproduce }
+    Scenario { seed, kind, memory: None, creation: None, lives, until_step: UNTIL_STEP, reproduce }
 }
 
 async fn play(scenario: Scenario) -> Result<Played> {
@@ -38,18 +38,19 @@ async fn play(scenario: Scenario) -> Result<Played> {
     }
 }
 
-/// A node dies on each side of each step.
-async fn die_at_every_step(test: &str, kind: Kind) -> Result<Totals> {
+/// A node dies on each side of each of these steps.
+async fn die_at_each(test: &str, kind: Kind, memory: Option<u64>, all: &[Step]) -> Result<Totals> {
     let mut random = StdRng::seed_from_u64(given_seed().unwrap_or(1));
     let mut steps = Vec::new();
-    for step in Step::ALL {
+    for &step in all {
         for when in When::ALL {
-            let nth = if step == Step::Takeover { 1 } else { random.random_range(1..3) };
+            let comes_once = [Step::Takeover, Step::Restore].contains(&step);
+            let nth = if comes_once { 1 } else { random.random_range(1..3) };
             steps.push(KillAt { when, step, nth });
         }
     }
     let lives = steps.iter().map(|at| Life::Dies { at: *at, slow: Duration::ZERO }).collect();
-    let Played { totals, .. } = play(scenario(test, kind, lives)).await?;
+    let Played { totals, .. } = play(Scenario { memory, ..scenario(test, kind, lives) }).await?;
     for at in steps {
         ensure!(totals.kills.contains_key(&at.place()), "no node died at {at}: {totals}");
     }
@@ -59,14 +60,29 @@ async fn die_at_every_step(test: &str, kind: Kind) -> Result<Totals> {
 #[tokio::test]
 async fn a_count_of_words_is_exact_whichever_step_of_a_checkpoint_the_node_dies_at() -> Result<()> {
     let test = "a_count_of_words_is_exact_whichever_step_of_a_checkpoint_the_node_dies_at";
-    ensure!(die_at_every_step(test, Kind::Words).await?.killed() >= 18);
+    ensure!(die_at_each(test, Kind::Words, None, &Step::ALL).await?.killed() >= 18);
     Ok(())
 }
 
 #[tokio::test]
 async fn values_lists_maps_and_timers_are_exact_whichever_step_of_a_checkpoint_the_node_dies_at() -> Result<()> {
     let test = "values_lists_maps_and_timers_are_exact_whichever_step_of_a_checkpoint_the_node_dies_at";
-    ensure!(die_at_every_step(test, Kind::Commands).await?.killed() >= 18);
+    ensure!(die_at_each(test, Kind::Commands, None, &Step::ALL).await?.killed() >= 18);
+    Ok(())
+}
+
+/// State moves to disk all the time, and is moved there again as it is restored.
+#[tokio::test]
+async fn state_on_disk_is_exact_whichever_step_of_its_way_there_and_back_the_node_dies_at() -> Result<()> {
+    let test = "state_on_disk_is_exact_whichever_step_of_its_way_there_and_back_the_node_dies_at";
+    let steps = [Step::Eviction, Step::Restore, Step::Segment, Step::Upload, Step::Entry, Step::Deletion];
+    let steps = [steps.as_slice(), &[Step::Eviction, Step::Takeover, Step::Restore]].concat();
+    for (kind, memory) in [(Kind::Words, 16_000), (Kind::Commands, 500)] {
+        let totals = die_at_each(test, kind, Some(memory), &steps).await?;
+        // The first node, which takes the job, dies beside those.
+        ensure!(totals.killed() >= 18, "fewer nodes were killed than should be: {totals}");
+        ensure!(totals.on_disk >= 9, "state was seldom on disk: {totals}");
+    }
     Ok(())
 }
 
@@ -81,10 +97,15 @@ async fn a_job_killed_at_random_moments_publishes_what_an_uninterrupted_one_does
         running: life.is_multiple_of(2),
         slow: Duration::ZERO,
     };
-    let stormy = play(scenario(test, kind, (0..16).map(&mut killed).collect())).await?;
-    ensure!(stormy.results == calm.results, "the results differ from those of an uninterrupted run");
-    // In every other life the job runs before the node is killed; the first node, which takes the job, is one more.
-    ensure!(stormy.totals.killed() >= 9, "fewer nodes were killed than should be: {}", stormy.totals);
+    for memory in [None, Some(500)] {
+        let lives = (0..16).map(&mut killed).collect();
+        let stormy = play(Scenario { memory, ..scenario(test, kind, lives) }).await?;
+        ensure!(stormy.results == calm.results, "the results differ from those of an uninterrupted run");
+        // In every other life the job runs before the node is killed; the first node, which takes the job, is one more.
+        ensure!(stormy.totals.killed() >= 9, "fewer nodes were killed than should be: {}", stormy.totals);
+        let is_on_disk = stormy.totals.on_disk > 0;
+        ensure!(is_on_disk == memory.is_some(), "state is not where it should be: {}", stormy.totals);
+    }
     Ok(())
 }
 

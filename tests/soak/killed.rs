@@ -31,6 +31,7 @@ impl Topic for Killed {
         let own = [
             ("kills", totals.killed()),
             ("nodes started", totals.starts),
+            ("lives that ended with state on disk", totals.on_disk),
             ("disk: calls refused", totals.refused),
             ("disk: writes torn", totals.torn),
             ("disk: calls slow", totals.delayed),

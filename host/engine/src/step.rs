@@ -2,8 +2,8 @@
 //!
 //! Receives which step is about to be taken, or was; guarantees one event of the target [`TARGET`] at level `trace` for
 //! each, in the thread that takes the step and before it goes on: whoever kills the process when the event comes leaves
-//! the store exactly as that step found it, or left it. Steps belong to checkpoints and attempts, never to records. Does
-//! not own what a step does.
+//! the store exactly as that step found it, or left it. Steps belong to checkpoints,
+//! attempts and what is moved to disk in one go, never to records. Does not own what a step does.
 
 use tracing::field::display;
 use weir_protocol::id::{CheckpointId, JobId, SubtaskId};
@@ -34,6 +34,10 @@ pub enum Step {
     Takeover,
     /// An entry of a job's `spec/` chain is created that ends or changes it.
     Wish,
+    /// The state of a subtask is restored.
+    Restore,
+    /// Records that outgrew their memory are written to the local disk.
+    Eviction,
 }
 
 /// On which side of a step.
@@ -67,6 +71,9 @@ impl Step {
         Self::Takeover,
     ];
 
+    /// Those that a job takes whose state does not fit into its memory.
+    pub const OF_STATE_ON_DISK: [Self; 2] = [Self::Restore, Self::Eviction];
+
     /// As the events name it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -81,6 +88,8 @@ impl Step {
             Self::Deletion => "deletion",
             Self::Takeover => "takeover",
             Self::Wish => "wish",
+            Self::Restore => "restore",
+            Self::Eviction => "eviction",
         }
     }
 

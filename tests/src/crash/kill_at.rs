@@ -43,7 +43,8 @@ impl FromStr for KillAt {
         let wrong = || format!("`{text}` is no step to die at; write, for example, before:entry:3");
         let [when, step, nth] = text.split(':').collect::<Vec<_>>()[..] else { return Err(wrong()) };
         let when = When::ALL.into_iter().find(|known| known.name() == when).ok_or_else(wrong)?;
-        let step = Step::ALL.into_iter().chain([Step::Wish]).find(|known| known.name() == step).ok_or_else(wrong)?;
+        let mut steps = Step::ALL.into_iter().chain(Step::OF_STATE_ON_DISK).chain([Step::Wish]);
+        let step = steps.find(|known| known.name() == step).ok_or_else(wrong)?;
         let nth = nth.parse().ok().filter(|nth| *nth > 0).ok_or_else(wrong)?;
         Ok(Self { when, step, nth })
     }
@@ -55,7 +56,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        for step in Step::ALL {
+        for step in Step::ALL.into_iter().chain(Step::OF_STATE_ON_DISK) {
             for when in When::ALL {
                 let at = KillAt { when, step, nth: 3 };
                 assert_eq!(at.to_string().parse(), Ok(at));

@@ -50,31 +50,36 @@ pub enum Rivalry {
 }
 
 impl Life {
-    /// What follows from a seed.
-    pub(super) fn draw(random: &mut StdRng) -> Self {
+    /// What follows from a seed; `on_disk`: the job's state does not fit into its memory.
+    pub(super) fn draw(random: &mut StdRng, on_disk: bool) -> Self {
         let slow = match random.random_range(0..5) {
             0 => Duration::from_micros(random.random_range(200..10_000)),
             _ => Duration::ZERO,
         };
         match random.random_range(0..20) {
-            0..9 => Self::Dies { at: KillAt::draw(random), slow },
+            0..9 => Self::Dies { at: KillAt::draw(random, on_disk), slow },
             9..16 => {
                 let after = Duration::from_millis(random.random_range(0..700));
                 Self::Killed { after, running: random.random(), slow }
             }
             16 | 17 => Self::Full { recovers: random.random() },
-            _ => Self::Rivals(Rivalry::draw(random)),
+            _ => Self::Rivals(Rivalry::draw(random, on_disk)),
         }
     }
 }
 
 impl KillAt {
     /// What follows from a seed.
-    fn draw(random: &mut StdRng) -> Self {
-        let step = Step::ALL[random.random_range(0..Step::ALL.len())];
+    fn draw(random: &mut StdRng, on_disk: bool) -> Self {
+        let steps: Vec<Step> = match on_disk {
+            true => Step::ALL.into_iter().chain(Step::OF_STATE_ON_DISK).collect(),
+            false => Step::ALL.to_vec(),
+        };
+        let step = steps[random.random_range(0..steps.len())];
         let when = When::ALL[random.random_range(0..When::ALL.len())];
         let nth = match step {
-            Step::Takeover | Step::Wish => 1,
+            Step::Takeover | Step::Restore | Step::Wish => 1,
+            Step::Eviction => random.random_range(1..40),
             Step::Upload | Step::Deletion => random.random_range(1..4),
             Step::Barrier | Step::Segment | Step::Acknowledgement | Step::Entry | Step::Publication | Step::Marker => {
                 random.random_range(1..8)
@@ -86,12 +91,12 @@ impl KillAt {
 
 impl Rivalry {
     /// What follows from a seed.
-    fn draw(random: &mut StdRng) -> Self {
+    fn draw(random: &mut StdRng, on_disk: bool) -> Self {
         match random.random_range(0..8) {
             0 => Self::Running,
             1 => Self::Race,
             2 => Self::Paused(None),
-            _ => Self::Paused(Some(KillAt::draw(random))),
+            _ => Self::Paused(Some(KillAt::draw(random, on_disk))),
         }
     }
 }

@@ -77,7 +77,11 @@ impl Play {
     }
 
     async fn perform(&mut self, stage: &mut Stage) -> Result<(), Broken> {
-        self.note("harness", format!("plays a job of the kind {}", self.scenario.kind.name()));
+        let memory = match self.scenario.memory {
+            Some(bytes) => format!("{bytes} bytes of memory and a disk for state"),
+            None => "state in memory".to_owned(),
+        };
+        self.note("harness", format!("plays a job of the kind {}, {memory}", self.scenario.kind.name()));
         self.create(stage).await?;
         for life in self.scenario.lives.clone() {
             self.life += 1;
@@ -89,6 +93,7 @@ impl Play {
                 Life::Full { recovers } => self.full(stage, recovers).await,
                 Life::Rivals(rivalry) => self.rivals(stage, rivalry).await,
             }?;
+            self.totals.on_disk += u64::from(stage.has_state_on_disk());
             heal(stage)?;
             stage.check_log()?;
             stage.look(false).await?;

@@ -15,6 +15,9 @@ use super::work::Kind;
 /// How long a bounded job has work for, for each life.
 const MILLIS_A_LIFE: u64 = 250;
 
+/// Much less than a job's state fills.
+const MEMORY_MAX: u64 = 8_000;
+
 /// How long a seed's node is waited for at a step: some steps come seldom, and some not at all.
 const A_WHILE: Duration = Duration::from_secs(6);
 
@@ -25,6 +28,9 @@ pub struct Scenario {
     pub seed: u64,
     /// The job.
     pub kind: Kind,
+    /// Bytes of memory that each subtask's state may fill, where what is beyond them goes to disk; `None`: it stays in
+    /// memory.
+    pub memory: Option<u64>,
     /// Where the first node kills itself while it accepts the job, if it does; the job is then submitted again.
     pub creation: Option<KillAt>,
     /// Before the last node, which lives until the job is done.
@@ -40,7 +46,9 @@ impl Scenario {
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let lives: Vec<Life> = (0..random.random_range(4..10)).map(|_| Life::draw(&mut random)).collect();
+        let memory = (random.random_range(0..3) == 0).then(|| random.random_range(1..MEMORY_MAX));
+        let on_disk = memory.is_some();
+        let lives: Vec<Life> = (0..random.random_range(4..10)).map(|_| Life::draw(&mut random, on_disk)).collect();
         let when = When::ALL[random.random_range(0..When::ALL.len())];
         let creation = (random.random_range(0..5) == 0).then_some(KillAt { when, step: Step::Entry, nth: 1 });
         let kind = match random.random_range(0..3) {
@@ -48,7 +56,15 @@ impl Scenario {
             1 => Kind::Words,
             _ => Kind::Commands,
         };
-        Self { seed, kind, creation, lives, until_step: A_WHILE, reproduce: Self::command(seed, "any_scenario") }
+        Self {
+            seed,
+            kind,
+            memory,
+            creation,
+            lives,
+            until_step: A_WHILE,
+            reproduce: Self::command(seed, "any_scenario"),
+        }
     }
 
     /// What has a test of the crash tests play a seed. The node is a binary that building that test does not build.

@@ -69,7 +69,7 @@ impl Stage {
         std::fs::create_dir(&input)?;
         std::fs::create_dir(&data)?;
         let work = scenario.kind.begin(&input, &mut random)?;
-        let settings = Settings::draw(&mut random).tables();
+        let settings = Settings::draw(&mut random, scenario.memory).tables();
         let job = format!("name = \"job\"\nparallelism = 2\n{settings}{}", work.job());
         let disk = Disk::new(&data, &folder.path().join("disk"))?;
         let (clock, seen) = (Clock::system(), Seen::default());
@@ -114,8 +114,15 @@ impl Stage {
             data: self.path(data),
             store: Some(self.store()),
             log: self.log(),
-            environment: Vec::new(),
+            // So little that what leaves memory is written to files soon, and merged.
+            environment: vec![("WEIR_ROCKSDB_CACHE", "1MiB".into()), ("WEIR_ROCKSDB_WRITE_BUFFER", "64KiB".into())],
         }
+    }
+
+    /// Whether the node that died last has left state on its disk, which the next one empties.
+    pub(super) fn has_state_on_disk(&self) -> bool {
+        let state = self.path("data").join("state");
+        std::fs::read_dir(state).is_ok_and(|mut entries| entries.next().is_some())
     }
 
     fn path(&self, name: &str) -> PathBuf {

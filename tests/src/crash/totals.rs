@@ -18,6 +18,8 @@ pub struct Totals {
     pub starting: u64,
     /// Nodes that were paused and went on later, by where: `before:entry`, `any moment`.
     pub pauses: BTreeMap<String, u64>,
+    /// Lives that ended while state lay on the node's disk.
+    pub on_disk: u64,
     /// Calls to the disk that failed for want of room.
     pub refused: u64,
     /// Writes that a full disk cut short.
@@ -48,6 +50,7 @@ impl Totals {
         for (place, pauses) in &other.pauses {
             *self.pauses.entry(place.clone()).or_default() += pauses;
         }
+        self.on_disk += other.on_disk;
         self.refused += other.refused;
         self.torn += other.torn;
         self.delayed += other.delayed;
@@ -72,7 +75,8 @@ impl Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scenarios, starts, kills, starting, pauses, refused, torn, delayed, recoveries, takeovers } = self;
+        let Self { scenarios, starts, kills, starting, pauses, on_disk, refused, torn, delayed, recoveries, takeovers } =
+            self;
         writeln!(f, "{scenarios} scenarios, {starts} starts ({starting} killed at once), {} kills:", self.killed())?;
         for (place, kills) in kills {
             writeln!(f, "  {kills:>6}  {place}")?;
@@ -80,6 +84,7 @@ impl fmt::Display for Totals {
         for (place, pauses) in pauses {
             writeln!(f, "  {pauses:>6}  {place}, paused")?;
         }
+        writeln!(f, "{on_disk} lives ended while state lay on the node's disk")?;
         writeln!(
             f,
             "disk: {refused} calls refused, {torn} writes torn, {delayed} calls slow, {recoveries} recoveries"

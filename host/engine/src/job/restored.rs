@@ -23,6 +23,7 @@ use crate::checkpoint::upload::StateUploader;
 use crate::spawn::{Runtime, TaskGroup};
 use crate::state::file::Reader;
 use crate::state::{Migration, Progress, RestoreError, Restoring, SubtaskState, UnkeyedStore};
+use crate::step::{self, Step};
 use crate::store::DataKind;
 use crate::task::{Seeds, TaskError};
 
@@ -92,8 +93,10 @@ impl Deployer<'_> {
         let migration = Migration::new(migrator, &context.limits);
         let states = description.states.clone();
         let held = Held { states, empty, files, place: dealt, snapshots: old, migration, now: processing_time };
+        Step::Restore.before(step::Place::of_subtask(id));
         let restored = held.restored(runtime, &mut uploader).await;
         let (state, unkeyed) = restored.map_err(|error| unrestored(id, error))?;
+        Step::Restore.after(step::Place::of_subtask(id));
         Ok(Restored { state, unkeyed, own, uploader, manifest, processing_time, context, seeds })
     }
 }

@@ -85,20 +85,24 @@ pub(super) struct Settings {
     interval_ms: u64,
     concurrent: u32,
     retained: u32,
+    /// Bytes of memory for each subtask's state, beyond which it goes to disk.
+    memory: Option<u64>,
 }
 
 impl Settings {
-    pub(super) fn draw(random: &mut impl Rng) -> Self {
+    pub(super) fn draw(random: &mut impl Rng, memory: Option<u64>) -> Self {
         let interval_ms = random.random_range(20..150);
-        Self { interval_ms, concurrent: random.random_range(1..3), retained: random.random_range(1..4) }
+        Self { interval_ms, concurrent: random.random_range(1..3), retained: random.random_range(1..4), memory }
     }
 
     /// The tables of the job file.
     pub(super) fn tables(&self) -> String {
-        let Self { interval_ms, concurrent, retained } = self;
+        let Self { interval_ms, concurrent, retained, memory } = self;
+        let state = memory.map(|bytes| format!("[state]\nbackend = \"rocksdb\"\nmemory = {bytes}\n"));
         format!(
             "[checkpoint]\ninterval = {interval_ms}\nmax-concurrent = {concurrent}\nretained = {retained}\n\
-             [restart]\nattempts = 1000\ndelay = 10\nmax-delay = 300\n"
+             [restart]\nattempts = 1000\ndelay = 10\nmax-delay = 300\n{}",
+            state.unwrap_or_default()
         )
     }
 }

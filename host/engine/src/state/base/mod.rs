@@ -30,6 +30,7 @@ use weir_protocol::time::{NO_TIME, Timestamp};
 use super::record::record_size;
 use super::size::Size;
 use super::stamp::Life;
+use crate::step::{Place, Step};
 use outgoing::{KEY_AT, Told, state_of};
 
 /// Keys deleted in one write while a list or map is cleared.
@@ -77,7 +78,10 @@ impl Base {
     /// Writes what the log hands over.
     pub(super) fn write(&self, outgoing: &Outgoing) -> Result<(), StateError> {
         let db = self.0.db()?;
-        Inner::write(db, outgoing).map_err(|error| self.0.failed("write to", &error))
+        Step::Eviction.before(Place::default());
+        Inner::write(db, outgoing).map_err(|error| self.0.failed("write to", &error))?;
+        Step::Eviction.after(Place::default());
+        Ok(())
     }
 
     /// What is held under some keys, sorted.
