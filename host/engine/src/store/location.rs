@@ -75,9 +75,8 @@ fn file(text: &str, path: &str) -> Result<Location, StoreError> {
 fn unsupported(scheme: &str) -> String {
     match scheme {
         "hdfs" | "viewfs" | "webhdfs" | "swebhdfs" => format!(
-            "{scheme}:// is not supported: Weir's object-store library does not speak HDFS itself, and no add-on to \
-             it has yet been shown to pass the start probe (create-if-absent with one winner, durable when it \
-             returns); put an S3 gateway in front of the cluster, such as Apache Ozone's, and name it as s3://…"
+            "{scheme}:// is not supported: Weir's object-store library does not speak HDFS itself, and the add-on \
+             to it that does leaves files and folders behind which look like objects and jobs; put an S3 gateway in front of the cluster, such as Apache Ozone's, and name it as s3://…"
         ),
         _ => format!("there is no support for {scheme}://; name {KNOWN}"),
     }
