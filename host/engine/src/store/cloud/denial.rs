@@ -61,13 +61,29 @@ pub(super) fn explained(location: &CloudLocation, error: Error) -> Error {
         (Error::Unauthenticated { path, .. }, known) => (known.unwrap_or(Why::Wrong), path.clone()),
         (Error::PermissionDenied { path, .. }, known) => (known.unwrap_or(Why::Forbidden), path.clone()),
         (_, Some(why)) => (why, String::new()),
-        (_, None) => return error,
+        (_, None) => return reached(location.cloud, error),
     };
     let source = Box::new(Denial { location: location.clone(), why, code: code(&text).to_owned() });
     match why {
         Why::Forbidden | Why::NoBucket => Error::PermissionDenied { path, source },
         Why::NoCredentials | Why::Expired | Why::Wrong | Why::Clock => Error::Unauthenticated { path, source },
     }
+}
+
+/// The error; where nothing answered at all, with what may name the wrong server.
+fn reached(cloud: Cloud, error: Error) -> Error {
+    let server = match cloud {
+        Cloud::S3 => "AWS_ENDPOINT_URL (without it Amazon's own, in AWS_REGION)",
+        Cloud::Gcs => "the key file (without it Google's own)",
+        Cloud::Azure => "AZURE_STORAGE_ENDPOINT (without it Azure's own)",
+    };
+    let is_silent = error.to_string().contains("error sending request");
+    let Error::Generic { store, source } = error else { return error };
+    if !is_silent {
+        return Error::Generic { store, source };
+    }
+    let text = format!("{source}; see whether that server can be reached from here: it is named by {server}");
+    Error::Generic { store, source: text.into() }
 }
 
 /// Why a store cannot even be set up, and the mend.
@@ -163,6 +179,15 @@ mod tests {
         let missing = |text: &str| Error::NotFound { path: "x".to_owned(), source: text.to_owned().into() };
         assert!(told(missing("<Code>NoSuchBucket</Code>")).contains("does not exist (NoSuchBucket); create it"));
         assert!(matches!(explained(&location(), missing("<Code>NoSuchKey</Code>")), Error::NotFound { .. }));
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_is_told_with_the_variable_that_names_it() {
+        let silent = "Error performing PUT http://127.0.0.1:9/b/x: HTTP error: error sending request";
+        let error = explained(&location(), Error::Generic { store: "S3", source: silent.into() });
+        assert!(matches!(error, Error::Generic { .. }), "it may answer later: {error:?}");
+        let text = error.to_string();
+        assert!(text.contains("http://127.0.0.1:9/b/x") && text.contains("AWS_ENDPOINT_URL"), "{text}");
     }
 
     #[test]
