@@ -89,8 +89,9 @@ impl Problem {
     pub(super) fn unknown_key(operator: &Uid, key: &[u8], checkpoint: CheckpointId) -> Self {
         let shown: String = Shown::key(key).to_string().chars().take(128).collect();
         let detail = format!("operator `{operator}` holds nothing under the key `{shown}` in checkpoint {checkpoint}");
-        let mend = "ask for the key as `weir state ls` shows it: one that is taken from a field of JSON is JSON text, \
-                    so a text has its quotation marks";
+        let mend = "there may be nothing: never written, removed, expired, or written since that checkpoint; else ask \
+                    for the key as `weir state ls` shows it: one that is taken from a field of JSON is JSON text, so a \
+                    text has its quotation marks";
         Self::request(StatusCode::NOT_FOUND, "unknown key", detail, mend)
     }
 

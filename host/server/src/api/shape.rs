@@ -124,6 +124,9 @@ pub struct Job {
     pub guarantee: String,
     /// Records given up on.
     pub dead_letters: u64,
+    /// What becomes of a record that is given up on: `dead-letter`, `skip` or `fail`.
+    #[serde(default)]
+    pub error_policy: String,
     /// The newest first.
     pub failures: Vec<Failure>,
     /// Sources, operators and sinks in the order of the graph.
@@ -305,6 +308,7 @@ impl Job {
             attempts: job.attempts,
             guarantee: word(job.guarantee),
             dead_letters: job.dead_letters,
+            error_policy: word(job.spec.errors.policy),
             failures: failures.collect(),
             vertices: job.vertices.iter().map(Vertex::new).collect(),
             checkpoints: Checkpoints::new(&job.checkpoints, history),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::cli::rocksdb::RocksDb;
+
 /// Where a node listens, and is looked for, unless something else is said.
 pub(super) const LISTEN: &str = "127.0.0.1:8081";
 
@@ -90,7 +92,7 @@ pub(super) struct View {
     #[arg(long, value_name = "NUMBER")]
     pub(super) checkpoint: Option<u64>,
     /// How many items.
-    #[arg(short = 'n', long, default_value_t = 100)]
+    #[arg(short = 'n', long, default_value_t = 100, value_parser = at_least_1)]
     pub(super) limit: usize,
     /// Go on where an answer ended: what it gave as `next`.
     #[arg(long, value_name = "NEXT")]
@@ -201,6 +203,8 @@ pub(super) struct Serve {
     /// Threads that process records; default: one a core.
     #[arg(long, env = "WEIR_DATA_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) data_threads: Option<u16>,
+    #[command(flatten)]
+    pub(super) rocksdb: RocksDb,
 }
 
 #[derive(Debug, clap::Args)]
@@ -216,6 +220,11 @@ pub(super) struct Run {
     /// With --local: the folder for whatever is kept; default: weir-data/local/JOB.
     #[arg(long, requires = "local", value_name = "FOLDER")]
     pub(super) data: Option<PathBuf>,
+}
+
+fn at_least_1(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "write a whole number of at least 1".to_owned())
 }
 
 fn component(text: &str) -> Result<(String, PathBuf), String> {

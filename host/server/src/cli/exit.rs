@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use weir_engine::store::{DataFolderError, StoreError};
+use weir_engine::store::DataFolderError;
 use weir_protocol::Fault;
 
 use crate::api::Problem;
@@ -89,12 +89,6 @@ impl From<Problem> for Failure {
 impl From<DataFolderError> for Failure {
     fn from(error: DataFolderError) -> Self {
         Self::wrong_use(error.to_string(), "name a folder that nobody else uses with --data")
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::wrong_use(error.to_string(), "name another with --store, or leave that out to use the data folder")
     }
 }
 

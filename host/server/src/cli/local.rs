@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use weir_engine::clock::Clock;
+use weir_engine::state::LocalDiskOptions;
 use weir_engine::store::DataFolder;
 use weir_protocol::id::Name;
 
@@ -30,7 +31,7 @@ pub(super) fn run(args: Run, listeners: Vec<Listener>) -> Result<Outcome, Failur
     let ended = runtimes.control.block_on(async {
         let mut signals = Signals::listen()?;
         let folder = DataFolder::lock(&folder)?;
-        let start = Start { folder: folder.path(), store: None, clock, journal };
+        let start = Start { folder: folder.path(), store: None, rocksdb: LocalDiskOptions::default(), clock, journal };
         let node = start.start(control, data).await?;
         let ended = run_in(&node, &job, &args.component, &mut signals).await;
         node.engine().stop().await;
@@ -54,10 +55,7 @@ async fn run_in(
             Failure { message: format!("{}: {}", file.display(), failure.message), ..failure }
         })?;
     }
-    let submitted = node.submit(&job.draft).await.map_err(|problem| Failure {
-        mend: Some("give each component that the job names with --component NAME=FILE, and mend the job".to_owned()),
-        ..Failure::from(problem)
-    })?;
+    let submitted = node.submit(&job.draft).await?;
     warn(job.draft.warnings());
     match follow(&Watched::Here { node: node.clone(), id: submitted.id }, signals).await? {
         Followed::Reached(ended) => {

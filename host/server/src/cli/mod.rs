@@ -13,6 +13,7 @@ mod inspect;
 mod local;
 mod log;
 mod process;
+mod rocksdb;
 mod serve;
 mod terminal;
 mod upgrade;

@@ -30,6 +30,7 @@ const REQUEST_GRACE: Duration = Duration::from_secs(2);
 pub(super) fn serve(args: Serve, listeners: Vec<Listener>) -> Result<Outcome, Failure> {
     let clock = Clock::system();
     let journal = Journal::new(clock);
+    let rocksdb = args.rocksdb.options()?;
     log::start(&journal, "info", listeners)?;
     let runtimes = Runtimes::start(args.data_threads)?;
     let (control, data) = (runtimes.control.handle().clone(), runtimes.data.handle().clone());
@@ -37,7 +38,7 @@ pub(super) fn serve(args: Serve, listeners: Vec<Listener>) -> Result<Outcome, Fa
         let mut signals = Signals::listen()?;
         let listener = listen(&args.listen).await?;
         let folder = DataFolder::lock(&args.data)?;
-        let node = Start { folder: folder.path(), store: args.store.as_deref(), clock, journal };
+        let node = Start { folder: folder.path(), store: args.store.as_deref(), rocksdb, clock, journal };
         let node = node.start(control, data).await?;
         answer(listener, node, &mut signals).await
     });
@@ -51,6 +52,8 @@ pub(super) struct Start<'a> {
     pub(super) folder: &'a Path,
     /// Where the object store is; `None`: in the folder.
     pub(super) store: Option<&'a str>,
+    /// For state that does not fit into memory.
+    pub(super) rocksdb: LocalDiskOptions,
     pub(super) clock: Clock,
     pub(super) journal: Journal,
 }
@@ -60,18 +63,22 @@ impl Start<'_> {
     pub(super) async fn start(self, control: Handle, data: Handle) -> Result<Node, Failure> {
         let inside = self.folder.join("store");
         let location = self.store.map_or_else(|| inside.to_string_lossy().into_owned(), ToOwned::to_owned);
-        let objects = store::open(&location, &self.clock)?;
+        let other_place = match self.store {
+            Some(_) => "another store with --store",
+            None => "another folder with --data",
+        };
+        let objects = store::open(&location, &self.clock)
+            .map_err(|error| Failure::wrong_use(error.to_string(), format!("name {other_place}")))?;
         let loader = Loader::new(Some(self.folder.join("cache"))).map_err(|error| Failure {
             code: FAILED,
             message: error.to_string(),
             mend: Some("look after what it names; the folder may be emptied at any time".to_owned()),
         })?;
-        let disk =
-            LocalDisk::open(&self.folder.join("state"), LocalDiskOptions::default()).map_err(|error| Failure {
-                code: FAILED,
-                message: format!("the folder for local state in {} cannot be used: {error}", self.folder.display()),
-                mend: Some("look after it; what is in it may be deleted while no node runs".to_owned()),
-            })?;
+        let disk = LocalDisk::open(&self.folder.join("state"), self.rocksdb).map_err(|error| Failure {
+            code: FAILED,
+            message: format!("the folder for local state in {} cannot be used: {error}", self.folder.display()),
+            mend: Some("look after it; what is in it may be deleted while no node runs".to_owned()),
+        })?;
         let config = NodeConfig {
             objects,
             clock: self.clock,
@@ -85,7 +92,7 @@ impl Start<'_> {
         };
         Node::start(config).await.map_err(|problem| Failure {
             message: format!("the node cannot start: {}", problem.detail),
-            mend: Some("mend what is named, or name another store with --store".to_owned()),
+            mend: Some(format!("mend what is named, or name {other_place}")),
             ..Failure::from(problem)
         })
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::{CommandFactory, Parser};
+use weir_engine::state::LocalDiskOptions;
 use weir_protocol::Fault;
 use weir_protocol::chain::Undone;
 use weir_protocol::evolution::Change;
@@ -41,6 +42,45 @@ fn components_are_given_to_a_local_run_by_name() {
     let wrong = Args::try_parse_from(["weir", "run", "job.toml", "--local", "--component", "b.wasm"]).unwrap_err();
     assert!(wrong.to_string().contains("write NAME=FILE, for example word-count="), "{wrong}");
     assert!(Args::try_parse_from(["weir", "run", "job.toml", "--component", "a=b"]).is_err(), "only with --local");
+}
+
+fn rocksdb(args: &[&str]) -> Result<LocalDiskOptions, String> {
+    let args = Args::try_parse_from(["weir", "serve"].iter().chain(args)).map_err(|error| error.to_string())?;
+    let Command::Serve(serve) = args.command else { panic!("{args:?}") };
+    serve.rocksdb.options().map_err(|failure| failure.to_string())
+}
+
+#[test]
+fn what_local_rocksdbs_may_use_is_set_by_whoever_starts_the_node() {
+    assert_eq!(rocksdb(&[]), Ok(LocalDiskOptions::default()));
+    let set =
+        ["--rocksdb-cache=1GiB", "--rocksdb-write-buffer", "65536", "--rocksdb-write-rate=20MB", "--rocksdb-threads=4"];
+    let wanted = LocalDiskOptions {
+        block_cache_bytes: 1 << 30,
+        write_buffer_bytes: 64 << 10,
+        write_rate: Some(20_000_000),
+        background_jobs: 4,
+    };
+    assert_eq!(rocksdb(&set), Ok(wanted));
+}
+
+#[test]
+fn what_local_rocksdbs_cannot_use_is_refused_with_the_bound() {
+    for (args, words) in [
+        (["--rocksdb-cache=1000KiB"].as_slice(), "write 1MiB or more"),
+        (&["--rocksdb-cache=much"], "for example 1MiB, or a number of bytes"),
+        (&["--rocksdb-write-buffer=1KiB"], "write 64KiB or more"),
+        (&["--rocksdb-write-buffer=65GiB"], "write 64GiB or less"),
+        (&["--rocksdb-write-rate=1"], "write 1MiB or more"),
+        (&["--rocksdb-threads=0"], "not in 1..=64"),
+        (
+            &["--rocksdb-cache=48MiB"],
+            "--rocksdb-write-buffer is 32MiB, more than half of --rocksdb-cache, which is 48MiB",
+        ),
+    ] {
+        let refusal = rocksdb(args).unwrap_err();
+        assert!(refusal.contains(words), "{args:?}: {refusal}");
+    }
 }
 
 #[test]
@@ -123,6 +163,7 @@ fn job(state: &str, records: u64) -> Job {
         attempts: 1,
         guarantee: "exactly-once".to_owned(),
         dead_letters: 1_500,
+        error_policy: "dead-letter".to_owned(),
         failures: vec![failure],
         vertices: vec![
             vertex("text", "source", "files", 0, records),
@@ -159,6 +200,8 @@ fn without_a_terminal_a_job_is_a_line() {
     let expected = "words RESTARTING (a trap) | text out 10 | count in 10 out 20 | out in 20 | checkpoints completed: 11 \
                     (newest: 12, 8 ms, 1.21 KiB) | 1,500 dead letters";
     assert_eq!(view::plain(&job("RESTARTING", 10)), expected);
+    let skipping = Job { error_policy: "skip".to_owned(), ..job("RUNNING", 10) };
+    assert!(view::plain(&skipping).ends_with("| 1,500 skipped records"), "what is skipped is in no dead letter");
 }
 
 #[test]

@@ -100,7 +100,7 @@ pub(super) fn describe(job: &Job) -> String {
     if let Some((failed, why)) = failed.and_then(|failed| failed.failure.as_ref().map(|why| (failed, why))) {
         add(format!("checkpoint {} failed: {}", failed.id, printable(why)));
     }
-    add(format!("{} dead letters", HumanCount(job.dead_letters)));
+    add(given_up(job));
     text
 }
 
@@ -146,7 +146,7 @@ pub(super) fn live(job: &Job, before: Option<Before<'_>>) -> String {
     let failure = failure.map(|failure| format!("\nfailed: {}", failure.message)).unwrap_or_default();
     let mut text = format!("{}  {}  {}{failure}\n", job.name, job.state, job.guarantee);
     text += &vertices(job, before);
-    text += &format!("\n{}; {} dead letters", checkpoints(&job.checkpoints), HumanCount(job.dead_letters));
+    text += &format!("\n{}; {}", checkpoints(&job.checkpoints), given_up(job));
     for sink in &job.sinks {
         let published = sink.published.map(|id| format!(", published up to checkpoint {id}")).unwrap_or_default();
         text += &format!("\nlast at {}{published}:", sink.uid);
@@ -162,14 +162,15 @@ pub(super) fn plain(job: &Job) -> String {
     let counts = counts.collect::<Vec<_>>().join(" | ");
     let failure = job.failures.first().filter(|_| job.state != "RUNNING");
     let failure = failure.map(|failure| format!(" ({})", failure.message.replace('\n', " "))).unwrap_or_default();
-    let letters = HumanCount(job.dead_letters);
-    let line = format!(
-        "{} {}{failure} | {counts} | {} | {letters} dead letters",
-        job.name,
-        job.state,
-        checkpoints(&job.checkpoints)
-    );
+    let (state, checkpoints, given_up) = (&job.state, checkpoints(&job.checkpoints), given_up(job));
+    let line = format!("{} {state}{failure} | {counts} | {checkpoints} | {given_up}", job.name);
     printable(&line)
+}
+
+/// How many records were given up on, by what became of them.
+fn given_up(job: &Job) -> String {
+    let what = if job.error_policy == "skip" { "skipped records" } else { "dead letters" };
+    format!("{} {what}", HumanCount(job.dead_letters))
 }
 
 /// How many records a vertex has seen: a source sends, a sink receives, an operator does both.

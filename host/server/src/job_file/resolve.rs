@@ -64,7 +64,10 @@ fn operator(
     let named = &draft.component;
     let component = components.get(&named.name_or_hash).ok_or_else(|| {
         let name = &named.name_or_hash;
-        let mend = format!("upload it first (`weir upload FILE --name {name}`)");
+        let mend = format!(
+            "upload it first (`weir upload FILE --name {name}`), or give it to `weir run --local` with `--component \
+             {name}=FILE`"
+        );
         error(&named.place, format!("no component is called `{name}`, by name or by hash; {mend}"))
     })?;
     let description = description(draft, &component.operators)?;

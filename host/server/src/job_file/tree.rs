@@ -88,11 +88,20 @@ impl Node {
 pub(super) fn toml(text: &str) -> Result<Node, Error> {
     let lines = Lines::of(text);
     let document = DeTable::parse(text).map_err(|error| {
-        let place = lines.place(error.span().map_or(0, |span| span.start));
-        Error { place, message: format!("this is no TOML: {}", error.message()) }
+        let at = error.span().map_or(0, |span| span.start);
+        let mend = toml_mend(error.message(), lines.text(text, at));
+        Error { place: lines.place(at), message: format!("this is no TOML: {}{mend}", error.message()) }
     })?;
     let value = lines.table(document.get_ref())?;
     Ok(Node { place: Place::Line(1), value })
+}
+
+/// What TOML itself does not say of a key that begins like another one, which Flink's files have.
+fn toml_mend(message: &str, line: &str) -> &'static str {
+    let begins_alike = message.contains("with a dotted key") || line.contains("state.backend");
+    let mend = "; where one key is the begin of another, quote both: \"state.backend\" = \"rocksdb\" and \
+                \"state.backend.incremental\" = true";
+    if begins_alike { mend } else { "" }
 }
 
 /// Where each line of a text starts.
@@ -104,6 +113,12 @@ impl Lines {
     fn of(text: &str) -> Self {
         let feeds = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Self { starts: std::iter::once(0).chain(feeds).collect() }
+    }
+
+    /// The line of `text` that holds an offset.
+    fn text<'a>(&self, text: &'a str, offset: usize) -> &'a str {
+        let line = self.starts.partition_point(|start| *start <= offset);
+        text.lines().nth(line.saturating_sub(1)).unwrap_or_default()
     }
 
     fn place(&self, offset: usize) -> Place {

@@ -26,9 +26,16 @@ pub(super) const SIZE: Read<u64> =
     |node, what| quantity(node, &SIZES).ok_or_else(|| wrong(node, what, "a size", "64KiB", "256MiB", "1GiB"));
 
 fn wrong(node: &Node, what: &str, kind: &str, first: &str, second: &str, third: &str) -> Error {
-    let unit = if kind == "a size" { "bytes" } else { "milliseconds" };
+    let (number, units) = if kind == "a size" { ("bytes", names(&SIZES)) } else { ("milliseconds", names(&DURATIONS)) };
     let given = node.shown();
-    node.error(format!("{what} must be {kind} (\"{first}\", \"{second}\", \"{third}\" or {unit}), not {given}"))
+    let units = if matches!(node.value, Value::Text(_)) { format!("; the units are {units}") } else { String::new() };
+    node.error(format!(
+        "{what} must be {kind} (\"{first}\", \"{second}\", \"{third}\" or {number}), not {given}{units}"
+    ))
+}
+
+fn names(units: &[(&str, u64)]) -> String {
+    units.iter().rev().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
 fn quantity(node: &Node, units: &[(&str, u64)]) -> Option<u64> {
@@ -37,6 +44,11 @@ fn quantity(node: &Node, units: &[(&str, u64)]) -> Option<u64> {
         Value::Text(text) => parse(text, units),
         Value::Null | Value::Boolean(_) | Value::Float(_) | Value::List(_) | Value::Table(_) => None,
     }
+}
+
+/// Bytes, as a command line gives them: a number, or one with a unit.
+pub(crate) fn bytes(text: &str) -> Option<u64> {
+    text.parse().ok().or_else(|| parse(text, &SIZES))
 }
 
 fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {

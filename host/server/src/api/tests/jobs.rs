@@ -25,7 +25,7 @@ async fn what_is_wrong_with_a_job_is_said_with_its_place() {
     assert_eq!(json.json()["detail"], json!("name: `name` must be a text, not 7"));
     let unknown = asked.post(PATH, TOML, JOB.replace("component = \"echo\"", "component = \"ecco\"")).await;
     let detail = "line 11: no component is called `ecco`, by name or by hash; upload it first \
-                  (`weir upload FILE --name ecco`)";
+                  (`weir upload FILE --name ecco`), or give it to `weir run --local` with `--component ecco=FILE`";
     assert_eq!((unknown.status, &unknown.json()["detail"]), (StatusCode::BAD_REQUEST, &json!(detail)));
     assert_eq!(asked.get(PATH).await.json(), json!([]), "nothing was accepted");
 }

@@ -1,5 +1,6 @@
 //! From a tree to a draft.
 
+mod elsewhere;
 mod job;
 mod operator;
 mod sink;

@@ -2,10 +2,12 @@
 //!
 //! Flink has had several keys and names for each of these settings. They are read by their dotted path, whether it is
 //! written as a table, as a dotted or as a quoted key. All are accepted that mean something here; what they mean, the
-//! book says. Where a key has no effect, or one that may surprise, a warning says so.
+//! book says. Where a key has no effect, or one that may surprise, a warning says so; what is set [elsewhere] is refused
+//! with the place.
 
 use weir_protocol::job_graph::{CheckpointStorage, StateBackend, StateSpec};
 
+use super::elsewhere;
 use crate::job_file::fields::{FLAG, TEXT};
 use crate::job_file::nearest;
 use crate::job_file::tree::{Entry, Error, Node, Place, Value};
@@ -53,16 +55,6 @@ const KEYS: [(&str, Key); 12] = [
 
 /// Of each key's path one of these is the begin.
 const CHANGELOG: [&str; 2] = ["state.backend.changelog.", "state.changelog."];
-
-/// Flink's keys for what is the node's to say.
-const PLACES: [&str; 6] = [
-    "state.checkpoints.dir",
-    "state.savepoints.dir",
-    "state.backend.fs.checkpointdir",
-    "state.backend.rocksdb.checkpointdir",
-    "execution.checkpointing.dir",
-    "execution.checkpointing.savepoint-dir",
-];
 
 const BACKENDS: [(&str, StateBackend, Option<CheckpointStorage>); 9] = [
     ("hashmap", StateBackend::HashMap, None),
@@ -143,9 +135,11 @@ impl Found {
             return Ok(());
         }
         let error = |message| Error { place: (*place).clone(), message };
-        if PLACES.contains(&path.as_str()) {
-            let mend = "start the node with `weir serve --store URL`, and leave the key out";
-            return Err(error(format!("{what}: a job's checkpoints lie in the object store of its node; {mend}")));
+        if elsewhere::asks_for_what_is(path, node) {
+            return Ok(());
+        }
+        if let Some(pointer) = elsewhere::pointer(path) {
+            return Err(error(format!("{what} is not read: {pointer}; leave the key out")));
         }
         let Some((_, key)) = KEYS.iter().find(|(known, _)| known == path) else {
             let mend = nearest::mend(path, KEYS.iter().map(|(known, _)| *known));
@@ -206,7 +200,10 @@ impl Found {
 fn once<T: PartialEq>(known: &mut Option<(String, T)>, setting: &Setting<'_>, value: T) -> Result<(), Error> {
     match known {
         Some((path, known)) if *known != value => {
-            let message = format!("`{path}` and `{}` say different things; leave one out", setting.path);
+            let message = match *path == setting.path {
+                true => format!("`{path}` is written in two ways, which say different things; leave one out"),
+                false => format!("`{path}` and `{}` say different things; leave one out", setting.path),
+            };
             Err(Error { place: setting.place.clone(), message })
         }
         _ => {

@@ -126,7 +126,8 @@ fn a_wrong_type_is_refused_with_what_was_expected_and_given() {
     check(
         "interval = \"1s\"",
         "interval = \"1 fortnight\"",
-        "line 5: `interval` must be a duration (\"500ms\", \"10s\", \"5min\" or milliseconds), not the text \"1 fortnight\"",
+        "line 5: `interval` must be a duration (\"500ms\", \"10s\", \"5min\" or milliseconds), not the text \"1 fortnight\"; \
+         the units are ms, s, min, h, d",
     );
     check(
         "interval = \"1s\"",
@@ -137,7 +138,8 @@ fn a_wrong_type_is_refused_with_what_was_expected_and_given() {
     check(
         "memory = \"1MiB\"",
         "memory = \"1MB/s\"",
-        "line 9: `memory` must be a size (\"64KiB\", \"256MiB\", \"1GiB\" or bytes), not the text \"1MB/s\"",
+        "line 9: `memory` must be a size (\"64KiB\", \"256MiB\", \"1GiB\" or bytes), not the text \"1MB/s\"; the \
+         units are B, kB, MB, GB, KiB, MiB, GiB",
     );
     check(
         "policy = \"fail\"",
@@ -266,7 +268,8 @@ fn names_hold_together() {
     check(
         "component = \"words\"\noperator = \"split\"",
         "component = \"wrods\"",
-        "line 21: no component is called `wrods`, by name or by hash; upload it first (`weir upload FILE --name wrods`)",
+        "line 21: no component is called `wrods`, by name or by hash; upload it first (`weir upload FILE --name \
+         wrods`), or give it to `weir run --local` with `--component wrods=FILE`",
     );
     check(
         "operator = \"split\"",

@@ -120,10 +120,40 @@ fn checkpoints_in_memory_are_warned_of() {
 }
 
 #[test]
-fn a_place_for_checkpoints_is_the_nodes_to_say() {
-    for key in ["state.checkpoints.dir", "state.backend.fs.checkpointdir", "state.savepoints.dir"] {
+fn what_is_set_elsewhere_is_refused_with_the_place() {
+    for (key, place) in [
+        ("state.checkpoints.dir", "weir serve --store"),
+        ("state.backend.fs.checkpointdir", "weir serve --store"),
+        ("state.savepoints.dir", "weir serve --store"),
+        ("state.backend.rocksdb.block.cache-size", "weir serve --rocksdb-cache"),
+        ("state.backend.rocksdb.memory.fixed-per-tm", "weir serve --rocksdb-cache"),
+        ("state.backend.rocksdb.writebuffer.size", "weir serve --rocksdb-write-buffer"),
+        ("state.backend.rocksdb.writebuffer.count", "weir serve --rocksdb-write-buffer"),
+        ("state.backend.rocksdb.thread.num", "weir serve --rocksdb-threads"),
+        ("state.backend.rocksdb.checkpoint.transfer.thread.num", "four at once"),
+        ("state.backend.rocksdb.options-factory", "no code but operators"),
+        ("state.backend.rocksdb.compaction.level.max-size-level-base", "`memory` in [state]"),
+        ("state.backend.rocksdb.metrics.block-cache-usage", "/metrics"),
+        ("state.checkpoints.num-retained", "`retained` in [checkpoint]"),
+        ("execution.checkpointing.interval", "`interval` in [checkpoint]"),
+    ] {
         let error = read(&format!("{key:?} = \"s3://my-bucket/checkpoints\"")).unwrap_err();
-        assert!(error.contains("weir serve --store"), "{key}: {error}");
+        assert!(error.starts_with(&format!("line 2: `{key}` is not read: ")), "{error}");
+        assert!(error.contains(place) && error.ends_with("; leave the key out"), "{error}");
+    }
+}
+
+#[test]
+fn what_asks_for_what_is_so_anyway_is_accepted() {
+    for (key, said, other) in [
+        ("state.backend.rocksdb.memory.managed", "true", "false"),
+        ("state.backend.rocksdb.predefined-options", "\"DEFAULT\"", "\"FLASH_SSD_OPTIMIZED\""),
+        ("state.backend.rocksdb.timer-service.factory", "\"HEAP\"", "\"ROCKSDB\""),
+        ("execution.checkpointing.mode", "\"exactly_once\"", "\"AT_LEAST_ONCE\""),
+        ("execution.checkpointing.unaligned.enabled", "\"false\"", "true"),
+    ] {
+        assert_eq!(read(&format!("{key:?} = {said}")), Ok((StateSpec::default(), Vec::new())), "{key}");
+        assert!(read(&format!("{key:?} = {other}")).unwrap_err().contains("is not read"), "{key}");
     }
 }
 
@@ -139,7 +169,25 @@ fn what_is_wrong_is_refused_with_its_line_and_the_mend() {
             "state.incremental = true\n\"state.backend.incremental\" = false",
             "line 3: `state.incremental` and `state.backend.incremental` say different things; leave one out",
         ),
+        (
+            "state.backend = \"rocksdb\"\n\"state.backend\" = \"hashmap\"",
+            "line 3: `state.backend` is written in two ways, which say different things; leave one out",
+        ),
     ] {
         assert_eq!(read(said).unwrap_err(), expected, "{said}");
     }
+}
+
+#[test]
+fn keys_of_which_one_begins_like_another_are_to_be_quoted() {
+    for said in [
+        "state.backend = \"rocksdb\"\nstate.backend.incremental = true",
+        "state.backend.incremental = true\nstate.backend = \"rocksdb\"",
+        "[state]\nbackend = \"rocksdb\"\n[state.backend]\nincremental = true",
+    ] {
+        let error = read(said).unwrap_err();
+        assert!(error.contains("quote both: \"state.backend\" = \"rocksdb\" and "), "{said}: {error}");
+    }
+    let said = "\"state.backend\" = \"rocksdb\"\n\"state.backend.incremental\" = true";
+    assert_eq!(state(said).backend, StateBackend::RocksDb);
 }
