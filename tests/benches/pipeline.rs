@@ -11,23 +11,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, ready};
 use mimalloc::MiMalloc;
 use object_store::memory::InMemory;
 use tokio::runtime::{Builder, Handle, Runtime};
 use weir_engine::clock::{Clock, Entropy, thread_cpu_time};
-use weir_engine::job::{Engine, EngineConfig, Operators, OperatorsError, VertexKind};
+use weir_engine::job::{Engine, EngineConfig, VertexKind};
 use weir_engine::spawn::TaskGroup;
 use weir_engine::store::Everywhere;
 use weir_operator::operator::Factory;
 use weir_protocol::id::JobId;
 use weir_protocol::job_graph::StateSpec;
-use weir_protocol::job_spec::{
-    CheckpointSpec, ErrorSpec, GeneratorSpec, InputSpec, JobSpec, KeyDistribution, KeySpec, LimitSpec, OperatorSpec,
-    OutputRef, PartitionSpec, RestartSpec, SinkConnector, SinkSpec, SourceConnector, SourceSpec,
-};
-use weir_protocol::key_group::MaxParallelism;
+use weir_protocol::job_spec::{JobSpec, KeyDistribution};
 use weir_tests::figures::{grouped, median, table};
+use weir_tests::keyed_job::{KeyedJob, OneOperator};
 use weir_tests::{counting, guests};
 
 /// As the node has it.
@@ -162,51 +158,17 @@ impl Setup<'_> {
     }
 
     fn job(&self, contender: &Contender) -> JobSpec {
-        let uid = |text: &str| text.parse().expect("a name");
-        let output = |from: &str| OutputRef { uid: uid(from), port: None };
-        let generator = GeneratorSpec {
-            rate: None,
-            count: None,
+        let job = KeyedJob {
+            factory: &*contender.factory,
+            config: serde_json::json!({ "emit": self.emits }),
             keys: self.keys,
             distribution: KeyDistribution::Uniform,
             value_bytes: 100,
-        };
-        let input = InputSpec {
-            input: "records".to_owned(),
-            from: output("numbers"),
-            partition: PartitionSpec::Hash(KeySpec::Carried),
-        };
-        let operator = OperatorSpec {
-            uid: uid("count"),
-            component: contender.name.to_owned(),
-            operator: contender.factory.description().name.clone(),
-            parallelism: None,
-            inputs: vec![input],
-            config: serde_json::json!({ "emit": self.emits }),
-        };
-        let sink = SinkSpec {
-            uid: uid("nowhere"),
-            parallelism: None,
-            from: vec![output("count")],
-            connector: SinkConnector::Blackhole,
-        };
-        JobSpec {
-            name: "bench".parse().expect("a name"),
-            max_parallelism: MaxParallelism::DEFAULT,
             parallelism: 1,
-            checkpoint: Some(CheckpointSpec::every_ms(1_000)),
+            checkpoint_ms: 1_000,
             state: StateSpec::default(),
-            restart: RestartSpec::default(),
-            errors: ErrorSpec::default(),
-            limits: LimitSpec::default(),
-            sources: vec![SourceSpec {
-                uid: uid("numbers"),
-                parallelism: None,
-                connector: SourceConnector::Generator(generator),
-            }],
-            operators: vec![operator],
-            sinks: vec![sink],
-        }
+        };
+        job.spec()
     }
 }
 
@@ -230,15 +192,5 @@ impl Reading {
             checkpoints,
             freeze: (self.freeze - before.freeze) / u32::try_from(checkpoints.max(1)).expect("few"),
         }
-    }
-}
-
-/// Whatever a job names, it gets this.
-#[derive(Debug)]
-struct OneOperator(Arc<dyn Factory>);
-
-impl Operators for OneOperator {
-    fn factory<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Arc<dyn Factory>, OperatorsError>> {
-        Box::pin(ready(Ok(Arc::clone(&self.0))))
     }
 }

@@ -11,11 +11,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, ready};
 use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Runtime};
 use weir_engine::clock::{Clock, Entropy};
-use weir_engine::job::{Engine, EngineConfig, Operators, OperatorsError, VertexKind};
+use weir_engine::job::{Engine, EngineConfig, VertexKind};
 use weir_engine::state::{LocalDisk, LocalDiskOptions};
 use weir_engine::store::{Everywhere, open};
 use weir_operator::abilities::{Abilities, ValueState};
@@ -27,12 +26,9 @@ use weir_protocol::description::{
 };
 use weir_protocol::id::JobId;
 use weir_protocol::job_graph::{StateBackend, StateSpec};
-use weir_protocol::job_spec::{
-    CheckpointSpec, ErrorSpec, GeneratorSpec, InputSpec, JobSpec, KeyDistribution, KeySpec, LimitSpec, OperatorSpec,
-    OutputRef, PartitionSpec, RestartSpec, SinkConnector, SinkSpec, SourceConnector, SourceSpec,
-};
-use weir_protocol::key_group::MaxParallelism;
+use weir_protocol::job_spec::{JobSpec, KeyDistribution};
 use weir_tests::counting;
+use weir_tests::keyed_job::{KeyedJob, OneOperator};
 
 /// As the node has it.
 #[global_allocator]
@@ -128,61 +124,17 @@ impl Setup<'_> {
     }
 
     fn job(&self) -> JobSpec {
-        let uid = |text: &str| text.parse().expect("a name");
-        let output = |from: &str| OutputRef { uid: uid(from), port: None };
-        let generator = GeneratorSpec {
-            rate: None,
-            count: None,
+        let job = KeyedJob {
+            factory: &*self.factory,
+            config: serde_json::json!({}),
             keys: self.keys,
             distribution: KeyDistribution::RoundRobin,
             value_bytes: 64,
-        };
-        let input = InputSpec {
-            input: "records".to_owned(),
-            from: output("numbers"),
-            partition: PartitionSpec::Hash(KeySpec::Carried),
-        };
-        let operator = OperatorSpec {
-            uid: uid("keyed"),
-            component: self.name.to_owned(),
-            operator: self.factory.description().name.clone(),
-            parallelism: None,
-            inputs: vec![input],
-            config: serde_json::json!({}),
-        };
-        let sink = SinkSpec {
-            uid: uid("nowhere"),
-            parallelism: None,
-            from: vec![output("keyed")],
-            connector: SinkConnector::Blackhole,
-        };
-        JobSpec {
-            name: "bench".parse().expect("a name"),
-            max_parallelism: MaxParallelism::DEFAULT,
             parallelism: PARALLELISM,
-            checkpoint: Some(CheckpointSpec::every_ms(2_000)),
+            checkpoint_ms: 2_000,
             state: StateSpec { backend: self.backend, ..StateSpec::default() },
-            restart: RestartSpec::default(),
-            errors: ErrorSpec::default(),
-            limits: LimitSpec::default(),
-            sources: vec![SourceSpec {
-                uid: uid("numbers"),
-                parallelism: None,
-                connector: SourceConnector::Generator(generator),
-            }],
-            operators: vec![operator],
-            sinks: vec![sink],
-        }
-    }
-}
-
-/// Whatever a job names, it gets this.
-#[derive(Debug)]
-struct OneOperator(Arc<dyn Factory>);
-
-impl Operators for OneOperator {
-    fn factory<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Arc<dyn Factory>, OperatorsError>> {
-        Box::pin(ready(Ok(Arc::clone(&self.0))))
+        };
+        job.spec()
     }
 }
 

@@ -8,6 +8,7 @@ pub mod faulty_store;
 pub mod figures;
 mod gcs_front;
 pub mod guests;
+pub mod keyed_job;
 pub mod node;
 pub mod oracle;
 pub mod published;
