@@ -120,16 +120,18 @@ impl<K: EntryKey, V: 'static, C: Codec<V>> MapState<K, V, C> {
         u32::try_from(current::key(self.name)).expect("a key index")
     }
 
-    /// Gives the host what was written since the last time.
+    /// Gives the host what was written since the last time. What cannot be encoded stays written, and so fails the call even
+    /// where an operator goes on.
     fn write_back(&mut self) -> Result {
         let (mut keys, mut entries, mut values) = (Vec::new(), ColumnBuilder::new(), ColumnBuilder::new());
-        for (key, entry, value) in self.slots.take_written() {
+        for (key, entry, value) in self.slots.written() {
             keys.push(key);
             entries.push(entry);
             push_value::<V, C>(self.name, key, value, &mut values)?;
         }
         if !keys.is_empty() {
             opened(self.handle.as_ref(), self.name).put_many(&keys, &entries.raw().values, values.raw());
+            self.slots.written_back();
         }
         Ok(())
     }

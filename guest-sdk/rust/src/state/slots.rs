@@ -1,7 +1,8 @@
 //! The entries of maps that a batch read or wrote, in the record form.
 //!
 //! Receives entries by the index of the key whose map they are in and by their own key's bytes. Guarantees that one is
-//! found without a look at the others, and that what was written is given back once, in the order of the first writes.
+//! found without a look at the others, and that what was written is given back until the host has it, in the order of the
+//! first writes.
 //! Does not own what the host holds.
 
 use std::hash::BuildHasher;
@@ -89,14 +90,18 @@ impl<V> Slots<V> {
         self.clears[at] += 1;
     }
 
-    /// What the host does not have yet: key, entry and value. The next time it is nothing.
-    pub(super) fn take_written(&mut self) -> impl Iterator<Item = (u32, &[u8], Option<&V>)> {
-        for &at in &self.written {
-            self.slots[at].is_written = false;
-        }
-        let written = std::mem::take(&mut self.written).into_iter().map(|at| &self.slots[at]);
+    /// What the host does not have yet: key, entry and value.
+    pub(super) fn written(&self) -> impl Iterator<Item = (u32, &[u8], Option<&V>)> {
+        let written = self.written.iter().map(|&at| &self.slots[at]);
         let is_known = |slot: &&Slot<V>| slot.clears == self.clears(slot.key);
         written.filter(is_known).map(|slot| (slot.key, &self.entries[slot.entry.clone()], slot.value.as_ref()))
+    }
+
+    /// The host has it.
+    pub(super) fn written_back(&mut self) {
+        for at in self.written.drain(..) {
+            self.slots[at].is_written = false;
+        }
     }
 
     /// The batch is over.
@@ -122,7 +127,9 @@ mod tests {
     use super::Slots;
 
     fn written(slots: &mut Slots<i32>) -> Vec<(u32, Vec<u8>, Option<i32>)> {
-        slots.take_written().map(|(key, entry, value)| (key, entry.to_vec(), value.copied())).collect()
+        let written = slots.written().map(|(key, entry, value)| (key, entry.to_vec(), value.copied())).collect();
+        slots.written_back();
+        written
     }
 
     #[test]
