@@ -7,6 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use weir_operator::batch::{BytesColumn, OptionalColumn};
 use weir_operator::keyed_state::{EntryRange, Fetch, Fetched, Read, StateError, StateId, StateWrites, Writes};
+use weir_protocol::time::Timestamp;
 
 use super::base::{Base, Page, write_key};
 use super::kept::Kept;
@@ -37,6 +38,7 @@ enum Wanted {
         start: Option<Vec<u8>>,
         end: Option<Vec<u8>>,
         max: usize,
+        now: Timestamp,
     },
     /// How much there is, of a state whose like this is.
     Sizes(Size, Vec<Whole>),
@@ -58,7 +60,7 @@ enum Found {
     Values(Vec<u32>, OptionalColumn),
     Lists(Vec<(u32, Page)>),
     Entries(Vec<(u32, Vec<u8>)>, OptionalColumn),
-    /// Whether these are all entries of the key.
+    /// Whether these are all entries that the base holds of the key.
     Scan(u32, Page, bool),
     Sizes(Vec<(u32, Size)>),
 }
@@ -98,7 +100,7 @@ fn read(base: &Base, wanted: Wanted) -> Result<Found, StateError> {
             Ok(Found::Values(indices, found))
         }
         Wanted::Lists(wanted) => {
-            let pages = wanted.into_iter().map(|(prefix, key)| Ok((key, base.page(&prefix, None, None, ALL)?)));
+            let pages = wanted.into_iter().map(|(prefix, key)| Ok((key, base.page(&prefix, None, None, ALL, None)?)));
             Ok(Found::Lists(pages.collect::<Result<_, StateError>>()?))
         }
         Wanted::Entries(wanted) => {
@@ -108,9 +110,10 @@ fn read(base: &Base, wanted: Wanted) -> Result<Found, StateError> {
             base.values(&keys, &mut found)?;
             Ok(Found::Entries(places, found))
         }
-        Wanted::Scan { prefix, key, start, end, max } => {
-            let page = base.page(&prefix, start.as_deref(), end.as_deref(), max)?;
-            let is_whole = page.is_last && start.is_none_or(|start| start.is_empty()) && end.is_none();
+        Wanted::Scan { prefix, key, start, end, max, now } => {
+            let page = base.page(&prefix, start.as_deref(), end.as_deref(), max, Some(now))?;
+            let is_whole =
+                page.is_last && !page.has_hidden && start.is_none_or(|start| start.is_empty()) && end.is_none();
             Ok(Found::Scan(key, page, is_whole))
         }
         Wanted::Sizes(size, wholes) => {
@@ -260,7 +263,14 @@ impl SubtaskState {
         // Of what the base holds, at most `hidden` entries are gone: enough for the page and one entry behind it.
         let max = range.limit.saturating_add(hidden).saturating_add(1);
         let (start, end) = (range.start.map(<[u8]>::to_vec), range.end.map(<[u8]>::to_vec));
-        Ok(Some(Wanted::Scan { prefix: self.base_key(state, key, &[]), key, start, end, max }))
+        Ok(Some(Wanted::Scan {
+            prefix: self.base_key(state, key, &[]),
+            key,
+            start,
+            end,
+            max,
+            now: self.selection.now(),
+        }))
     }
 
     fn base_key(&self, state: StateId, key: u32, entry: &[u8]) -> Vec<u8> {

@@ -60,6 +60,8 @@ pub(super) struct Page {
     pub(super) values: BytesColumn,
     /// Whether nothing of the key lies behind these.
     pub(super) is_last: bool,
+    /// Whether something in between was left out.
+    pub(super) has_hidden: bool,
 }
 
 impl Base {
@@ -116,13 +118,15 @@ impl Base {
         Ok(())
     }
 
-    /// Up to `max` entries under a prefix, from `start` on and before `end`, in order.
+    /// Up to `max` entries under a prefix, from `start` on and before `end`, in order; without those that a read at `shown_at`
+    /// does not show, where that is said.
     pub(super) fn page(
         &self,
         prefix: &[u8],
         start: Option<&[u8]>,
         end: Option<&[u8]>,
         max: usize,
+        shown_at: Option<Timestamp>,
     ) -> Result<Page, StateError> {
         let mut page = Page { is_last: true, ..Page::default() };
         let Some((_, db)) = self.0.opened.get() else { return Ok(page) };
@@ -130,10 +134,15 @@ impl Base {
         let behind = end.map_or_else(|| behind_prefix(prefix), |end| [prefix, end].concat());
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(behind);
-        let found = db.iterator_opt(IteratorMode::From(&first, Direction::Forward), options);
-        for (count, found) in found.enumerate() {
+        let life = state_of(prefix).and_then(|state| self.0.lives.get(usize::from(state)).copied().flatten());
+        let is_hidden = |stored: &[u8]| life.zip(shown_at).is_some_and(|(life, now)| life.read(stored, now).is_none());
+        for found in db.iterator_opt(IteratorMode::From(&first, Direction::Forward), options) {
             let (key, value) = found.map_err(|error| self.0.failed("read from", &error))?;
-            if count == max {
+            if is_hidden(&value) {
+                page.has_hidden = true;
+                continue;
+            }
+            if page.values.len() == max {
                 page.is_last = false;
                 break;
             }

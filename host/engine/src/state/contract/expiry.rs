@@ -153,6 +153,7 @@ fn a_page_counts_what_it_shows(mut state: impl KeyedState) {
         let range = EntryRange { start: None, end: None, limit };
         bring(&mut state, Read::Scan(TABLE, 0, range));
         state.scan(TABLE, 0, range, &mut page).expect("a map can be read");
+        assert!(!state.is_empty(TABLE, 0).expect("a map can be read"));
         (page.entries.iter().map(<[u8]>::to_vec).collect::<Vec<_>>(), page.more)
     };
     assert_eq!(scan(1), (vec![b"b".to_vec()], true));

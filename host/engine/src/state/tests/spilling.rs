@@ -45,8 +45,9 @@ fn spill_to(memory_bytes: u64, name: &str) -> SpillTo {
     SpillTo { disk, runtime, folder: None, memory_bytes, name: name.to_owned() }
 }
 
-/// Holds next to nothing in memory, and makes room after each change as a task does.
-struct Spilling(SubtaskState);
+/// Holds next to nothing in memory, and makes room after each change as a task does; or has a barrier after each, too, so
+/// that nothing at all stays.
+struct Spilling(SubtaskState, bool);
 
 impl Spilling {
     fn make_room(&mut self) {
@@ -97,12 +98,19 @@ impl KeyedState for Spilling {
         self.0.admit(writes, timers)
     }
 
+    fn is_empty(&mut self, state: StateId, key: u32) -> Result<bool, StateError> {
+        self.0.is_empty(state, key)
+    }
+
     fn growth(&mut self, writes: &Writes, timers: &[TimerChange], fired: Option<&FiredTimers>) -> i64 {
         self.0.growth(writes, timers, fired)
     }
 
     fn commit(&mut self, writes: &Writes) -> Result<(), StateError> {
         self.0.commit(writes)?;
+        if self.1 {
+            drop(self.0.freeze(0));
+        }
         self.make_room();
         Ok(())
     }
@@ -127,7 +135,7 @@ impl Backend for Spilling {
         let state = SubtaskState::new(states, place.max, place.key_groups).expect("these states are legal");
         let state = state.with_limits(limits).spilling(spill_to(memory_bytes, "contract"));
         let (state, closed) = restore(state, files, migration, now).expect("files verify");
-        (Self(state), closed)
+        (Self(state, false), closed)
     }
 
     fn freeze(&mut self, now: Timestamp) -> Option<FrozenSegment> {
@@ -181,6 +189,15 @@ impl Backend for Spilling {
     fn next_processing_time(&self) -> Option<Timestamp> {
         self.0.next_processing_time()
     }
+}
+
+#[test]
+fn time_passes_on_disk_as_it_does_in_memory() {
+    contract::expiry_suite(|states| {
+        let place = Place::whole();
+        let state = SubtaskState::new(states, place.max, place.key_groups).expect("these states are legal");
+        Spilling(state.spilling(spill_to(0, "expiry")), true)
+    });
 }
 
 #[test]
