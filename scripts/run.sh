@@ -48,7 +48,7 @@ fi
 "$weir" upload "$component" --name word-count
 echo "run: drop text files into weir-data/input to have them counted; results are in weir-data/output"
 # A job that an earlier run left goes on as what the component and the job file are by now.
-if ! "$weir" deploy examples/word-count/job.toml >/dev/null 2>&1; then
+if "$weir" describe word-count >/dev/null 2>&1; then
   "$weir" upgrade --no-wait examples/word-count/job.toml || true
 fi
 "$weir" run examples/word-count/job.toml &
