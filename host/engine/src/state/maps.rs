@@ -328,17 +328,11 @@ impl Maps {
     /// Takes in an entry as the base holds it, unless something newer is resident.
     pub(super) fn supply(&mut self, log: &mut Log, hash: u64, key: &[u8], entry: &[u8], stored: &[u8]) {
         let number = self.heads.find_or_insert(hash, key, || Map::unknown(log));
-        let map = self.heads.content_mut(number);
-        if map.entries.get(log, entry).is_some() {
+        if self.heads.content(number).entries.get(log, entry).is_some() {
             return;
         }
-        let before = map.entries.bytes();
         let at = log.append_from_base(self.state, key, entry, stored);
-        if let Some(life) = self.life {
-            log.note_expiry(at, life.sweep_at(stored));
-        }
-        map.entries.insert(log, entry, at);
-        self.entry_bytes = self.entry_bytes + map.entries.bytes() - before;
+        self.take_in(log, number, entry, stored, at);
     }
 
     /// All that the base holds of a key's map was taken in.
@@ -351,10 +345,15 @@ impl Maps {
     /// Takes in an entry of a checkpoint file; it is not there yet.
     pub(super) fn restore(&mut self, log: &mut Log, part: Part, hash: u64, key: &[u8], entry: &[u8], stored: &[u8]) {
         let at = log.append(part, &Parts { flags: Flags::PUT, state: self.state, key, entry, value: stored });
+        let number = self.heads.find_or_insert(hash, key, || Map::unknown(log));
+        self.take_in(log, number, entry, stored, at);
+    }
+
+    /// Adds an entry, whose record is in the log, to the map with this number.
+    fn take_in(&mut self, log: &mut Log, number: u32, entry: &[u8], stored: &[u8], at: Position) {
         if let Some(life) = self.life {
             log.note_expiry(at, life.sweep_at(stored));
         }
-        let number = self.heads.find_or_insert(hash, key, || Map::unknown(log));
         let map = self.heads.content_mut(number);
         let before = map.entries.bytes();
         map.entries.insert(log, entry, at);
