@@ -3,61 +3,23 @@
 use std::process::Command;
 use std::time::Duration;
 
+use crate::states_job::{PARALLELISM, RECORDS, RULES, StatesJob};
 use anyhow::{Context, Result, ensure};
 use weir_tests::node::{Node, binary};
 use weir_tests::{guests, oracle, published};
 
-const RECORDS: u64 = 30_000;
-const RULES: u64 = 400;
-const PARALLELISM: usize = 2;
-
-fn job(operator: &str) -> String {
-    format!(
-        r#"
-        name = "tally"
-        parallelism = {PARALLELISM}
-
-        [checkpoint]
-        interval = "50ms"
-
-        [[source]]
-        uid = "numbers"
-        type = "generator"
-        count = {RECORDS}
-        keys = 200
-        rate = 5000
-
-        [[source]]
-        uid = "rules"
-        type = "generator"
-        count = {RULES}
-        rate = 100
-
-        [[operator]]
-        uid = "tally"
-        component = "states"
-        operator = "{operator}"
-        inputs = [{{ input = "records", from = "numbers", key = "carried" }}, {{ input = "rules", from = "rules" }}]
-
-        [[sink]]
-        uid = "results"
-        type = "files"
-        path = "output"
-        from = "tally"
-        "#
-    )
-}
+const JOB: StatesJob = StatesJob { keys: 200, rate: 5_000, rules_rate: 100 };
 
 #[tokio::test]
 async fn a_component_s_next_version_goes_on_with_state_of_every_kind_that_it_migrates() -> Result<()> {
     let data = tempfile::tempdir()?;
     let mut node = Node::start(data.path()).await?;
     node.upload("states", guests::STATES.as_ref()).await?;
-    let answer = node.deploy(&job("tally")).await?;
+    let answer = node.deploy(&JOB.text("tally")).await?;
     let id = answer["id"].as_str().with_context(|| format!("no id in {answer}"))?.to_owned();
     node.completes(&id, 5, Duration::from_secs(120)).await?;
     let path = data.path().join("job.toml");
-    std::fs::write(&path, job("tally-later"))?;
+    std::fs::write(&path, JOB.text("tally-later"))?;
     let upgraded = Command::new(binary()?).arg("upgrade").arg(path).args(["--server", &node.url]).output()?;
     let (said, problem) = (String::from_utf8_lossy(&upgraded.stdout), String::from_utf8_lossy(&upgraded.stderr));
     ensure!(upgraded.status.success(), "{said}\n{problem}\n{}", node.log());

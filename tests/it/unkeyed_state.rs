@@ -2,58 +2,20 @@
 
 use std::time::Duration;
 
+use crate::states_job::{PARALLELISM, RECORDS, RULES, StatesJob};
 use anyhow::{Context, Result, ensure};
 use weir_tests::node::Node;
 use weir_tests::{guests, oracle, published};
 
-const RECORDS: u64 = 30_000;
-const RULES: u64 = 400;
-const PARALLELISM: usize = 2;
+const JOB: StatesJob = StatesJob { keys: 20, rate: 10_000, rules_rate: 200 };
 const KILLS: usize = 3;
-
-fn job() -> String {
-    format!(
-        r#"
-        name = "tally"
-        parallelism = {PARALLELISM}
-
-        [checkpoint]
-        interval = "50ms"
-
-        [[source]]
-        uid = "numbers"
-        type = "generator"
-        count = {RECORDS}
-        keys = 20
-        rate = 10000
-
-        [[source]]
-        uid = "rules"
-        type = "generator"
-        count = {RULES}
-        rate = 200
-
-        [[operator]]
-        uid = "tally"
-        component = "states"
-        operator = "tally"
-        inputs = [{{ input = "records", from = "numbers", key = "carried" }}, {{ input = "rules", from = "rules" }}]
-
-        [[sink]]
-        uid = "results"
-        type = "files"
-        path = "output"
-        from = "tally"
-        "#
-    )
-}
 
 #[tokio::test]
 async fn state_of_every_kind_survives_a_killed_node_exactly_once() -> Result<()> {
     let data = tempfile::tempdir()?;
     let mut node = Node::start(data.path()).await?;
     node.upload("states", guests::STATES.as_ref()).await?;
-    let answer = node.deploy(&job()).await?;
+    let answer = node.deploy(&JOB.text("tally")).await?;
     let id = answer["id"].as_str().with_context(|| format!("no id in {answer}"))?.to_owned();
     for _ in 0..KILLS {
         node.completes(&id, 2, Duration::from_secs(120)).await?;
