@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::component::{Compiled, Compiler, RegistryError};
-use crate::spawn::{Runtime, TaskGroup};
+use crate::spawn::Runtime;
 
 type Cell = Arc<OnceCell<Arc<dyn Compiled>>>;
 
@@ -44,15 +44,9 @@ impl Pool {
     }
 
     async fn compile(&self, hash: String, bytes: Bytes) -> Result<Arc<dyn Compiled>, RegistryError> {
-        let mut group = TaskGroup::new(self.runtime.clone());
-        let compiler = Arc::clone(&self.compiler);
-        let named = hash.clone();
-        group.spawn_blocking(format!("compile {hash}"), move || compiler.compile(&named, &bytes));
-        match group.next().await {
-            Some(Ok((_, compiled))) => Ok(compiled?),
-            Some(Err(panicked)) => Err(RegistryError::Compiling { hash, panicked }),
-            None => unreachable!("a blocking task that was started is joined, and nobody else joins it"),
-        }
+        let (compiler, named) = (Arc::clone(&self.compiler), hash.clone());
+        let compiled = self.runtime.blocking(format!("compile {hash}"), move || compiler.compile(&named, &bytes)).await;
+        Ok(compiled.map_err(|panicked| RegistryError::Compiling { hash, panicked })??)
     }
 
     /// Forgets a component. Jobs that run it keep it.

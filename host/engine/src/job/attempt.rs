@@ -128,7 +128,8 @@ async fn begin<'a>(
     };
     for reporter in reporters {
         let subtask = reporter.subtask.clone();
-        attempt.reporters.spawn(format!("report {subtask}"), async move { (subtask, reporter.run().await) });
+        let name = format!("report {subtask}");
+        attempt.reporters.spawn_stoppable(name, |stop| async move { (subtask, reporter.run(stop).await) });
     }
     for (subtask, task) in tasks {
         attempt.tasks.spawn(subtask.to_string(), async move { (subtask, task.await) });

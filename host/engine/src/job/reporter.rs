@@ -16,6 +16,7 @@ use weir_protocol::report::{Report, Work};
 use crate::checkpoint::upload::{PartUploader, StateFiles, StateUploader, UnkeyedUploader, UploadError};
 use crate::clock::Clock;
 use crate::sink::SealedPart;
+use crate::spawn::Stop;
 use crate::state::FrozenSegment;
 use crate::step::{Place, Step};
 use crate::task::{Handed, Receiver, Sealed, SealedKind, SealedLetters, TaskError};
@@ -82,8 +83,16 @@ pub(crate) struct Progress {
 }
 
 impl Reporter {
-    /// Runs until the subtask is gone.
-    pub(crate) async fn run(mut self) -> Result<(), TaskError> {
+    /// Runs until the subtask is gone, or it is asked to stop; what it began in the background has ended then.
+    pub(crate) async fn run(mut self, stop: Stop) -> Result<(), TaskError> {
+        let ended = stop.before(self.work()).await.unwrap_or(Ok(()));
+        if let Seals::Operator { files, .. } = &mut self.seals {
+            files.stop().await;
+        }
+        ended
+    }
+
+    async fn work(&mut self) -> Result<(), TaskError> {
         while let Some(handed) = self.next().await? {
             match handed {
                 Handed::Sealed(checkpoint, sealed) => {

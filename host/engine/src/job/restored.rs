@@ -20,7 +20,7 @@ use weir_protocol::time::Timestamp;
 use crate::checkpoint::StoredFiles;
 use crate::checkpoint::restore::{RestoredSubtask, RestoredUnkeyed, restore_subtask, restore_unkeyed};
 use crate::checkpoint::upload::StateUploader;
-use crate::spawn::{Runtime, TaskGroup};
+use crate::spawn::Runtime;
 use crate::state::file::Reader;
 use crate::state::{Migration, Progress, RestoreError, Restoring, SubtaskState, UnkeyedStore};
 use crate::step::{self, Step};
@@ -142,20 +142,20 @@ impl Held {
     ) -> Result<(SubtaskState, UnkeyedStore), RestoreError> {
         let Self { states, empty, files, place, snapshots, migration, now } = self;
         let begin = move || step(empty.restoring(files, migration, now)?);
-        let (mut restoring, mut progress) = on_a_blocking_thread(runtime, begin).await??;
+        let (mut restoring, mut progress) = on_a_thread(runtime, begin).await??;
         while let Progress::More(closed) = progress {
             if let Some(closed) = closed {
                 let saved = uploader.close_early(closed).await;
                 saved.map_err(|error| StateError { fault: error.fault(), message: error.to_string() })?;
             }
-            (restoring, progress) = on_a_blocking_thread(runtime, move || step(restoring)).await??;
+            (restoring, progress) = on_a_thread(runtime, move || step(restoring)).await??;
         }
         let (state, mut migration) = restoring.finish();
         let restore = move || {
             let unkeyed = UnkeyedStore::restore_migrated(&states, place, &snapshots, &mut migration)?;
             Ok::<_, RestoreError>((unkeyed, migration.rewritten()))
         };
-        let (unkeyed, rewritten) = on_a_blocking_thread(runtime, restore).await??;
+        let (unkeyed, rewritten) = on_a_thread(runtime, restore).await??;
         if rewritten > 0 {
             tracing::info!(subtask = place.index, values = rewritten, "values of older versions were migrated");
         }
@@ -168,13 +168,10 @@ fn step(mut restoring: Restoring) -> Result<(Restoring, Progress), RestoreError>
     Ok((restoring, progress))
 }
 
-async fn on_a_blocking_thread<T: Send + 'static>(
+async fn on_a_thread<T: Send + 'static>(
     runtime: &Runtime,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, StateError> {
-    let mut group = TaskGroup::new(runtime.clone());
-    group.spawn_blocking("restore state", work);
-    let ended = group.next().await.expect("one task was started, and nobody aborts it");
-    let ended = ended.map_err(|panicked| StateError { fault: Fault::Bug, message: panicked.to_string() })?;
-    Ok(ended.1)
+    let worked = runtime.waiting("restore state", work).await;
+    worked.map_err(|panicked| StateError { fault: Fault::Bug, message: panicked.to_string() })
 }

@@ -11,7 +11,7 @@ use weir_protocol::Fault;
 use weir_protocol::job_spec::StdoutSpec;
 
 use super::{Recent, SealedPart, Sink, SinkError};
-use crate::spawn::TaskGroup;
+use crate::spawn::Runtime;
 
 /// Where lines go: standard output, or what a test reads. A cheap handle; lines of different writers never mix.
 #[derive(Clone)]
@@ -61,14 +61,13 @@ impl Stdout {
     /// A reader that does not keep up holds up this task, and no thread that others need.
     async fn print(&self, lines: Vec<u8>) -> Result<(), SinkError> {
         let writer = self.writer.clone();
-        let mut group = TaskGroup::new(Handle::current());
-        group.spawn_blocking("write to standard output", move || writer.write(&lines));
+        let written =
+            Runtime::from(Handle::current()).blocking("write to standard output", move || writer.write(&lines)).await;
         let failed =
             |fault, why: String| SinkError { fault, message: format!("cannot write to standard output: {why}") };
-        match group.next().await {
-            Some(Ok((_, written))) => written.map_err(|error| failed(Fault::Unavailable, error.to_string())),
-            Some(Err(panicked)) => Err(failed(Fault::Bug, panicked.to_string())),
-            None => Err(failed(Fault::Unavailable, "the process is stopping".to_owned())),
+        match written {
+            Ok(written) => written.map_err(|error| failed(Fault::Unavailable, error.to_string())),
+            Err(panicked) => Err(failed(Fault::Bug, panicked.to_string())),
         }
     }
 }

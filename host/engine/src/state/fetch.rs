@@ -13,7 +13,7 @@ use super::base::{Base, Page, write_key};
 use super::kept::Kept;
 use super::size::Size;
 use super::{SubtaskState, bug, wrong_kind};
-use crate::spawn::{Runtime, TaskGroup};
+use crate::spawn::Runtime;
 
 /// Entries of a list or map that are read in one go, beyond those that a scan asks for.
 const ALL: usize = usize::MAX;
@@ -72,13 +72,9 @@ impl Fetch for FromBase {
 
     fn elsewhere(self: Box<Self>) -> BoxFuture<'static, Fetched> {
         async move {
-            let mut reading = TaskGroup::new(self.runtime.clone());
-            reading.spawn_blocking("read state from disk", move || self.answer());
-            let answer = match reading.next().await.expect("one task was started, and nobody aborts it") {
-                Ok((_, answer)) => answer,
-                Err(panicked) => Answer(Err(bug(panicked.to_string()))),
-            };
-            Fetched(Box::new(answer))
+            let runtime = self.runtime.clone();
+            let read = runtime.blocking("read state from disk", move || self.answer()).await;
+            Fetched(Box::new(read.unwrap_or_else(|panicked| Answer(Err(bug(panicked.to_string()))))))
         }
         .boxed()
     }

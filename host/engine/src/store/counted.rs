@@ -1,4 +1,5 @@
-//! For tests: a store that knows how much of what was read from it is still in memory.
+//! For tests: a store that knows how much of what was read from it is still in memory, and which uploads are begun and not
+//! ended; and that stalls or fails when it is told to.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
+use tokio::sync::watch;
 
 /// Clones share their counts.
 #[derive(Clone)]
@@ -26,6 +28,27 @@ struct Counts {
     held: AtomicUsize,
     most_held: AtomicUsize,
     largest_put: AtomicUsize,
+    reads: AtomicUsize,
+    uploads_begun: AtomicUsize,
+    /// Uploads in parts that were neither completed nor given up.
+    uploads: watch::Sender<usize>,
+    /// Calls that wait for the store to go on.
+    waiting: watch::Sender<usize>,
+    mood: watch::Sender<Mood>,
+}
+
+/// How a store behaves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// As it should.
+    #[default]
+    Fine,
+    /// Nobody who reads gets an answer.
+    StallsReads,
+    /// Nobody who sends a part gets an answer.
+    StallsParts,
+    /// No part is taken.
+    FailsParts,
 }
 
 /// Bytes that were read; they count until they are dropped.
@@ -55,6 +78,47 @@ impl Counted {
         self.counts.largest_put.swap(0, Ordering::SeqCst)
     }
 
+    /// Bytes that were read and are in memory.
+    pub(crate) fn held(&self) -> usize {
+        self.counts.held.load(Ordering::SeqCst)
+    }
+
+    /// How often something was read, since this was asked last.
+    pub(crate) fn take_reads(&self) -> usize {
+        self.counts.reads.swap(0, Ordering::SeqCst)
+    }
+
+    /// How many uploads in parts were begun, since this was asked last.
+    pub(crate) fn take_uploads_begun(&self) -> usize {
+        self.counts.uploads_begun.swap(0, Ordering::SeqCst)
+    }
+
+    /// Uploads in parts that were neither completed nor given up.
+    pub(crate) fn uploads(&self) -> usize {
+        *self.counts.uploads.borrow()
+    }
+
+    /// Waits until there are so many.
+    pub(crate) async fn until_uploads(&self, wanted: usize) {
+        self.counts.uploads.subscribe().wait_for(|uploads| *uploads == wanted).await.unwrap();
+    }
+
+    /// Waits until so many calls are stalled.
+    pub(crate) async fn until_waiting(&self, wanted: usize) {
+        self.counts.waiting.subscribe().wait_for(|waiting| *waiting == wanted).await.unwrap();
+    }
+
+    /// From now on it behaves like this.
+    pub(crate) fn set_mood(&self, mood: Mood) {
+        self.counts.mood.send_replace(mood);
+    }
+
+    async fn pass(&self, stall: Mood) {
+        self.counts.waiting.send_modify(|waiting| *waiting += 1);
+        let _waiting = Waiting(Arc::clone(&self.counts));
+        drop(self.counts.mood.subscribe().wait_for(|mood| *mood != stall).await.unwrap());
+    }
+
     fn hold(&self, bytes: Bytes) -> Bytes {
         let held = self.counts.held.fetch_add(bytes.len(), Ordering::SeqCst) + bytes.len();
         self.counts.most_held.fetch_max(held, Ordering::SeqCst);
@@ -63,6 +127,14 @@ impl Counted {
 
     fn note_put(&self, payload: &PutPayload) {
         self.counts.largest_put.fetch_max(payload.content_length(), Ordering::SeqCst);
+    }
+}
+
+struct Waiting(Arc<Counts>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.send_modify(|waiting| *waiting -= 1);
     }
 }
 
@@ -94,15 +166,28 @@ impl fmt::Debug for Counted {
 impl MultipartUpload for CountedUpload {
     fn put_part(&mut self, part: PutPayload) -> UploadPart {
         self.store.note_put(&part);
-        self.inner.put_part(part)
+        let (store, sent) = (self.store.clone(), self.inner.put_part(part));
+        async move {
+            store.pass(Mood::StallsParts).await;
+            let mood = *store.counts.mood.borrow();
+            if mood == Mood::FailsParts {
+                return Err(Error::Generic { store: "counted", source: "it takes no parts".into() });
+            }
+            sent.await
+        }
+        .boxed()
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        self.inner.complete().await
+        let completed = self.inner.complete().await?;
+        self.store.counts.uploads.send_modify(|uploads| *uploads -= 1);
+        Ok(completed)
     }
 
     async fn abort(&mut self) -> Result<()> {
-        self.inner.abort().await
+        self.inner.abort().await?;
+        self.store.counts.uploads.send_modify(|uploads| *uploads -= 1);
+        Ok(())
     }
 }
 
@@ -115,10 +200,14 @@ impl ObjectStore for Counted {
 
     async fn put_multipart_opts(&self, to: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let inner = self.inner.put_multipart_opts(to, options).await?;
+        self.counts.uploads_begun.fetch_add(1, Ordering::SeqCst);
+        self.counts.uploads.send_modify(|uploads| *uploads += 1);
         Ok(Box::new(CountedUpload { inner, store: self.clone() }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.counts.reads.fetch_add(1, Ordering::SeqCst);
+        self.pass(Mood::StallsReads).await;
         let got = self.inner.get_opts(location, options).await?;
         let (meta, range) = (got.meta.clone(), got.range.clone());
         let (attributes, extensions) = (got.attributes.clone(), got.extensions.clone());

@@ -35,7 +35,7 @@ pub use error::StoreError;
 pub(crate) use location::shown;
 pub use name::{ChainName, DataKind, ObjectName, Prefix};
 pub use open::{Everywhere, LEFTOVER_GRACE, Places, forgets, open, open_in};
-pub use parts::{PART_BYTES, Parts};
+pub use parts::{PART_BYTES, Parts, part_bytes};
 
 /// How often a call is tried in all before its error is given to the caller.
 const ATTEMPTS_MAX: u32 = 4;
@@ -78,6 +78,11 @@ impl Store {
         Self { objects, clock }
     }
 
+    /// What it waits by.
+    pub(crate) const fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// Tries, once, to create an object that does not exist.
     pub async fn put_if_absent(&self, name: &ObjectName, bytes: Bytes) -> Creation {
         let options = PutOptions::from(PutMode::Create);
@@ -98,13 +103,13 @@ impl Store {
         Ok(())
     }
 
-    /// Begins to write an object in parts, under a name that nobody else writes to.
+    /// Begins to write an object in parts of this size, under a name that nobody else writes to.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]; then there is none.
-    pub async fn put_in_parts(&self, name: &ObjectName) -> Result<Parts, StoreError> {
+    pub async fn put_in_parts(&self, name: &ObjectName, part_bytes: usize) -> Result<Parts, StoreError> {
         let begun = self.retried(|| self.objects.put_multipart(&name.0)).await;
-        Ok(Parts::new(name.clone(), begun.map_err(|error| unavailable("write", name, &error))?))
+        Ok(Parts::new(name.clone(), begun.map_err(|error| unavailable("write", name, &error))?, part_bytes))
     }
 
     /// Reads an object; `None` if there is none.

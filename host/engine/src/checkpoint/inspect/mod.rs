@@ -77,6 +77,15 @@ impl Inspector {
         self.components = components;
         self
     }
+
+    /// Runs a look, which may wait for the store, off the async threads.
+    async fn on_a_thread<T: Send + 'static>(
+        &self,
+        name: &str,
+        look: impl FnOnce() -> Result<T, InspectError> + Send + 'static,
+    ) -> Result<T, InspectError> {
+        self.runtime.waiting(name, look).await.map_err(|panicked| InspectError::bug(panicked.to_string()))?
+    }
 }
 
 impl Checkpoint {

@@ -14,7 +14,6 @@ use weir_protocol::time::{NO_TIME, Timestamp};
 
 use super::mark::{At, UNKEYED};
 use super::{Checkpoint, InspectError, Inspector, Item, Mark, Which};
-use crate::spawn::TaskGroup;
 use crate::state::file::{Place, Reader, RowKind};
 use crate::state::{Holding, UnkeyedRow, walk};
 
@@ -115,10 +114,8 @@ impl Inspector {
         };
         let (inspector, subtasks) = (self.clone(), subtasks.clone());
         let filling = Filling::new(ask, entry.number);
-        let mut task = TaskGroup::new(self.runtime.clone());
-        task.spawn_blocking("look into state", move || filling.fill(&inspector, &subtasks, wanted));
-        let ended = task.next().await.expect("one task was started, and nobody aborts it");
-        ended.map_err(|panicked| InspectError::bug(panicked.to_string()))?.1?.page(checkpoint.id())
+        let filled = self.on_a_thread("look into state", move || filling.fill(&inspector, &subtasks, wanted)).await?;
+        filled.page(checkpoint.id())
     }
 }
 

@@ -6,7 +6,6 @@ use weir_protocol::evolution::HeldState;
 use weir_protocol::manifest::SubtaskManifest;
 
 use super::{InspectError, Inspector};
-use crate::spawn::TaskGroup;
 
 impl Inspector {
     /// The states that the files and snapshots of an operator's subtasks name, in each form in which one is held. Reads no
@@ -16,10 +15,7 @@ impl Inspector {
     /// [`InspectError`]; a file that does not verify is named.
     pub async fn states(&self, subtasks: &[SubtaskManifest]) -> Result<Vec<HeldState>, InspectError> {
         let (inspector, subtasks) = (self.clone(), subtasks.to_vec());
-        let mut task = TaskGroup::new(self.runtime.clone());
-        task.spawn_blocking("look which states there are", move || inspector.read_states(&subtasks));
-        let ended = task.next().await.expect("one task was started, and nobody aborts it");
-        ended.map_err(|panicked| InspectError::bug(panicked.to_string()))?.1
+        self.on_a_thread("look which states there are", move || inspector.read_states(&subtasks)).await
     }
 
     /// Holds its thread.

@@ -15,7 +15,7 @@ use weir_protocol::key_group::KeyGroupRange;
 use weir_protocol::manifest::{Blob, ObjectRef, StateFile};
 
 use super::blob::{BlobError, read_blob, size_checked};
-use crate::spawn::{Runtime, TaskGroup};
+use crate::spawn::{Runtime, Stop, TaskGroup};
 use crate::state::file::{Reader, Remote};
 use crate::store::{ObjectName, Store, StoreError};
 
@@ -33,6 +33,8 @@ pub struct StoredFiles {
     job: JobId,
     /// Blocking work runs there.
     runtime: Runtime,
+    /// When nobody wants to read any more.
+    stop: Option<Stop>,
 }
 
 /// A file in the store, of which the part in use is in memory and, where it is read from end to end, the next one too.
@@ -66,7 +68,13 @@ impl StoredFiles {
     /// Of a job in a store. Where blocking work has no threads of its own, as in a simulation, files are read whole.
     #[must_use]
     pub const fn new(store: Store, job: JobId, runtime: Runtime) -> Self {
-        Self { store, job, runtime }
+        Self { store, job, runtime, stop: None }
+    }
+
+    /// The same; when whoever reads is asked to stop, whatever waits for the store fails at once.
+    #[must_use]
+    pub(super) fn until(self, stop: Stop) -> Self {
+        Self { stop: Some(stop), ..self }
     }
 
     /// Opens files that are going to be read from end to end, at the same time and with about `budget` bytes of memory. All
@@ -106,10 +114,9 @@ impl StoredFiles {
 
     async fn open_elsewhere(&self, object: &ObjectRef, window_bytes: u64) -> Result<Reader, BlobError> {
         let (files, object) = (self.clone(), object.clone());
-        let mut task = TaskGroup::new(self.runtime.clone());
-        task.spawn_blocking("open a checkpoint file", move || files.open_object(&object, window_bytes, true));
-        let opened = task.next().await.expect("one task was started, and nobody aborts it");
-        opened.map_err(|panicked| StateError { fault: Fault::Bug, message: panicked.to_string() })?.1
+        let open = move || files.open_object(&object, window_bytes, true);
+        let opened = self.runtime.waiting("open a checkpoint file", open).await;
+        opened.map_err(|panicked| StateError { fault: Fault::Bug, message: panicked.to_string() })?
     }
 
     /// Opens an object of which only the footer is read for now. Holds its thread.
@@ -119,11 +126,19 @@ impl StoredFiles {
         window_bytes: u64,
         reads_ahead: bool,
     ) -> Result<Reader, BlobError> {
-        let name = self.runtime.wait_for(size_checked(&self.store, self.job, object))?;
+        let name = self.wait_for(size_checked(&self.store, self.job, object))??;
         let (files, text, bytes) = (self.clone(), object.name.clone(), object.bytes);
         let read = Mutex::default();
         let file = StoredFile { files, name, text, bytes, window_bytes, reads_ahead, read };
         Ok(Reader::open_remote(Arc::new(file))?)
+    }
+
+    /// Holds its thread until the store has answered.
+    fn wait_for<F: Future>(&self, answer: F) -> Result<F::Output, StateError> {
+        let Some(stop) = &self.stop else { return Ok(self.runtime.wait_for(answer)) };
+        let answered = self.runtime.wait_for(stop.before(answer));
+        let abandoned = || StateError { fault: Fault::Unavailable, message: "nobody wants to read on".to_owned() };
+        answered.ok_or_else(abandoned)
     }
 
     async fn part(self, name: ObjectName, place: Range<u64>) -> Result<Bytes, StateError> {
@@ -161,7 +176,7 @@ impl Remote for StoredFile {
         let is_end = place.end == self.bytes;
         let start = if is_end { place.start.min(self.bytes.saturating_sub(END_BYTES)) } else { place.start };
         let end = place.end.max(start.saturating_add(self.window_bytes).min(self.bytes));
-        let bytes = self.files.runtime.wait_for(self.files.clone().part(self.name.clone(), start..end))?;
+        let bytes = self.files.wait_for(self.files.clone().part(self.name.clone(), start..end))??;
         let window = Window { start, bytes };
         let part = window.part(&place).ok_or_else(|| self.is_short());
         if is_end {
@@ -192,7 +207,7 @@ impl StoredFile {
             return Ok(None);
         }
         let Some(mut task) = read.next.take() else { return Ok(None) };
-        let Some(arrived) = self.files.runtime.wait_for(task.next()) else { return Ok(None) };
+        let Some(arrived) = self.files.wait_for(task.next())? else { return Ok(None) };
         let bytes = arrived.map_err(|panicked| StateError { fault: Fault::Bug, message: panicked.to_string() })?.1?;
         let next = Window { start: next_start, bytes };
         let part = match (read.last.part(&(place.start..next_start)), next.part(&(next_start..place.end))) {
@@ -231,4 +246,4 @@ pub(super) fn named(object: &str, error: StateError) -> StateError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -20,7 +20,7 @@ use crate::store::DataKind;
 use crate::store::counted::Counted;
 
 const JOB: JobId = JobId(1);
-const ALL: KeyGroupRange = KeyGroupRange { start: 0, end: 128 };
+pub(in crate::checkpoint) const ALL: KeyGroupRange = KeyGroupRange { start: 0, end: 128 };
 /// What a subtask's state may fill; there is twenty times as much.
 const MEMORY: u64 = 2 << 20;
 const KEYS: u32 = 4_000;
@@ -56,14 +56,14 @@ fn value(key: u32) -> Vec<u8> {
 }
 
 /// The writer of an owner's files.
-fn blobs(stored: &StoredFiles, owner: u64) -> BlobWriter {
+pub(in crate::checkpoint) fn blobs(stored: &StoredFiles, owner: u64) -> BlobWriter {
     let owner = Owner { number: EntryNumber(owner), nonce: Nonce(4) };
     let subtask = SubtaskId { uid: "noise".parse().unwrap(), index: 0 };
     BlobWriter::new(stored.store.clone(), JOB, owner, subtask, DataKind::State)
 }
 
 /// What a subtask uploaded to a store: 40 MB, and nothing goes on behind it.
-async fn uploaded(objects: &Counted) -> (StoredFiles, StateFiles) {
+pub(in crate::checkpoint) async fn uploaded(objects: &Counted) -> (StoredFiles, StateFiles) {
     let store = Store::new(Arc::new(objects.clone()), Clock::system());
     let stored = StoredFiles::new(store, JOB, Handle::current().into());
     let mut blobs = blobs(&stored, 3);

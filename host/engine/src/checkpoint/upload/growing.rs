@@ -1,7 +1,8 @@
-//! A blob whose bytes come in parts, of which one at a time is in memory.
+//! A blob whose bytes come in parts, of which a few are in memory.
 //!
 //! Guarantees that there is no object before it is whole, and that one which fits into one part is written as any other
-//! is. Repeats nothing once a part was sent: whoever makes the bytes begins anew.
+//! is. Repeats nothing once a part was sent: whoever makes the bytes begins anew. Whoever gives up says so: an upload that
+//! is begun and never ended stays in the store, where no listing shows it.
 
 use bytes::Bytes;
 use weir_protocol::id::{EntryNumber, JobId, SubtaskId};
@@ -21,7 +22,7 @@ pub(super) struct GrowingBlob {
     pub(super) sent: Sent,
 }
 
-/// What of it the store has.
+/// What of it the store has, or is being given.
 #[derive(Default)]
 pub(super) struct Sent {
     bytes: u64,
@@ -31,7 +32,7 @@ pub(super) struct Sent {
 }
 
 impl GrowingBlob {
-    /// Sends a part of [`PART_BYTES`](crate::store::PART_BYTES).
+    /// Puts a part on its way, which is as long as all before it, where there is [room](Self::has_room).
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]; then it can only be [given up](Self::abort).
@@ -40,38 +41,53 @@ impl GrowingBlob {
             Some(parts) => parts,
             none => {
                 Step::Upload.before(place(self.job, &self.subtask));
-                none.insert(self.store.put_in_parts(&self.name).await?)
+                none.insert(self.store.put_in_parts(&self.name, part.len()).await?)
             }
         };
         self.sent.hash.update(&part);
         self.sent.bytes += part.len() as u64;
-        parts.put(part).await
+        parts.put(part);
+        Ok(())
+    }
+
+    /// Whether another part may be put.
+    pub(super) fn has_room(&self) -> bool {
+        self.sent.parts.as_ref().is_none_or(Parts::has_room)
+    }
+
+    /// Waits until one more part has arrived; for ever where none is on its way.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub(super) async fn sent(&mut self) -> Result<(), StoreError> {
+        match &mut self.sent.parts {
+            Some(parts) => parts.sent().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// The blob: all parts, and what comes behind them.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]; then nothing is left of it where the store still answers.
-    pub(super) async fn finish(self, rest: Bytes) -> Result<Blob, StoreError> {
-        let Self { store, name, made_by, job, subtask, sent: Sent { bytes, mut hash, parts } } = self;
+    /// As [`put`](Self::put).
+    pub(super) async fn finish(&mut self, rest: Bytes) -> Result<Blob, StoreError> {
+        let Self { store, name, made_by, job, subtask, sent: Sent { bytes, hash, parts } } = self;
         if parts.is_none() && rest.len() <= Blob::INLINE_BYTES_MAX {
             return Ok(Blob::inline(&rest));
         }
         hash.update(&rest);
-        let bytes = bytes + rest.len() as u64;
-        let place = place(job, &subtask);
-        if let Some(mut parts) = parts {
-            if let Err(error) = parts.put(rest).await {
-                parts.abort().await;
-                return Err(error);
-            }
+        *bytes += rest.len() as u64;
+        let place = place(*job, subtask);
+        if let Some(parts) = parts {
+            parts.put(rest);
             parts.complete().await?;
         } else {
             Step::Upload.before(place);
-            store.put(&name, rest).await?;
+            store.put(name, rest).await?;
         }
         Step::Upload.after(place);
-        Ok(Blob::Object(ObjectRef { name: name.to_string(), made_by, bytes, checksum: Checksum(hash.digest()) }))
+        let (name, checksum) = (name.to_string(), Checksum(hash.digest()));
+        Ok(Blob::Object(ObjectRef { name, made_by: *made_by, bytes: *bytes, checksum }))
     }
 
     /// Gives up, so that nothing is left of it where the store still answers.

@@ -7,6 +7,7 @@
 
 mod blob;
 mod growing;
+mod merge;
 mod part;
 mod state;
 mod unkeyed;
@@ -44,6 +45,9 @@ pub enum UploadError {
         /// What is wrong.
         message: String,
     },
+    /// Whoever wanted a merge is gone, so it was given up.
+    #[error("nobody waits any more for the merge of checkpoint files")]
+    Abandoned,
     /// A broken invariant.
     #[error("encoding state failed: {0}")]
     Panicked(String),
@@ -58,6 +62,7 @@ impl UploadError {
             Self::Store(error) => error.fault(),
             Self::Blob(error) => error.fault(),
             Self::State { fault, .. } => *fault,
+            Self::Abandoned => Fault::Unavailable,
             Self::Panicked(_) => Fault::Bug,
         }
     }

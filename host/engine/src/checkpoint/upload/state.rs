@@ -9,26 +9,20 @@ use std::collections::VecDeque;
 use std::mem;
 
 use bytes::Bytes;
-use futures::FutureExt;
 use weir_protocol::Fault;
 use weir_protocol::key_group::KeyGroupRange;
 use weir_protocol::manifest::{Blob, StateFile, SubtaskManifest};
 
-use super::growing::GrowingBlob;
+use super::merge::{Merge, Merging, Pause};
 use super::{BlobWriter, Unsaved, UploadError};
 use crate::checkpoint::stored::StoredFiles;
-use crate::spawn::{Runtime, TaskGroup};
-use crate::state::file::merge_in_parts;
+use crate::spawn::Runtime;
 use crate::state::{Expiry, FrozenSegment};
-use crate::store::PART_BYTES;
 
 /// Files behind the base after which they are merged, whatever their size.
 const FILES_MAX: usize = 16;
 /// A base smaller than this counts as this size: below it, merging costs more than it saves.
 const BASE_BYTES_MIN: u64 = 64 << 10;
-
-/// Memory that files which are being merged may fill, beside parts of what is made of them.
-const MERGE_BYTES: u64 = 16 << 20;
 
 /// The files that hold a subtask's state, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,7 +42,8 @@ pub struct StateUploader {
     listed: StateFiles,
     unsaved: VecDeque<Unencoded>,
     unsaved_bytes: Unsaved,
-    merging: Option<Merging>,
+    merging: Option<Covering>,
+    pause: Pause,
     /// What has expired at the newest barrier that closed a segment.
     expiry: Option<Expiry>,
     /// Bytes of live state at that barrier.
@@ -66,21 +61,21 @@ enum Unencoded {
     Encoded(Bytes),
 }
 
-/// A merge on its way.
+/// What a merge on its way will stand in the place of.
 #[derive(Debug)]
-struct Merging {
+struct Covering {
     /// How many files behind the base it covers.
     files: usize,
     /// Bytes of state that were live when it began.
     live: u64,
-    task: TaskGroup<Result<Blob, UploadError>>,
+    merging: Merging,
 }
 
 impl StateUploader {
     /// For a subtask that owns `key_groups` and was restored from `restored`; `blobs` are of the kind
     /// [`State`](crate::store::DataKind::State). Encoding and merging are blocking work of `runtime`.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         blobs: BlobWriter,
         key_groups: KeyGroupRange,
         restored: StateFiles,
@@ -96,6 +91,7 @@ impl StateUploader {
             unsaved,
             unsaved_bytes,
             merging: None,
+            pause: Pause::default(),
             expiry: None,
             live: 0,
             live_most: 0,
@@ -128,7 +124,7 @@ impl StateUploader {
         segment.into_iter().for_each(|segment| self.take(segment));
         self.save().await?;
         if self.incremental {
-            self.take_merged().await?;
+            self.take_merged()?;
             self.merge_if_due();
         } else {
             self.merge_all().await?;
@@ -179,8 +175,7 @@ impl StateUploader {
                 Unencoded::Encoded(bytes) => bytes.clone(),
                 Unencoded::Frozen(segment) => {
                     let (segment, held) = (segment.clone(), segment.bytes());
-                    let bytes =
-                        on_a_blocking_thread(&self.runtime, "encode a segment", move || segment.encode()).await?;
+                    let bytes = self.runtime.blocking("encode a segment", move || segment.encode()).await?;
                     *unsaved = Unencoded::Encoded(bytes.clone());
                     self.unsaved_bytes.add(bytes.len() as u64);
                     self.unsaved_bytes.sub(held);
@@ -196,96 +191,77 @@ impl StateUploader {
     }
 
     /// Puts a merge that is done in the place of what it covers.
-    async fn take_merged(&mut self) -> Result<(), UploadError> {
-        let Some(merging) = &mut self.merging else { return Ok(()) };
-        let Some(ended) = merging.task.next().now_or_never() else { return Ok(()) };
-        let (covered, live) = (merging.files, merging.live);
+    fn take_merged(&mut self) -> Result<(), UploadError> {
+        let Some(Covering { files, live, merging }) = &mut self.merging else { return Ok(()) };
+        let Some(ended) = merging.has_ended() else { return Ok(()) };
+        let (covered, live) = (*files, *live);
         self.merging = None;
-        match ended.expect("a merge is one task, and nobody aborts it")?.1 {
+        match ended {
             Ok(blob) => {
-                self.blobs.note_written(&blob);
-                self.listed.base = Some(StateFile { blob, key_groups: self.key_groups });
-                self.listed.files.drain(..covered);
+                self.put_base(blob, covered);
                 self.live_most = live.max(self.live);
+                self.pause = Pause::default();
                 Ok(())
             }
             Err(error) => self.bear(error),
         }
     }
 
+    /// Puts a base in the place of the one before it and so many files.
+    fn put_base(&mut self, blob: Blob, covered: usize) {
+        self.blobs.note_written(&blob);
+        self.listed.base = Some(StateFile { blob, key_groups: self.key_groups });
+        self.listed.files.drain(..covered);
+    }
+
     /// A merge that the store kept from succeeding is begun again later: nothing depends on it.
-    fn bear(&self, error: UploadError) -> Result<(), UploadError> {
+    fn bear(&mut self, error: UploadError) -> Result<(), UploadError> {
         if error.fault() != Fault::Unavailable {
             return Err(error);
         }
+        self.pause.begin(self.blobs.store().clock());
         tracing::warn!(subtask = %self.blobs.subtask(), %error, "checkpoint files are not merged for now");
         Ok(())
     }
 
     /// Makes a base of everything: what a checkpoint names is then one file.
     async fn merge_all(&mut self) -> Result<(), UploadError> {
-        if self.listed.files.is_empty() {
+        let files = self.listed.files.len();
+        if files == 0 {
             return Ok(());
         }
-        let blob = self.merge().await?;
-        self.blobs.note_written(&blob);
-        self.listed = StateFiles { base: Some(StateFile { blob, key_groups: self.key_groups }), files: Vec::new() };
+        self.begin_merge();
+        let merging = self.merging.as_mut().expect("a merge was begun");
+        let ended = merging.merging.ended().await;
+        self.merging = None;
+        self.put_base(ended?, files);
         Ok(())
-    }
-
-    /// Merges all files; whoever waits for it need not be this uploader.
-    fn merge(&mut self) -> impl Future<Output = Result<Blob, UploadError>> + Send + use<> {
-        let stored = StoredFiles::new(self.blobs.store().clone(), self.blobs.job(), self.runtime.clone());
-        let files = self.listed.iter().cloned().collect();
-        merged(stored, self.runtime.clone(), files, self.expiry.clone(), self.blobs.begin())
     }
 
     fn merge_if_due(&mut self) {
         let has_shrunk = self.live < self.live_most / 2 && self.listed.bytes() > BASE_BYTES_MIN;
-        if self.merging.is_some() || !(has_shrunk || self.listed.are_due()) {
-            return;
-        }
-        let mut task = TaskGroup::new(self.runtime.clone());
-        task.spawn("merge checkpoint files", self.merge());
-        self.merging = Some(Merging { files: self.listed.files.len(), live: self.live, task });
-    }
-}
-
-/// Files merged into a new base, which goes to the store as it is made: whatever the size, about [`MERGE_BYTES`] of it
-/// are in memory.
-async fn merged(
-    stored: StoredFiles,
-    runtime: Runtime,
-    files: Vec<StateFile>,
-    expiry: Option<Expiry>,
-    mut base: GrowingBlob,
-) -> Result<Blob, UploadError> {
-    let files = stored.open(&files, MERGE_BYTES).await?;
-    let (control, part_bytes) = (runtime.clone(), if runtime.has_threads() { PART_BYTES } else { usize::MAX });
-    let (base, rest) = on_a_blocking_thread(&runtime, "merge checkpoint files", move || {
-        let put = |part| Ok::<_, UploadError>(control.wait_for(base.put(part))?);
-        let rest = merge_in_parts(files, true, expiry.as_ref(), part_bytes, put);
-        (base, rest)
-    })
-    .await?;
-    match rest {
-        Ok(rest) => Ok(base.finish(rest).await?),
-        Err(error) => {
-            base.abort().await;
-            Err(error)
+        let is_due = has_shrunk || self.listed.are_due();
+        if self.merging.is_none() && is_due && self.pause.is_over(self.blobs.store().clock()) {
+            self.begin_merge();
         }
     }
-}
 
-pub(super) async fn on_a_blocking_thread<T: Send + 'static>(
-    runtime: &Runtime,
-    name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, UploadError> {
-    let mut task = TaskGroup::new(runtime.clone());
-    task.spawn_blocking(name, work);
-    let (_, result) = task.next().await.expect("one task was started, and nobody aborts it")?;
-    Ok(result)
+    /// Begins to merge all files.
+    fn begin_merge(&mut self) {
+        let stored = StoredFiles::new(self.blobs.store().clone(), self.blobs.job(), self.runtime.clone());
+        let (runtime, files) = (self.runtime.clone(), self.listed.iter().cloned().collect());
+        let merge = Merge { stored, runtime, files, expiry: self.expiry.clone(), base: self.blobs.begin() };
+        let (files, live) = (self.listed.files.len(), self.live);
+        self.merging = Some(Covering { files, live, merging: Merging::begin(merge) });
+    }
+
+    /// Gives up a merge that is on its way, and waits until nothing of it is left. One whose uploader is dropped ends as
+    /// well, and nobody waits for it.
+    pub async fn stop(&mut self) {
+        if let Some(Covering { merging, .. }) = self.merging.take() {
+            merging.stop().await;
+        }
+    }
 }
 
 impl StateFiles {

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use weir_protocol::manifest::Blob;
 
-use super::state::on_a_blocking_thread;
 use super::{BlobWriter, Unsaved, UploadError};
 use crate::spawn::Runtime;
 use crate::state::FrozenUnkeyed;
@@ -75,7 +74,7 @@ impl UnkeyedUploader {
             Some(Unencoded::Encoded(bytes)) => bytes.clone(),
             Some(Unencoded::Frozen(frozen)) => {
                 let frozen = frozen.clone();
-                let bytes = on_a_blocking_thread(&self.runtime, "encode a snapshot", move || frozen.encode()).await?;
+                let bytes = self.runtime.blocking("encode a snapshot", move || frozen.encode()).await?;
                 self.forget_unsaved();
                 self.unsaved_bytes.add(bytes.len() as u64);
                 self.unsaved = Some(Unencoded::Encoded(bytes.clone()));

@@ -13,7 +13,6 @@ use weir_protocol::manifest::{Blob, InlineBytes};
 use super::{Verdict, Verification};
 use crate::checkpoint::blob::{checksum, read_blob};
 use crate::checkpoint::inspect::{InspectError, Inspector};
-use crate::spawn::TaskGroup;
 use crate::state::file::{Reader, check};
 use crate::state::{Held, Holding, unkeyed_rows, walk};
 
@@ -49,7 +48,7 @@ impl Verification {
         let object = blob.object().map_or_else(inlined, |object| object.name.clone());
         let verdict = Verdict { object, kind: as_what.kind().to_owned(), bytes: blob.bytes(), damage: None };
         let (inspector, blob, max) = (self.inspector.clone(), blob.clone(), self.manifest.max_parallelism);
-        let looked = on_a_thread(&self.inspector, move || {
+        let looked = self.inspector.on_a_thread("verify a checkpoint", move || {
             let Some(file) = inspector.whole(&blob, &as_what)? else {
                 if matches!(as_what, Use::Unkeyed(..)) {
                     unkeyed_rows(&inspector.runtime.wait_for(read_blob(&inspector.store, inspector.job, &blob))?)?;
@@ -85,7 +84,7 @@ impl Verification {
             return Ok(Verdict { damage: Some(damage), ..verdict });
         }
         let inspector = self.inspector.clone();
-        let looked = on_a_thread(&self.inspector, move || {
+        let looked = self.inspector.on_a_thread("verify a checkpoint", move || {
             let files = inspector.open(&subtask, subtask.key_groups)?;
             whole_lists(files, subtask.key_groups)
         });
@@ -94,16 +93,6 @@ impl Verification {
             Err(error) => verdict.or(error),
         }
     }
-}
-
-async fn on_a_thread(
-    inspector: &Inspector,
-    work: impl FnOnce() -> Result<(), InspectError> + Send + 'static,
-) -> Result<(), InspectError> {
-    let mut task = TaskGroup::new(inspector.runtime.clone());
-    task.spawn_blocking("verify a checkpoint", work);
-    let ended = task.next().await.expect("one task was started, and nobody aborts it");
-    ended.map_err(|panicked| InspectError::bug(panicked.to_string()))?.1
 }
 
 impl Inspector {
