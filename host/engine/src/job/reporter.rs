@@ -25,7 +25,7 @@ use super::events::Events;
 use super::letters::LetterPublisher;
 
 /// How long after the store was away it is tried again.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
+pub(super) const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The background of one subtask.
 #[derive(Debug)]

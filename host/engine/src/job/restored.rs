@@ -20,14 +20,16 @@ use weir_protocol::time::Timestamp;
 use crate::checkpoint::StoredFiles;
 use crate::checkpoint::restore::{RestoredSubtask, RestoredUnkeyed, restore_subtask, restore_unkeyed};
 use crate::checkpoint::upload::StateUploader;
+use crate::clock::Clock;
 use crate::spawn::Runtime;
 use crate::state::file::Reader;
-use crate::state::{Migration, Progress, RestoreError, Restoring, SubtaskState, UnkeyedStore};
+use crate::state::{FrozenSegment, Migration, Progress, RestoreError, Restoring, SubtaskState, UnkeyedStore};
 use crate::step::{self, Step};
 use crate::store::DataKind;
 use crate::task::{Seeds, TaskError};
 
 use super::deploy::{self, DeployError, Deployer};
+use super::reporter::RETRY_DELAY;
 use super::state_memory::state_memory;
 
 /// Memory that files which are read may fill: a quarter of what the state may, within these bounds.
@@ -94,7 +96,7 @@ impl Deployer<'_> {
         let states = description.states.clone();
         let held = Held { states, empty, files, place: dealt, snapshots: old, migration, now: processing_time };
         Step::Restore.before(step::Place::of_subtask(id));
-        let restored = held.restored(runtime, &mut uploader).await;
+        let restored = held.restored(runtime, &mut uploader, self.shared.clock).await;
         let (state, unkeyed) = restored.map_err(|error| unrestored(id, error))?;
         Step::Restore.after(step::Place::of_subtask(id));
         Ok(Restored { state, unkeyed, own, uploader, manifest, processing_time, context, seeds })
@@ -139,14 +141,14 @@ impl Held {
         self,
         runtime: &Runtime,
         uploader: &mut StateUploader,
+        clock: Clock,
     ) -> Result<(SubtaskState, UnkeyedStore), RestoreError> {
         let Self { states, empty, files, place, snapshots, migration, now } = self;
         let begin = move || step(empty.restoring(files, migration, now)?);
         let (mut restoring, mut progress) = on_a_thread(runtime, begin).await??;
         while let Progress::More(closed) = progress {
             if let Some(closed) = closed {
-                let saved = uploader.close_early(closed).await;
-                saved.map_err(|error| StateError { fault: error.fault(), message: error.to_string() })?;
+                save(closed, uploader, clock).await?;
             }
             (restoring, progress) = on_a_thread(runtime, move || step(restoring)).await??;
         }
@@ -163,6 +165,21 @@ impl Held {
     }
 }
 
+/// Uploads what is written again. Where the store is away this waits for it: all that was restored would be again.
+async fn save(closed: FrozenSegment, uploader: &mut StateUploader, clock: Clock) -> Result<(), StateError> {
+    let mut saved = uploader.close_early(closed).await;
+    while let Err(error) = saved {
+        let (fault, message) = (error.fault(), error.to_string());
+        if fault != Fault::Unavailable {
+            return Err(StateError { fault, message });
+        }
+        tracing::warn!(error = message, "a restore waits for the store");
+        clock.sleep(RETRY_DELAY).await;
+        saved = uploader.retry().await;
+    }
+    Ok(())
+}
+
 fn step(mut restoring: Restoring) -> Result<(Restoring, Progress), RestoreError> {
     let progress = restoring.step()?;
     Ok((restoring, progress))
@@ -174,4 +191,82 @@ async fn on_a_thread<T: Send + 'static>(
 ) -> Result<T, StateError> {
     let worked = runtime.waiting("restore state", work).await;
     worked.map_err(|panicked| StateError { fault: Fault::Bug, message: panicked.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use object_store::memory::InMemory;
+    use tokio::runtime::Handle;
+    use weir_operator::batch::Keys;
+    use weir_operator::keyed_state::{KeyedState, StateId, Writes};
+    use weir_protocol::chain::Owner;
+    use weir_protocol::description::{StateKind, TtlDescription};
+    use weir_protocol::id::{EntryNumber, JobId, Nonce};
+    use weir_protocol::job_spec::LimitSpec;
+    use weir_protocol::key_group::MaxParallelism;
+
+    use super::*;
+    use crate::checkpoint::upload::{BlobWriter, StateFiles, Unsaved};
+    use crate::state::{LocalDisk, LocalDiskOptions, SpillTo};
+    use crate::store::Store;
+    use crate::store::troubled::Troubled;
+
+    const ALL: KeyGroupRange = KeyGroupRange { start: 0, end: 128 };
+
+    fn states(ttl: Option<TtlDescription>) -> Vec<StateDescription> {
+        let (name, codec) = ("n".to_owned(), "raw".to_owned());
+        vec![StateDescription { name, kind: StateKind::KeyedValue, codec, version: 1, ttl, properties: Vec::new() }]
+    }
+
+    fn empty(states: &[StateDescription]) -> SubtaskState {
+        SubtaskState::new(states, MaxParallelism::DEFAULT, ALL).unwrap()
+    }
+
+    /// A file of 2 MB whose values bear no stamp.
+    fn unstamped() -> Bytes {
+        let mut state = empty(&states(None));
+        let keys: Vec<_> = (0..2_000_u32).map(u32::to_le_bytes).collect();
+        state.select(&Keys::encode(keys.iter().map(<[u8; 4]>::as_slice)), 0).unwrap();
+        let mut writes = Writes::default();
+        (0..2_000).for_each(|key| writes.value_writes_mut(StateId(0)).set(key, Some(&[7; 1_000])));
+        state.commit(&writes).unwrap();
+        state.freeze(0).unwrap().encode()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restore_that_writes_again_waits_for_a_store_that_is_away() {
+        let (clock, runtime) = (Clock::system(), Runtime::from(Handle::current()));
+        let objects = Troubled::new(Arc::new(InMemory::new()));
+        let store = Store::new(Arc::new(objects.clone()), clock);
+        let owner = Owner { number: EntryNumber(3), nonce: Nonce(4) };
+        let subtask = SubtaskId { uid: "n".parse().unwrap(), index: 0 };
+        let blobs = BlobWriter::new(store, JobId(1), owner, subtask, DataKind::State);
+        let unsaved = Unsaved::default();
+        let mut uploader = StateUploader::new(blobs, ALL, StateFiles::default(), unsaved, runtime.clone());
+        let folder = tempfile::tempdir().unwrap();
+        let disk = LocalDisk::open(folder.path(), LocalDiskOptions::default()).unwrap();
+        let to = SpillTo { disk, runtime: runtime.clone(), folder: None, memory_bytes: 1 << 20, name: "n".to_owned() };
+        let states =
+            states(Some(TtlDescription { duration_ms: 1 << 40, refresh_on_read: false, return_expired: false }));
+        let held = Held {
+            empty: empty(&states).spilling(to),
+            states,
+            files: vec![(Reader::open(unstamped()).unwrap(), ALL)],
+            place: Place { index: 0, parallelism: 1 },
+            snapshots: vec![None],
+            migration: Migration::new(None, &LimitSpec::default()),
+            now: 5,
+        };
+        objects.set_full(true);
+        let mends = async {
+            clock.sleep(Duration::from_secs(100)).await;
+            objects.set_full(false);
+        };
+        let (restored, ()) = tokio::join!(held.restored(&runtime, &mut uploader, clock), mends);
+        restored.unwrap();
+        assert!(uploader.close(None).await.unwrap().files.len() > 3);
+    }
 }

@@ -118,9 +118,10 @@ impl Restoring {
     pub fn step(&mut self) -> Result<Progress, RestoreError> {
         let Self { merge, taking } = self;
         if let Some(merging) = merge {
-            let went = merging.go_on(true, |record| taking.take(&record).map_err(Stopped::Taking));
-            if went.map_err(Stopped::into_restore_error)?.is_break() {
-                return Ok(taking.pause());
+            match merging.go_on(true, |record| taking.take(&record).map_err(Stopped::Taking)) {
+                Ok(went) if went.is_break() => return Ok(taking.pause()),
+                Ok(_) => {}
+                Err(stopped) => return Err(stopped.at(merging)),
             }
             *merge = None;
         }
@@ -153,9 +154,13 @@ impl From<StateError> for Stopped {
 }
 
 impl Stopped {
-    fn into_restore_error(self) -> RestoreError {
+    /// Of a record that cannot be what it says, the file is to blame.
+    fn at(self, merge: &Merge) -> RestoreError {
         match self {
             Self::Reading(error) => RestoreError::File(error),
+            Self::Taking(RestoreError::State(error)) if error.fault == Fault::Corrupt => {
+                RestoreError::File(merge.named(error))
+            }
             Self::Taking(error) => error,
         }
     }

@@ -19,6 +19,7 @@ use super::file::{FileRecord, StateRow};
 use super::frozen::Naming;
 use super::kept::Kept;
 use super::limits::Growth;
+use super::lists::element_position;
 use super::log::Part;
 use super::migration::{Migration, RestoreError};
 use super::outdated::Outdated;
@@ -112,7 +113,7 @@ impl Taking {
         let before = self.migration.rewritten();
         self.taken += (record.key.len() + record.entry.len() + record.value.len()) as u64;
         match self.rows[usize::from(record.row)] {
-            Row::Undeclared => return Ok(ControlFlow::Continue(())),
+            Row::Undeclared => {}
             Row::Unfit(ref conflict) => return Err(conflict.clone().into()),
             Row::Timers => self.state.take_in(0, Part::Clean, record)?,
             Row::Declared { number, stamped } => {
@@ -122,7 +123,11 @@ impl Taking {
                 }
                 self.take_declared(number, stamped, record)?;
             }
-            Row::Older { number, stamped, version } => self.keep_old(number, stamped, version, record)?,
+            Row::Older { number, stamped, version } => {
+                // What waits is not of the file that is read when it is taken in.
+                self.state.checked_hash(number, record)?;
+                self.keep_old(number, stamped, version, record)?;
+            }
         }
         let is_large = self.make_room()?;
         let is_over = is_large || self.taken > STEP_BYTES || self.migration.rewritten() > before;
@@ -190,10 +195,7 @@ impl Taking {
 impl SubtaskState {
     fn take_in(&mut self, number: u16, part: Part, record: &FileRecord<'_>) -> Result<(), StateError> {
         let (key, entry, stored) = (record.key, record.entry, record.value);
-        let hash = key_hash(key);
-        if self.naming.header().max.key_group(hash) != record.group {
-            return Err(corrupt(record, "a key stands under a key group that is not its own"));
-        }
+        let hash = self.checked_hash(number, record)?;
         let log = &mut self.log;
         match number.checked_sub(1).map(|state| &mut self.states[usize::from(state)]) {
             None => match Timer::from_record(key, entry) {
@@ -202,18 +204,30 @@ impl SubtaskState {
             },
             Some(Kept::Values(values)) => values.restore(log, part, hash, key, stored),
             Some(Kept::Lists(lists)) => {
-                if !lists.restore(log, part, (hash, key, entry), stored) {
-                    return Err(corrupt(record, "an element of a list stands under no position of 8 bytes"));
-                }
+                let is_taken = lists.restore(log, part, (hash, key, entry), stored);
+                debug_assert!(is_taken, "its position was checked");
             }
             Some(Kept::Maps(maps)) => maps.restore(log, part, hash, key, entry, stored),
             Some(Kept::Elsewhere) => unreachable!("state that is not keyed has no row"),
         }
         Ok(())
     }
+
+    /// The hash of a record's key, where the record can be what its state says.
+    fn checked_hash(&self, number: u16, record: &FileRecord<'_>) -> Result<u64, StateError> {
+        let hash = key_hash(record.key);
+        if self.naming.header().max.key_group(hash) != record.group {
+            return Err(corrupt(record, "a key stands under a key group that is not its own"));
+        }
+        let state = number.checked_sub(1).map(|state| &self.states[usize::from(state)]);
+        if matches!(state, Some(Kept::Lists(_))) && element_position(record.entry).is_none() {
+            return Err(corrupt(record, "an element of a list stands under no position of 8 bytes"));
+        }
+        Ok(hash)
+    }
 }
 
 fn corrupt(record: &FileRecord<'_>, what: &str) -> StateError {
-    let message = format!("checkpoint files, key group {}: {what}", record.group.0);
+    let message = format!("checkpoint file, key group {}: {what}", record.group.0);
     StateError { fault: Fault::Corrupt, message }
 }

@@ -4,27 +4,32 @@
 //! checksum of the whole where it is read whole, else by those of the footer and of each block. Whoever reads holds its
 //! thread. Does not own which files are read, nor what for.
 
+mod windows;
+
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 use weir_operator::keyed_state::StateError;
 use weir_protocol::Fault;
 use weir_protocol::id::JobId;
 use weir_protocol::key_group::KeyGroupRange;
 use weir_protocol::manifest::{Blob, ObjectRef, StateFile};
 
+pub(super) use windows::WINDOW_BYTES_MIN;
+
 use super::blob::{BlobError, read_blob, size_checked};
 use crate::spawn::{Runtime, Stop, TaskGroup};
-use crate::state::file::{Reader, Remote};
+use crate::state::file::{HEAD_BYTES, Reader, Remote, TAIL_BYTES};
 use crate::store::{ObjectName, Store, StoreError};
 
-/// The least that is read of a larger file at once.
-pub(super) const WINDOW_BYTES_MIN: u64 = 256 << 10;
-/// The most. A cloud answers a request for less than that in about the time for a byte.
-const WINDOW_BYTES_MAX: u64 = 8 << 20;
+/// Files up to this length are read whole where others are read in windows.
+const SMALL_BYTES: u64 = 16 << 10;
 /// What is read of a file's end at once, in the hope that it is its footer.
 const END_BYTES: u64 = 64 << 10;
+/// Files that are opened at the same time.
+const OPENED_AT_ONCE: usize = 8;
 
 /// The files of one job.
 #[derive(Debug, Clone)]
@@ -77,45 +82,43 @@ impl StoredFiles {
         Self { stop: Some(stop), ..self }
     }
 
-    /// Opens files that are going to be read from end to end, at the same time and with about `budget` bytes of memory. All
-    /// are read whole where they fit into that; else as much of each as it is of the whole, for records that are merged
-    /// come from all files in proportion.
+    /// Opens files that are going to be read from end to end, by key group, and with about `budget` bytes of memory. All
+    /// are read whole where they fit into that; else each in [windows](windows::of).
     ///
     /// # Errors
     /// [`BlobError`], naming the object that is missing or damaged.
     pub async fn open(&self, files: &[StateFile], budget: u64) -> Result<Vec<(Reader, KeyGroupRange)>, BlobError> {
         let bytes: u64 = files.iter().map(|file| file.blob.bytes()).sum();
         let is_whole = bytes <= budget || !self.runtime.has_threads();
-        let mut opened = Vec::with_capacity(files.len());
-        for file in files {
-            let reader = match &file.blob {
-                Blob::Object(object) if !is_whole && object.bytes > WINDOW_BYTES_MIN => {
-                    // One half is in use, the other on its way.
-                    let window = u128::from(budget / 2) * u128::from(object.bytes) / u128::from(bytes);
-                    let window = u64::try_from(window).unwrap_or(u64::MAX);
-                    self.open_elsewhere(object, window.clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX)).await?
-                }
-                blob @ (Blob::Object(_) | Blob::Inline(_)) => self.open_whole(blob).await?,
-            };
-            opened.push((reader, file.key_groups));
-        }
-        Ok(opened)
+        let open = |(file, window_bytes): (&StateFile, u64)| {
+            let (files, blob, key_groups) = (self.clone(), file.blob.clone(), file.key_groups);
+            async move {
+                let reader = match blob {
+                    Blob::Object(object) if !is_whole && object.bytes > SMALL_BYTES => {
+                        files.open_elsewhere(object, window_bytes).await?
+                    }
+                    blob @ (Blob::Object(_) | Blob::Inline(_)) => files.open_whole(&blob).await?,
+                };
+                Ok((reader, key_groups))
+            }
+        };
+        let opening: Vec<_> = files.iter().zip(windows::of(files, budget)).map(open).collect();
+        stream::iter(opening).buffered(OPENED_AT_ONCE).try_collect().await
     }
 
     /// Opens a file that is read whole.
     pub(super) async fn open_whole(&self, blob: &Blob) -> Result<Reader, BlobError> {
         let bytes = read_blob(&self.store, self.job, blob).await?;
-        let named = |error: StateError| match blob.object() {
-            Some(object) => named(&object.name, error),
-            None => error,
-        };
-        Ok(Reader::open(bytes).map_err(named)?)
+        Ok(match blob.object() {
+            Some(object) => Reader::open_named(bytes, &object.name)?,
+            None => Reader::open(bytes)?,
+        })
     }
 
-    async fn open_elsewhere(&self, object: &ObjectRef, window_bytes: u64) -> Result<Reader, BlobError> {
-        let (files, object) = (self.clone(), object.clone());
-        let open = move || files.open_object(&object, window_bytes, true);
-        let opened = self.runtime.waiting("open a checkpoint file", open).await;
+    async fn open_elsewhere(self, object: ObjectRef, window_bytes: u64) -> Result<Reader, BlobError> {
+        let runtime = self.runtime.clone();
+        let open = move || self.open_object(&object, window_bytes, true);
+        let opened = runtime.waiting("open a checkpoint file", open).await;
         opened.map_err(|panicked| StateError { fault: Fault::Bug, message: panicked.to_string() })?
     }
 
@@ -160,8 +163,7 @@ impl Remote for StoredFile {
     fn read(&self, place: Range<u64>) -> Result<Bytes, StateError> {
         let mut read = self.read.lock().expect("nothing panics while it holds this lock");
         if let Some(part) = read.last.part(&place) {
-            if self.reads_ahead && read.next.is_none() && place.start > 0 {
-                read.end = Window::default();
+            if self.reads_ahead && read.next.is_none() {
                 read.next = self.begin(read.last.end());
             }
             return Ok(part);
@@ -173,9 +175,12 @@ impl Remote for StoredFile {
             return Ok(part);
         }
         read.next = None;
-        let is_end = place.end == self.bytes;
-        let start = if is_end { place.start.min(self.bytes.saturating_sub(END_BYTES)) } else { place.start };
-        let end = place.end.max(start.saturating_add(self.window_bytes).min(self.bytes));
+        let is_end = place.end.saturating_add(TAIL_BYTES as u64) >= self.bytes;
+        let (start, end) = match place.end {
+            end if end <= HEAD_BYTES as u64 => (place.start, end),
+            _ if is_end => (place.start.min(self.bytes.saturating_sub(END_BYTES)), self.bytes),
+            end => (place.start, end.max(place.start.saturating_add(self.window_bytes).min(self.bytes))),
+        };
         let bytes = self.files.wait_for(self.files.clone().part(self.name.clone(), start..end))??;
         let window = Window { start, bytes };
         let part = window.part(&place).ok_or_else(|| self.is_short());
@@ -185,6 +190,10 @@ impl Remote for StoredFile {
             read.last = window;
         }
         part
+    }
+
+    fn release(&self) {
+        *self.read.lock().expect("nothing panics while it holds this lock") = Windows::default();
     }
 }
 

@@ -10,14 +10,15 @@ use weir_operator::keyed_state::{KeyedState, Read, StateId, Writes};
 use weir_protocol::chain::Owner;
 use weir_protocol::description::{StateDescription, StateKind};
 use weir_protocol::id::{EntryNumber, Nonce, SubtaskId};
-use weir_protocol::key_group::MaxParallelism;
+use weir_protocol::key_group::{KeyGroup, MaxParallelism};
 
 use super::*;
 use crate::checkpoint::upload::{BlobWriter, StateFiles, StateUploader, Unsaved};
 use crate::clock::Clock;
+use crate::state::file::{FileRecord, RecordKind, Writer};
 use crate::state::{LocalDisk, LocalDiskOptions, SpillTo, SubtaskState};
 use crate::store::DataKind;
-use crate::store::counted::Counted;
+use crate::store::counted::{Counted, Mood};
 
 const JOB: JobId = JobId(1);
 pub(in crate::checkpoint) const ALL: KeyGroupRange = KeyGroupRange { start: 0, end: 128 };
@@ -186,4 +187,81 @@ async fn a_file_that_is_damaged_cut_or_gone_is_named_though_it_is_read_part_by_p
         let error = read.unwrap_err();
         assert!(error.fault() == Fault::Corrupt && error.to_string().contains(&object.name), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_whose_key_groups_follow_each_other_are_not_in_memory_at_the_same_time() {
+    const BUDGET: u64 = 4 << 20;
+    let objects = Counted::new(Arc::new(InMemory::new()));
+    let (stored, files) = uploaded(&objects).await;
+    // As if each file had been another subtask's.
+    let slice = |(file, number): (&StateFile, u16)| StateFile {
+        key_groups: KeyGroupRange { start: 8 * number, end: 8 * number + 8 },
+        ..file.clone()
+    };
+    let files: Vec<_> = files.iter().zip(0..).map(slice).collect();
+    objects.take_most_held();
+    let opened = stored.open(&files, BUDGET).await.unwrap();
+    assert_eq!(objects.held(), 0, "of what is only opened nothing stays");
+    let restored = block_in_place(|| empty().restored_from(opened, 0)).unwrap();
+    assert!(restored.bytes_in_all() > u64::from(KEYS / 16) * VALUE_BYTES as u64 / 2);
+    let held = objects.take_most_held();
+    assert!(held < allowed(BUDGET, 1), "{held} bytes were held");
+    assert_eq!(objects.held(), 0, "nor of what was read to its end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_files_are_opened_at_the_same_time_and_in_few_reads() {
+    let objects = Counted::new(Arc::new(InMemory::new()));
+    let (stored, files) = uploaded(&objects).await;
+    let files: Vec<_> = files.iter().cloned().collect();
+    objects.set_mood(Mood::StallsReads);
+    objects.take_reads();
+    let opening = stored.open(&files, MEMORY);
+    let goes_on = async {
+        objects.until_waiting(OPENED_AT_ONCE).await;
+        objects.set_mood(Mood::Fine);
+    };
+    assert_eq!(tokio::join!(opening, goes_on).0.unwrap().len(), files.len());
+    // Its length, its head and its end.
+    assert_eq!(objects.take_reads(), 3 * files.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_verifies_and_cannot_be_what_it_says_is_named() {
+    let objects = Counted::new(Arc::new(InMemory::new()));
+    let (stored, mut files) = uploaded(&objects).await;
+    files.files.truncate(2);
+    let header = stored.open_whole(&files.files[0].blob).await.unwrap().header().clone();
+    let mut writer = Writer::new(header);
+    for key in [b"1".as_slice(), b"2"] {
+        let group = KeyGroup(127);
+        let value = &value(1)[..];
+        writer.push(&FileRecord { group, row: 0, kind: RecordKind::Put, key, entry: b"", value });
+    }
+    let blob = blobs(&stored, 7).write(&writer.finish()).await.unwrap();
+    let name = blob.object().unwrap().name.clone();
+    files.files.insert(1, StateFile { blob, key_groups: ALL });
+    for budget in [1 << 30, 1] {
+        let files: Vec<_> = files.iter().cloned().collect();
+        let opened = stored.open(&files, budget).await.unwrap();
+        let error = block_in_place(|| empty().restored_from(opened, 0)).unwrap_err();
+        assert!(error.fault == Fault::Corrupt && error.message.contains(&name), "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_does_not_verify_is_named_though_the_file_was_read_whole() {
+    let objects = Counted::new(Arc::new(InMemory::new()));
+    let (stored, files) = uploaded(&objects).await;
+    let whole = read_blob(&stored.store, JOB, &files.files[0].blob).await.unwrap();
+    let mut flipped = whole.to_vec();
+    flipped[whole.len() / 2] ^= 1;
+    // Whoever wrote it wrote the checksum of what is damaged.
+    let blob = blobs(&stored, 7).write(&flipped.into()).await.unwrap();
+    let name = blob.object().unwrap().name.clone();
+    let files = [StateFile { blob, key_groups: ALL }];
+    let opened = stored.open(&files, 1 << 30).await.unwrap();
+    let error = block_in_place(|| empty().restored_from(opened, 0)).unwrap_err();
+    assert!(error.fault == Fault::Corrupt && error.message.contains(&name), "{error:?}");
 }

@@ -22,19 +22,23 @@ pub trait Remote: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`weir_protocol::Fault::Unavailable`], or that the file is missing or shorter.
     fn read(&self, place: Range<u64>) -> Result<Bytes, StateError>;
+
+    /// Nothing more is going to be read, or not soon: what of it is in memory may go.
+    fn release(&self);
 }
 
 /// Where a file's bytes are.
 #[derive(Debug, Clone)]
 pub(super) enum Contents {
-    Memory(Bytes),
+    /// Whole, with what errors call it where it has a name.
+    Memory(Bytes, Option<Arc<str>>),
     Remote(Arc<dyn Remote>),
 }
 
 impl Contents {
     pub(super) fn len(&self) -> Result<usize, StateError> {
         match self {
-            Self::Memory(bytes) => Ok(bytes.len()),
+            Self::Memory(bytes, _) => Ok(bytes.len()),
             Self::Remote(file) => usize::try_from(file.bytes()).map_err(corrupt),
         }
     }
@@ -42,7 +46,7 @@ impl Contents {
     /// A part, which lies within the length.
     pub(super) fn part(&self, place: Range<usize>) -> Result<Bytes, StateError> {
         match self {
-            Self::Memory(bytes) => Ok(bytes.slice(place)),
+            Self::Memory(bytes, _) => Ok(bytes.slice(place)),
             Self::Remote(file) => {
                 let wanted = place.len();
                 let bytes = file.read(place.start as u64..place.end as u64)?;
@@ -56,12 +60,20 @@ impl Contents {
 
     /// The same error, with the file's name where it has one.
     pub(super) fn named(&self, error: StateError) -> StateError {
-        match self {
-            Self::Memory(_) => error,
-            Self::Remote(file) if error.message.contains(file.name()) => error,
-            Self::Remote(file) => {
-                StateError { message: format!("object `{}`: {}", file.name(), error.message), ..error }
-            }
+        let name = match self {
+            Self::Memory(_, name) => name.as_deref(),
+            Self::Remote(file) => Some(file.name()),
+        };
+        match name.filter(|name| !error.message.contains(name)) {
+            Some(name) => StateError { message: format!("object `{name}`: {}", error.message), ..error },
+            None => error,
+        }
+    }
+
+    /// Nothing more is going to be read, or not soon.
+    pub(super) fn release(&self) {
+        if let Self::Remote(file) = self {
+            file.release();
         }
     }
 }

@@ -11,8 +11,8 @@ pub(super) const VERSION: u16 = 1;
 pub(super) const VERSION_STAMPED: u16 = 2;
 /// Added to the kind of a stamped row.
 pub(super) const STAMPED: u8 = 0x80;
-pub(super) const HEAD_BYTES: usize = 16;
-pub(super) const TAIL_BYTES: usize = 20;
+pub(crate) const HEAD_BYTES: usize = 16;
+pub(crate) const TAIL_BYTES: usize = 20;
 /// Bytes of a run before its records.
 pub(super) const RUN_HEADER_BYTES: usize = 8;
 

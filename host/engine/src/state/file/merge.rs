@@ -79,7 +79,7 @@ pub(in crate::state) struct Merge {
     header: Header,
     /// Newest first.
     sources: Vec<Source>,
-    /// Indices of sources that are not at their end; a heap whose first has the least record.
+    /// Indices of sources that are not at their end; a heap whose first has the least record, or may have.
     heap: Vec<usize>,
     passed: Passed,
     /// Whether the least record was visited already.
@@ -89,6 +89,9 @@ pub(in crate::state) struct Merge {
 #[derive(Debug)]
 struct Source {
     cursor: Cursor,
+    /// The key group before which it has no record, as long as nothing of it was read: files whose key groups come later
+    /// are not in memory meanwhile.
+    unread: Option<KeyGroup>,
     /// For each row of the file, what it is in the merged one.
     rows: Vec<MergedRow>,
 }
@@ -125,6 +128,7 @@ impl Merge {
         let sources = readers.into_iter().zip(slices).map(|(reader, slice)| Source {
             rows: reader.header().rows.iter().map(|row| merged_row(&rows, row)).collect(),
             cursor: Cursor::new(reader, slice),
+            unread: None,
         });
         let sources = sources.collect();
         let key_groups = hull.unwrap_or(KeyGroupRange { start: 0, end: 0 });
@@ -152,11 +156,14 @@ impl Merge {
     /// Goes to the first record, or to a place.
     pub(in crate::state) fn begin(&mut self, from: Option<&Place>) -> Result<(), StateError> {
         for (number, source) in self.sources.iter_mut().enumerate() {
-            let has_records = match from {
+            let may_have_records = match from {
                 Some(place) => source.cursor.advance_to(place)?,
-                None => source.cursor.advance()?,
+                None => {
+                    source.unread = source.cursor.first_group();
+                    source.unread.is_some()
+                }
             };
-            if has_records {
+            if may_have_records {
                 self.heap.push(number);
             }
         }
@@ -177,6 +184,10 @@ impl Merge {
                 self.advance()?;
             }
             let Some(&first) = self.heap.first() else { return Ok(ControlFlow::Continue(())) };
+            if self.sources[first].unread.take().is_some() {
+                self.advance()?;
+                continue;
+            }
             self.is_visited = true;
             let source = &self.sources[first];
             let record = source.cursor.record();
@@ -191,9 +202,17 @@ impl Merge {
         }
     }
 
-    /// Goes behind the least record.
+    /// The same error, with the name of the file that the record visited last is from.
+    pub(in crate::state) fn named(&self, error: StateError) -> StateError {
+        match self.heap.first() {
+            Some(&first) => self.sources[first].cursor.named(error),
+            None => error,
+        }
+    }
+
+    /// Goes behind the least record, or to the first of a source that may have the least.
     fn advance(&mut self) -> Result<(), StateError> {
-        let first = *self.heap.first().expect("a record was visited");
+        let first = *self.heap.first().expect("there is a record, or may be");
         if !self.sources[first].cursor.advance()? {
             self.heap.swap_remove(0);
         }
@@ -218,6 +237,12 @@ impl Merge {
     /// By key and entry, clears first; of the same, the newest source first.
     fn order(&self, a: usize, b: usize) -> Ordering {
         let (source_a, source_b) = (&self.sources[a], &self.sources[b]);
+        if source_a.unread.is_some() || source_b.unread.is_some() {
+            let group = |source: &Source| source.unread.unwrap_or_else(|| source.cursor.record().group);
+            let is_read = |source: &Source| source.unread.is_none();
+            // One that was not read may have the first record of its key group.
+            return (group(source_a), is_read(source_a), a).cmp(&(group(source_b), is_read(source_b), b));
+        }
         let (record_a, record_b) = (source_a.cursor.record(), source_b.cursor.record());
         let rank = |source: &Source, record: &FileRecord<'_>| source.rows[usize::from(record.row)].rank;
         let is_entry = |record: &FileRecord<'_>| record.kind != RecordKind::Clear;

@@ -40,6 +40,8 @@ pub use reader::{Place, Reader};
 pub use soundness::check;
 pub use writer::Writer;
 
+pub(crate) use format::{HEAD_BYTES, TAIL_BYTES};
+
 pub(super) use merge::Merge;
 
 use std::cmp::Ordering;

@@ -288,3 +288,18 @@ fn state_of_ten_times_its_memory_is_migrated_within_it() {
     all.values(COUNT, &(0..60_000).collect::<Vec<_>>(), &mut values).expect("a value state");
     assert!(values.iter().all(|value| value == Some(&[7; 200])));
 }
+
+/// A restore that nobody waits for any more has to end soon, whatever it is passing over.
+#[test]
+fn state_that_is_not_declared_any_more_is_passed_over_in_steps_too() {
+    let mut old = empty(&version(1));
+    super::write_all(&mut old, &numbered_keys(0..6_000), &[7; 10_000]);
+    let file = slice(&frozen(&mut old));
+    let mut restoring = empty(&[]).restoring(open(&[file]).expect("it verifies"), migration(), 0).expect("it verifies");
+    let mut steps = 1;
+    while let Progress::More(closed) = restoring.step().expect("nothing is taken") {
+        assert!(closed.is_none());
+        steps += 1;
+    }
+    assert_eq!(steps, 4, "60 MB are passed over by 16 MiB");
+}

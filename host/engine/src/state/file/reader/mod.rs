@@ -37,13 +37,29 @@ struct Block {
     checksum: u64,
 }
 
+impl Block {
+    /// Whether it may hold records of some key groups.
+    const fn is_wanted(&self, range: KeyGroupRange) -> bool {
+        self.first_group < range.end && range.start <= self.last_group
+    }
+}
+
 impl Reader {
     /// Opens a file.
     ///
     /// # Errors
     /// [`weir_protocol::Fault::Corrupt`], naming the part that does not verify.
     pub fn open(file: Bytes) -> Result<Self, StateError> {
-        Self::open_contents(Contents::Memory(file))
+        Self::open_contents(Contents::Memory(file, None))
+    }
+
+    /// The same for a file that errors call by its name, those of later reads too.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_named(file: Bytes, name: &str) -> Result<Self, StateError> {
+        let contents = Contents::Memory(file, Some(name.into()));
+        Self::open_contents(contents.clone()).map_err(|error| contents.named(error))
     }
 
     /// Opens a file that is read where it lies: its footer now, each block when it is needed.
@@ -52,7 +68,9 @@ impl Reader {
     /// The same, naming the file; and what reading it says.
     pub fn open_remote(file: Arc<dyn Remote>) -> Result<Self, StateError> {
         let contents = Contents::Remote(file);
-        Self::open_contents(contents.clone()).map_err(|error| contents.named(error))
+        let opened = Self::open_contents(contents.clone()).map_err(|error| contents.named(error));
+        contents.release();
+        opened
     }
 
     fn open_contents(file: Contents) -> Result<Self, StateError> {
@@ -295,9 +313,26 @@ impl Cursor {
         }
     }
 
-    /// Goes to the next record. Whether there is one.
+    /// Goes to the next record. Whether there is one; at the end, nothing of the file is kept in memory.
     pub(super) fn advance(&mut self) -> Result<bool, StateError> {
-        self.step().map_err(|error| self.reader.file.named(error))
+        let has_record = self.step().map_err(|error| self.named(error))?;
+        if !has_record {
+            self.runs = Vec::new();
+            self.reader.file.release();
+        }
+        Ok(has_record)
+    }
+
+    /// The same error, with the file's name where it has one.
+    pub(super) fn named(&self, error: StateError) -> StateError {
+        self.reader.file.named(error)
+    }
+
+    /// A key group before which no record comes, as long as none was reached; `None`: there are none at all.
+    pub(super) fn first_group(&self) -> Option<KeyGroup> {
+        let range = self.key_groups;
+        let first = self.reader.blocks.iter().find(|block| block.is_wanted(range))?;
+        Some(KeyGroup(first.first_group.max(range.start)))
     }
 
     fn step(&mut self) -> Result<bool, StateError> {
@@ -320,8 +355,8 @@ impl Cursor {
             return Err(corrupt(format_args!("block {} lacks records", self.next_block - 1)));
         }
         let range = self.key_groups;
-        let is_wanted = |block: &Block| block.first_group < range.end && range.start <= block.last_group;
-        let Some(skipped) = self.reader.blocks[self.next_block..].iter().position(is_wanted) else {
+        let Some(skipped) = self.reader.blocks[self.next_block..].iter().position(|block| block.is_wanted(range))
+        else {
             self.runs.clear();
             self.at = 0;
             return Ok(false);
