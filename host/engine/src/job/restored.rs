@@ -207,6 +207,7 @@ mod tests {
     use weir_protocol::id::{EntryNumber, JobId, Nonce};
     use weir_protocol::job_spec::LimitSpec;
     use weir_protocol::key_group::MaxParallelism;
+    use xxhash_rust::xxh3::xxh3_64;
 
     use super::*;
     use crate::checkpoint::upload::{BlobWriter, StateFiles, Unsaved};
@@ -225,13 +226,18 @@ mod tests {
         SubtaskState::new(states, MaxParallelism::DEFAULT, ALL).unwrap()
     }
 
-    /// A file of 2 MB whose values bear no stamp.
+    /// A file of 4 MB whose values bear no stamp.
     fn unstamped() -> Bytes {
         let mut state = empty(&states(None));
         let keys: Vec<_> = (0..2_000_u32).map(u32::to_le_bytes).collect();
         state.select(&Keys::encode(keys.iter().map(<[u8; 4]>::as_slice)), 0).unwrap();
         let mut writes = Writes::default();
-        (0..2_000).for_each(|key| writes.value_writes_mut(StateId(0)).set(key, Some(&[7; 1_000])));
+        // Nothing that could be compressed: what is small enough is part of the manifest, and waits for no store.
+        let noise: Vec<u8> = (0..250_u64).flat_map(|at| xxh3_64(&at.to_le_bytes()).to_le_bytes()).collect();
+        for key in 0..2_000_u32 {
+            let value: Vec<u8> = noise.iter().map(|byte| byte.wrapping_mul(key.to_le_bytes()[0] | 1)).collect();
+            writes.value_writes_mut(StateId(0)).set(key, Some(&value));
+        }
         state.commit(&writes).unwrap();
         state.freeze(0).unwrap().encode()
     }

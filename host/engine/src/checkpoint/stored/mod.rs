@@ -83,7 +83,7 @@ impl StoredFiles {
     }
 
     /// Opens files that are going to be read from end to end, by key group, and with about `budget` bytes of memory. All
-    /// are read whole where they fit into that; else each in [windows](windows::of).
+    /// are read whole where they fit into that; else each in windows of its own.
     ///
     /// # Errors
     /// [`BlobError`], naming the object that is missing or damaged.
