@@ -119,6 +119,7 @@ impl Setup<'_> {
             clock,
             entropy: Entropy::system(),
             control: self.control.clone().into(),
+            disk_threads: self.control.clone().into(),
             data: self.data.clone(),
             operators: Arc::new(OneOperator(Arc::clone(&contender.factory))),
             places: Arc::new(Everywhere),

@@ -107,6 +107,7 @@ impl Setup<'_> {
             clock,
             entropy: Entropy::system(),
             control: self.control.handle().clone().into(),
+            disk_threads: self.control.handle().clone().into(),
             data: self.data.handle().clone(),
             operators: Arc::new(OneOperator(Arc::clone(&self.factory))),
             places: Arc::new(Everywhere),

@@ -38,6 +38,8 @@ pub struct NodeConfig {
     pub control: Runtime,
     /// Where records are processed.
     pub data: Handle,
+    /// Whose threads wait for state on disk.
+    pub disk_threads: Runtime,
     /// Opens the places that sinks write to.
     pub places: Arc<dyn Places>,
     /// Where state goes that outgrows its memory.
@@ -63,7 +65,8 @@ impl Node {
     /// # Errors
     /// When the store cannot be used.
     pub async fn start(config: NodeConfig) -> Result<Self, Problem> {
-        let NodeConfig { objects, clock, entropy, compiler, journal, control, data, places, disk } = config;
+        let NodeConfig { objects, clock, entropy, compiler, journal, control, data, disk_threads, places, disk } =
+            config;
         let registry = Arc::new(Registry::new(RegistryConfig {
             store: Store::new(Arc::clone(&objects), clock),
             clock,
@@ -73,8 +76,9 @@ impl Node {
             concurrency: std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2),
         }));
         let operators = Arc::<Registry>::clone(&registry) as Arc<dyn Operators>;
-        let local = disk.clone();
-        let config = EngineConfig { store: objects, clock, entropy, control, data, operators, places, disk: local };
+        let (store, local) = (objects, disk.clone());
+        let config =
+            EngineConfig { store, clock, entropy, control, data, disk_threads, operators, places, disk: local };
         let engine = Engine::start(config).await?;
         Ok(Self { engine, registry, journal, clock, disk, uses: Arc::default() })
     }

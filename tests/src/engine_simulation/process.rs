@@ -85,6 +85,7 @@ impl Process {
             compiler: Arc::new(Native(world.hazards.clone())),
             journal: Journal::new(world.clock),
             control: Runtime::of_one_thread(Handle::current()),
+            disk_threads: Runtime::of_one_thread(Handle::current()),
             data: Handle::current(),
             places: Arc::new(Outside(world.outside.clone())),
             disk: Some(world.disk(number)?),

@@ -52,6 +52,8 @@ pub struct EngineConfig {
     pub control: Runtime,
     /// Where records are processed; may be the same as `control`.
     pub data: Handle,
+    /// Whose threads wait for state on disk. They wait for nothing else, so that few of them are enough.
+    pub disk_threads: Runtime,
     /// Where operators come from.
     pub operators: Arc<dyn Operators>,
     /// Opens the places that sinks write to.
@@ -93,11 +95,24 @@ impl Engine {
     /// When the store fails the probe or cannot be read. A single job that cannot be resumed is no error here: its
     /// status says why.
     pub async fn start(config: EngineConfig) -> Result<Self, EngineError> {
-        let EngineConfig { store, clock, entropy, control, data, operators, places, disk } = config;
+        let EngineConfig { store, clock, entropy, control, data, disk_threads, operators, places, disk } = config;
         let stdout = LineWriter::stdout();
         let store = Store::new(store, clock);
         let (memory, holds) = (Store::new(Arc::new(InMemory::new()), clock), Holds::default());
-        let shared = Shared { store, memory, clock, entropy, control, data, operators, places, disk, stdout, holds };
+        let shared = Shared {
+            store,
+            memory,
+            clock,
+            entropy,
+            control,
+            data,
+            disk_threads,
+            operators,
+            places,
+            disk,
+            stdout,
+            holds,
+        };
         shared.store.probe(&shared.entropy).await?;
         let tasks = Mutex::new(Some(TaskGroup::new(shared.control.clone())));
         let (jobs, accepts) = (Mutex::default(), tokio::sync::Mutex::new(true));

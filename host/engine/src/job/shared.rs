@@ -25,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) entropy: Entropy,
     pub(crate) control: Runtime,
     pub(crate) data: Handle,
+    pub(crate) disk_threads: Runtime,
     pub(crate) operators: Arc<dyn Operators>,
     pub(crate) places: Arc<dyn Places>,
     pub(crate) disk: Option<LocalDisk>,

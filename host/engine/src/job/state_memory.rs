@@ -39,7 +39,7 @@ pub(super) fn state_memory(
     };
     let to = SpillTo {
         disk,
-        runtime: shared.control.clone(),
+        runtime: shared.disk_threads.clone(),
         folder: spec.state.local_dir.as_ref().map(PathBuf::from),
         memory_bytes: spec.state.memory_bytes.unwrap_or(SpillTo::MEMORY_BYTES),
         name: format!("{}-{}-{}", spec.name, subtask.uid, subtask.index),

@@ -27,12 +27,11 @@ pub(super) fn run(args: Run, listeners: Vec<Listener>) -> Result<Outcome, Failur
     let job = read_job(&args.job)?;
     let folder = args.data.clone().unwrap_or_else(|| PathBuf::from("weir-data/local").join(job.draft.name().as_str()));
     let runtimes = Runtimes::start(None)?;
-    let (control, data) = (runtimes.control.handle().clone(), runtimes.data.handle().clone());
     let ended = runtimes.control.block_on(async {
         let mut signals = Signals::listen()?;
         let folder = DataFolder::lock(&folder)?;
         let start = Start { folder: folder.path(), store: None, rocksdb: LocalDiskOptions::default(), clock, journal };
-        let node = start.start(control, data).await?;
+        let node = start.start(&runtimes).await?;
         let ended = run_in(&node, &job, &args.component, &mut signals).await;
         node.engine().stop().await;
         ended

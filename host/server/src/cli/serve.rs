@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
 use weir_engine::clock::{Clock, Entropy};
 use weir_engine::component::Compiler;
 use weir_engine::state::{LocalDisk, LocalDiskOptions};
@@ -33,13 +32,12 @@ pub(super) fn serve(args: Serve, listeners: Vec<Listener>) -> Result<Outcome, Fa
     let rocksdb = args.rocksdb.options()?;
     log::start(&journal, "info", listeners)?;
     let runtimes = Runtimes::start(args.data_threads)?;
-    let (control, data) = (runtimes.control.handle().clone(), runtimes.data.handle().clone());
     let ended = runtimes.control.block_on(async {
         let mut signals = Signals::listen()?;
         let listener = listen(&args.listen).await?;
         let folder = DataFolder::lock(&args.data)?;
         let node = Start { folder: folder.path(), store: args.store.as_deref(), rocksdb, clock, journal };
-        let node = node.start(control, data).await?;
+        let node = node.start(&runtimes).await?;
         answer(listener, node, &mut signals).await
     });
     runtimes.stop();
@@ -60,7 +58,7 @@ pub(super) struct Start<'a> {
 
 impl Start<'_> {
     /// Starts it: all jobs that have not ended go on.
-    pub(super) async fn start(self, control: Handle, data: Handle) -> Result<Node, Failure> {
+    pub(super) async fn start(self, runtimes: &Runtimes) -> Result<Node, Failure> {
         let inside = self.folder.join("store");
         let location = self.store.map_or_else(|| inside.to_string_lossy().into_owned(), ToOwned::to_owned);
         let other_place = match self.store {
@@ -85,8 +83,9 @@ impl Start<'_> {
             entropy: Entropy::system(),
             compiler: Arc::new(loader) as Arc<dyn Compiler>,
             journal: self.journal,
-            control: control.into(),
-            data,
+            control: runtimes.control.handle().clone().into(),
+            data: runtimes.data.handle().clone(),
+            disk_threads: runtimes.disk.handle().clone().into(),
             places: Arc::new(Everywhere),
             disk: Some(disk),
         };

@@ -122,6 +122,7 @@ fn config(store: Arc<dyn ObjectStore>, clock: Clock, faults: &Faults, data: Hand
         entropy: Entropy::system(),
         control: Handle::current().into(),
         data,
+        disk_threads: Handle::current().into(),
         operators: Arc::new(NativeOperators::new(faults)),
         places: Arc::new(Everywhere),
         disk: None,

@@ -124,6 +124,7 @@ impl Asked {
             compiler: Arc::new(Echoes),
             journal: Journal::new(clock),
             control: Handle::current().into(),
+            disk_threads: Handle::current().into(),
             data: Handle::current(),
             places: Arc::new(Everywhere),
             disk: None,
