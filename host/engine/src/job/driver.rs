@@ -177,7 +177,7 @@ impl Driver {
         self.tell(&failed);
         match (failed.retry, failed.fault) {
             (Retry::Never, Fault::Corrupt | Fault::Request) => Next::LetGo,
-            _ => Next::End(EntryKind::Failed { reason: failed.text() }),
+            _ => Next::End(EntryKind::Failed { reason: failed.text(), fault: failed.fault }),
         }
     }
 

@@ -92,9 +92,9 @@ impl JobStatus {
         self.state = match kind {
             EntryKind::Finished => JobState::Finished,
             EntryKind::Cancelled { .. } | EntryKind::ClaimedBy { .. } => JobState::Canceled,
-            EntryKind::Failed { reason } => {
+            EntryKind::Failed { reason, fault } => {
                 let (at, message) = (last.at, reason.clone());
-                self.failures.insert(0, Failure { at, subtask: None, fault: Fault::Guest, message });
+                self.failures.insert(0, Failure { at, subtask: None, fault: *fault, message });
                 self.failures.truncate(FAILURES_MAX);
                 JobState::Failed
             }

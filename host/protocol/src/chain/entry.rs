@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EntryHash;
 use crate::document::{self, DocumentError};
+use crate::fault::Fault;
 use crate::id::{CheckpointId, EntryNumber, JobId, Nonce};
 use crate::job_spec::JobSpec;
 use crate::manifest::{Manifest, Outlet};
@@ -86,6 +87,9 @@ pub enum EntryKind {
     Failed {
         /// The last failure.
         reason: String,
+        /// Who must act. What was written before this was told is taken for the operator's author's.
+        #[serde(default = "guest")]
+        fault: Fault,
     },
     /// Terminal: another job took the checkpoints over.
     ClaimedBy {
@@ -149,6 +153,10 @@ pub enum Wanted {
     Deploy(Box<JobSpec>),
     /// It shall end.
     Cancel,
+}
+
+const fn guest() -> Fault {
+    Fault::Guest
 }
 
 impl EntryKind {

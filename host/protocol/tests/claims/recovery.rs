@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use weir_protocol::Fault;
 use weir_protocol::chain::{EntryKind, SpecEntry, Wanted};
 use weir_protocol::id::{CheckpointId, EntryNumber, JobId, Nonce};
 use weir_protocol::key_group::MaxParallelism;
@@ -37,7 +38,7 @@ fn ended_job_stays_ended_whatever_is_wanted() {
     let ends = [
         EntryKind::Finished,
         EntryKind::Cancelled { dropped: vec![] },
-        EntryKind::Failed { reason: "no".to_owned() },
+        EntryKind::Failed { reason: "no".to_owned(), fault: Fault::Bug },
         EntryKind::ClaimedBy { job: JobId(1) },
     ];
     for kind in ends {

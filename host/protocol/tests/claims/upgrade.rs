@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use weir_protocol::Fault;
 use weir_protocol::chain::{EntryKind, Ownership, RunEntry, SpecEntry, Start, Undone, Wanted};
 use weir_protocol::evolution::{Change, Conflict, HeldState};
 use weir_protocol::finished::Unfit;
@@ -253,6 +254,6 @@ fn a_job_goes_back_to_what_its_newest_checkpoint_was_taken_under_and_once() {
     let undone = Undone { spec: EntryNumber(2), reason: "it traps".to_owned() };
     assert_eq!(former(&SpecEntry { undoes: Some(undone), ..deploy(3) }, &entry), None, "it is the way back");
     assert_eq!(former(&wanted(3, Wanted::Cancel), &entry), None);
-    entry.kind = EntryKind::Failed { reason: "no".to_owned() };
+    entry.kind = EntryKind::Failed { reason: "no".to_owned(), fault: Fault::Bug };
     assert_eq!(former(&deploy(3), &entry), None, "it has ended");
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use weir_protocol::Fault;
 use weir_protocol::chain::{DroppedOutbox, EntryHash, EntryKind, Owner, Retained, RunEntry, SpecEntry, Undone, Wanted};
 use weir_protocol::id::{CheckpointId, EntryNumber, JobId, Name, Nonce, SubtaskId, Uid};
 use weir_protocol::job_graph::{CheckpointStorage, StateBackend, StateSpec};
@@ -82,7 +83,7 @@ fn kind(choices: &mut Choices<'_>, manifest: &mut Manifest) -> EntryKind {
                 left.map(|outbox| DroppedOutbox { outlet: outbox.outlet.clone(), checkpoint: outbox.checkpoint });
             EntryKind::Cancelled { dropped: dropped.collect() }
         }
-        5 => EntryKind::Failed { reason: choices.text(20) },
+        5 => EntryKind::Failed { reason: choices.text(20), fault: Fault::Corrupt },
         _ => EntryKind::ClaimedBy { job: JobId(choices.u64().into()) },
     }
 }

@@ -162,7 +162,7 @@ async fn a_job_that_the_late_write_of_a_dead_process_ends_is_shown_as_it_ended()
         async move {
             other.settle().await.unwrap();
             let newest = other.newest().unwrap().entry.clone();
-            let kind = EntryKind::Failed { reason: "elsewhere".to_owned() };
+            let kind = EntryKind::Failed { reason: "elsewhere".to_owned(), fault: Fault::Bug };
             let (manifest, published) = (newest.manifest, newest.published);
             other.append(Next { nonce: Nonce(2), at: 0, kind, manifest, published }).await.unwrap();
         }
@@ -246,9 +246,11 @@ async fn a_job_whose_restarts_are_used_up_fails_for_good() {
     let job = engine.submit(spec).await.unwrap().id;
     let status = wait_for(&engine, job, JobState::Failed).await;
     assert_eq!(status.attempts, 3);
+    let told = &status.failures[0];
+    assert_eq!(told.fault, Fault::Bug);
     let again = rig.start(&faults).await;
     let status = again.job(job).unwrap();
-    assert_eq!(status.state, JobState::Failed);
+    assert_eq!((status.state, status.failures[0].fault), (JobState::Failed, told.fault), "who must act is the same");
     assert!(status.failures[0].message.contains("an invariant is broken"), "{:?}", status.failures);
 }
 
