@@ -65,7 +65,7 @@ impl Collector {
     /// Begins to delete what may go now that the owner's newest entry stands; does nothing while an earlier collection
     /// is still on its way, or while someone looks at what may go. Does not wait.
     pub fn collect(&mut self, owner: &mut RunOwner, confirmed: Confirmed) {
-        if self.holds.has(self.job, self.clock.now()) {
+        if self.is_held() {
             return;
         }
         if let Some(running) = &mut self.running {
@@ -89,6 +89,12 @@ impl Collector {
             done
         });
         self.running = Some(task);
+    }
+
+    /// Whether someone looks at what may go.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.holds.has(self.job, self.clock.now())
     }
 
     /// Waits for a collection that is on its way.

@@ -64,14 +64,12 @@ impl Board {
         status.ended_at = state.is_terminal().then_some(now);
     }
 
-    /// Where this process had let go of the job, it takes it up again; whether that is so.
-    pub(crate) fn wake(&self, now: Timestamp) -> bool {
+    /// Where this process had let go of the job, it takes it up again.
+    pub(crate) fn wake(&self, now: Timestamp) {
         let mut status = self.lock();
-        let is_woken = status.state == JobState::Suspended;
-        if is_woken {
+        if status.state == JobState::Suspended {
             (status.state, status.state_since) = (JobState::Restarting, now);
         }
-        is_woken
     }
 
     /// Records given up on over the job's life, as far as is known now.

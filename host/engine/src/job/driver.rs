@@ -20,6 +20,7 @@ use crate::checkpoint::restore::{stopped, stopped_at_entry};
 use super::attempt::{self, Setting};
 use super::board::Board;
 use super::ended::{Ended, Failed};
+use super::known::Standing;
 use super::plan::Plan;
 use super::restart::{Restarts, Retry};
 use super::shared::Shared;
@@ -44,8 +45,8 @@ pub(crate) struct Driver {
     pub(crate) wanted: Wish,
     pub(crate) restarts: Restarts,
     pub(crate) hold: Hold,
-    /// Told once the job is known to exist.
-    pub(crate) exists: watch::Sender<bool>,
+    /// Told what is certain of the job.
+    pub(crate) standing: watch::Sender<Standing>,
 }
 
 /// What follows from the end of an attempt.
@@ -89,16 +90,16 @@ impl Driver {
     async fn rest(&mut self) {
         self.hold.let_go();
         self.restarts = Restarts::new(self.spec.restart.clone());
-        if self.wishes.now() == self.wanted {
+        if !self.wishes.is_asked_anew() {
             self.enter(JobState::Suspended);
         }
-        self.wishes.asked_anew(self.wanted).await;
+        self.wishes.asked_anew().await;
         if matches!(self.wishes.now(), Wish::Run(_)) {
             self.enter(JobState::Restarting);
         }
     }
 
-    fn is_to_be_another(&self) -> bool {
+    pub(super) fn is_to_be_another(&self) -> bool {
         matches!(self.wishes.now(), Wish::Run(number) if number > self.spec_number)
     }
 

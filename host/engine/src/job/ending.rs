@@ -7,6 +7,7 @@ use weir_protocol::chain::EntryKind;
 
 use super::driver::{Driver, Next};
 use super::ended::Ended;
+use super::known::Standing;
 use super::owned::{Owned, Publishers};
 use super::status::JobState;
 use super::takeover::Aim;
@@ -25,11 +26,8 @@ impl Driver {
             | EntryKind::RestoredFrom { .. } => (JobState::Failing, JobState::Failed),
         };
         self.enter(on_the_way);
-        let tried = match self.try_end(kind).await {
-            Ok(()) => {
-                self.enter(ended);
-                return Next::Over;
-            }
+        let tried = match self.try_end(kind, ended).await {
+            Ok(()) => return Next::Over,
             Err(tried) => self.weighed(tried).await,
         };
         match tried {
@@ -49,11 +47,13 @@ impl Driver {
     }
 
     /// One that failed keeps what is not published, for whoever restores it.
-    async fn try_end(&mut self, kind: EntryKind) -> Result<(), Ended> {
+    async fn try_end(&mut self, kind: EntryKind, ended: JobState) -> Result<(), Ended> {
         if self.hold.last().is_none() {
             // What others have made of it meanwhile says where its results belong.
             let newest = self.specs().newest().await?.entry.number;
-            self.adopt(newest).await?;
+            if newest != self.spec_number {
+                self.adopt(newest).await?;
+            }
         }
         let mut owner = self.own(Aim::Settle).await?;
         let publishers = self.with_former(Publishers::new(), &owner).await?;
@@ -72,8 +72,34 @@ impl Driver {
             Some(_) => owned.manifest().rejected,
             None => self.board.given_up(),
         };
-        owned.end(kind, given_up, &mut self.wishes).await?;
+        // Whoever asks for a change asks first and then looks at this: either it is seen here, or they wait for what follows.
+        self.standing.send_replace(Standing::Ends);
+        if !matches!(kind, EntryKind::Cancelled { .. }) && self.is_to_be_another() {
+            self.standing.send_replace(Standing::Exists);
+            return Err(Ended::Wished(self.wishes.now()));
+        }
+        let last = match owned.end(kind, given_up, &mut self.wishes).await {
+            Ok(last) => last,
+            Err(failed) => {
+                self.standing.send_replace(Standing::Exists);
+                return Err(failed);
+            }
+        };
         self.board.gave_up(given_up);
+        // Otherwise that takes no time worth mentioning, and nothing is left once the job is seen to have ended.
+        let is_looked_at = owned.is_looked_at();
+        if is_looked_at {
+            self.over(ended);
+        }
+        owned.clear(last, &mut self.wishes).await;
+        if !is_looked_at {
+            self.over(ended);
+        }
         Ok(())
+    }
+
+    fn over(&self, ended: JobState) {
+        self.enter(ended);
+        self.standing.send_replace(Standing::Exists);
     }
 }

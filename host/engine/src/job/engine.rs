@@ -26,7 +26,7 @@ use crate::store::{Places, Prefix, Store};
 
 use super::board::Board;
 use super::driver::Driver;
-use super::known::Job;
+use super::known::{Job, Standing};
 use super::plan::Plan;
 use super::restart::Restarts;
 use super::shared::Shared;
@@ -235,7 +235,7 @@ impl Inner {
 
     pub(super) fn drive(&self, id: JobId, spec: Arc<JobSpec>, board: Board, wish: Wish, hold: Hold) {
         let (asker, wishes) = wishes(wish);
-        let (exists, knows) = watch::channel(hold.exists());
+        let (standing, stands) = watch::channel(if hold.exists() { Standing::Exists } else { Standing::Begun });
         let restarts = Restarts::new(spec.restart.clone());
         let name = format!("job {}", spec.name);
         let driver = Driver {
@@ -248,15 +248,15 @@ impl Inner {
             wanted: wish,
             restarts,
             hold,
-            exists,
+            standing,
         };
-        self.add(id, Job { board, asker, exists: knows });
+        self.add(id, Job { board, asker, standing: stands });
         self.spawn(name, driver.run());
     }
 
     /// Shows a job that has ended.
     pub(super) fn show(&self, id: JobId, board: Board) {
-        self.add(id, Job { board, asker: wishes(Wish::Stop).0, exists: watch::channel(true).1 });
+        self.add(id, Job { board, asker: wishes(Wish::Stop).0, standing: watch::channel(Standing::Exists).1 });
     }
 
     fn add(&self, id: JobId, job: Job) {

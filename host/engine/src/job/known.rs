@@ -13,13 +13,24 @@ use crate::clock::Clock;
 /// How long whoever submits a job waits to hear that it exists.
 const CREATION_WAIT: Duration = Duration::from_secs(5);
 
+/// What is certain of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing: the store has not said whether its first entry stands.
+    Begun,
+    /// It is there.
+    Exists,
+    /// Its last entry is on its way: whatever is asked from here on comes too late, if that stands.
+    Ends,
+}
+
 /// One job of this process, driven or ended.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) board: Board,
     pub(super) asker: Asker,
-    /// Whether it is known to exist: its first entry stands. The sender lives as long as the job is driven.
-    pub(super) exists: watch::Receiver<bool>,
+    /// The sender lives as long as the job is driven.
+    pub(super) standing: watch::Receiver<Standing>,
 }
 
 impl Job {
@@ -28,14 +39,27 @@ impl Job {
     /// # Errors
     /// The store does not answer whether it does.
     pub(super) async fn exists(&self, clock: Clock) -> Result<(), EngineError> {
-        let mut exists = self.exists.clone();
+        let mut standing = self.standing.clone();
         tokio::select! {
             biased;
-            Ok(_) = exists.wait_for(|exists| *exists) => Ok(()),
+            Ok(_) = standing.wait_for(|standing| *standing != Standing::Begun) => Ok(()),
             () = clock.sleep(CREATION_WAIT) => {
                 let message = "the store does not answer whether the job was created; submit it again to wait for that";
                 Err(EngineError::failed(Fault::Unavailable, message))
             }
         }
+    }
+
+    /// Where the job's last entry is on its way, waits for what comes of that.
+    ///
+    /// # Errors
+    /// This process stops before there is an answer.
+    pub(super) async fn is_decided(&self) -> Result<(), EngineError> {
+        let decided = self.standing.clone().wait_for(|standing| *standing != Standing::Ends).await.is_ok();
+        if decided || self.board.copy().state.is_terminal() {
+            return Ok(());
+        }
+        let message = "the engine stopped while the job was ending; ask again once it runs";
+        Err(EngineError::failed(Fault::Unavailable, message))
     }
 }

@@ -24,7 +24,7 @@ use super::ended::Ended;
 use super::shared::Shared;
 use super::wish::{Wish, Wishes};
 
-/// The wait before an entry without an answer is looked at once more.
+/// The wait before an entry without an answer is looked at once more, or whether somebody still looks at what may go.
 const SETTLE_DELAY: Duration = Duration::from_secs(1);
 
 /// The publishers of a job's sinks.
@@ -125,14 +125,36 @@ impl<'a> Owned<'a> {
     }
 
     /// Appends the job's end, which counts so many records `given_up` on; what is not published stays named.
-    pub(crate) async fn end(mut self, kind: EntryKind, given_up: u64, wishes: &mut Wishes) -> Result<(), Ended> {
+    pub(crate) async fn end(
+        &mut self,
+        kind: EntryKind,
+        given_up: u64,
+        wishes: &mut Wishes,
+    ) -> Result<Confirmed, Ended> {
         let published = self.publications.published();
         let mut manifest = Manifest { rejected: given_up, ..self.manifest().clone() };
         manifest.outboxes.retain(|outbox| published.get(&outbox.outlet) < Some(&outbox.checkpoint));
-        let confirmed = self.append(kind, manifest, published, wishes).await?;
-        self.collector.collect(self.owner, confirmed);
+        self.append(kind, manifest, published, wishes).await
+    }
+
+    /// Whether what the newest entry drops must stay for a while.
+    pub(crate) fn is_looked_at(&self) -> bool {
+        self.collector.is_held()
+    }
+
+    /// Deletes what the job's `last` entry drops, once nobody looks at it any more: nobody will after this owner. It is left
+    /// where this process stops meanwhile.
+    pub(crate) async fn clear(mut self, last: Confirmed, wishes: &mut Wishes) {
+        while self.collector.is_held() {
+            tokio::select! {
+                biased;
+                _stop = let_go(wishes) => return,
+                () = self.shared.clock.sleep(SETTLE_DELAY) => {}
+            }
+        }
         self.collector.finish(self.owner).await;
-        Ok(())
+        self.collector.collect(self.owner, last);
+        self.collector.finish(self.owner).await;
     }
 
     async fn append(

@@ -44,16 +44,21 @@ impl Inner {
             Err(_unsound) => None,
         };
         let wanted = specs.newest().await?.entry;
-        let spec = Arc::new(specs.deployed(wanted.number).await?);
+        // What came too late for a job that has ended is not what it was.
+        let number = match &run {
+            Some(run) if run.kind.is_terminal() => run.spec,
+            Some(_) | None => wanted.number,
+        };
+        let spec = Arc::new(specs.deployed(number).await?);
         let started_at = specs.entry(EntryNumber(0)).await?.entry.at;
         let former = match run.as_ref().map(RunEntry::made_under) {
-            Some(made_under) if made_under != wanted.number => vec![Arc::new(specs.deployed(made_under).await?)],
+            Some(made_under) if made_under != number => vec![Arc::new(specs.deployed(made_under).await?)],
             Some(_) | None => Vec::new(),
         };
         let status = JobStatus {
-            spec_number: wanted.number,
+            spec_number: number,
             former,
-            undone: wanted.undoes.clone(),
+            undone: wanted.undoes.clone().filter(|_| number == wanted.number),
             dead_letters: run.as_ref().map_or(0, |run| run.manifest.rejected),
             ..JobStatus::new(id, Arc::clone(&spec), started_at, JobState::Created)
         };

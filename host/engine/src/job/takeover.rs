@@ -14,6 +14,7 @@ use weir_protocol::manifest::Positions;
 
 use super::driver::Driver;
 use super::ended::{Ended, Failed};
+use super::known::Standing;
 use super::owned::settle;
 use super::starts::resolve_starts;
 use super::wish::Wish;
@@ -82,7 +83,7 @@ impl Driver {
             None => self.take_over(aim).await?,
         };
         settle(&mut owner, &self.shared, &self.board, &mut self.wishes).await?;
-        self.exists.send_replace(true);
+        self.standing.send_replace(Standing::Exists);
         self.hold.last = Some(owner.owner());
         Ok(owner)
     }

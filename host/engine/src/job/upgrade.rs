@@ -116,26 +116,26 @@ impl Change {
                 specs.want_next(&wanted, &shared.entropy, deploy, None).await?
             };
             if let Some(spec) = number {
-                return Ok(Upgraded { spec, is_new: self.take_up(spec)?, changes });
+                return Ok(Upgraded { spec, is_new: self.take_up(spec).await?, changes });
             }
         }
     }
 
-    /// Has the job driven as entry `number` says. Whether that is new to it: the answer to an earlier call may have been
-    /// lost.
-    fn take_up(&self, number: EntryNumber) -> Result<bool, EngineError> {
+    /// Has the job driven as entry `number` says, unless it ends meanwhile. Whether that is new to it: the answer to an
+    /// earlier call may have been lost.
+    async fn take_up(&self, number: EntryNumber) -> Result<bool, EngineError> {
+        let before = self.job.board.copy().spec_number;
+        self.job.board.wake(self.shared.clock.now());
+        self.job.asker.ask(Wish::Run(number));
+        self.job.is_decided().await?;
         let status = self.job.board.copy();
         if status.state.is_terminal() {
             return Err(not_running(&status, true));
         }
-        let is_new = number > status.spec_number;
+        let is_new = number > before;
         if is_new {
             tracing::info!(job = %self.id, name = %status.name, "the job becomes spec {}", number.0);
             self.job.board.change(number, Arc::new(self.spec.clone()), None);
-        }
-        let is_woken = self.job.board.wake(self.shared.clock.now());
-        if is_new || is_woken {
-            self.job.asker.ask(Wish::Run(number));
         }
         Ok(is_new)
     }

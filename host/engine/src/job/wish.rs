@@ -17,27 +17,38 @@ pub(crate) enum Wish {
     Stop,
 }
 
+/// What was asked for last, and how often anything was.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    wish: Wish,
+    times: u64,
+}
+
 /// The end of those who ask.
 #[derive(Debug)]
-pub(crate) struct Asker(watch::Sender<Wish>);
+pub(crate) struct Asker(watch::Sender<Asked>);
 
 /// The driver's end.
 #[derive(Debug)]
-pub(crate) struct Wishes(watch::Receiver<Wish>);
+pub(crate) struct Wishes {
+    asked: watch::Receiver<Asked>,
+    /// How often something had been asked for when a wish was taken last.
+    taken: u64,
+}
 
 /// Both ends.
 pub(crate) fn wishes(first: Wish) -> (Asker, Wishes) {
-    let (sender, receiver) = watch::channel(first);
-    (Asker(sender), Wishes(receiver))
+    let (sender, asked) = watch::channel(Asked { wish: first, times: 0 });
+    (Asker(sender), Wishes { asked, taken: 0 })
 }
 
 impl Asker {
     /// Asks for this, unless something more final is wanted. To ask for the same again wakes a driver that has let go.
     pub(crate) fn ask(&self, wish: Wish) {
-        self.0.send_if_modified(|wanted| {
-            let counts = wish >= *wanted;
+        self.0.send_if_modified(|asked| {
+            let counts = wish >= asked.wish;
             if counts {
-                *wanted = wish;
+                *asked = Asked { wish, times: asked.times + 1 };
             }
             counts
         });
@@ -47,29 +58,38 @@ impl Asker {
 impl Wishes {
     /// What is wanted now. A facade that has gone wants the driver to let go.
     pub(crate) fn now(&self) -> Wish {
-        if self.0.has_changed().is_err() { Wish::Stop } else { *self.0.borrow() }
+        if self.is_alone() { Wish::Stop } else { self.asked.borrow().wish }
     }
 
     /// The same; what is asked for from here on is asked [anew](Self::asked_anew).
     pub(crate) fn take(&mut self) -> Wish {
-        if self.0.has_changed().is_err() { Wish::Stop } else { *self.0.borrow_and_update() }
+        let Asked { wish, times } = *self.asked.borrow();
+        self.taken = times;
+        if self.is_alone() { Wish::Stop } else { wish }
+    }
+
+    /// Whether anything was asked for since a wish was taken last, be it the same again.
+    pub(crate) fn is_asked_anew(&self) -> bool {
+        self.is_alone() || self.asked.borrow().times != self.taken
+    }
+
+    fn is_alone(&self) -> bool {
+        self.asked.has_changed().is_err()
     }
 
     /// Waits until something else than `known` is wanted. Cancel-safe.
     pub(crate) async fn other_than(&mut self, known: Wish) -> Wish {
-        match self.0.wait_for(|wish| *wish != known).await {
-            Ok(wish) => *wish,
+        match self.asked.wait_for(|asked| asked.wish != known).await {
+            Ok(asked) => asked.wish,
             Err(_gone) => Wish::Stop,
         }
     }
 
-    /// Waits until something is asked for, be it the same again, since `taken` was: at once where something else is wanted
-    /// by now.
-    pub(crate) async fn asked_anew(&mut self, taken: Wish) {
-        if self.now() == taken {
-            // A facade that has gone wants something else, too.
-            let _gone = self.0.changed().await;
-        }
+    /// Waits until [something is](Self::is_asked_anew). Cancel-safe.
+    pub(crate) async fn asked_anew(&mut self) {
+        let taken = self.taken;
+        // A facade that has gone wants something else, too.
+        let _gone = self.asked.wait_for(|asked| asked.times != taken).await;
     }
 }
 
@@ -104,12 +124,16 @@ mod tests {
     fn what_was_asked_since_wakes_whoever_lets_go_be_it_the_same_again() {
         let (asker, mut wishes) = wishes(FIRST);
         let taken = wishes.take();
-        assert_eq!(wishes.asked_anew(taken).now_or_never(), None, "nothing was asked");
+        assert_eq!(wishes.asked_anew().now_or_never(), None, "nothing was asked");
         asker.ask(taken);
-        assert_eq!(wishes.asked_anew(taken).now_or_never(), Some(()));
+        assert_eq!(wishes.asked_anew().now_or_never(), Some(()));
         let taken = wishes.take();
         asker.ask(Wish::Cancel);
         assert_eq!(wishes.other_than(taken).now_or_never(), Some(Wish::Cancel));
-        assert_eq!(wishes.asked_anew(taken).now_or_never(), Some(()), "though it was seen already");
+        assert_eq!(wishes.asked_anew().now_or_never(), Some(()), "though it was seen already");
+        let taken = wishes.take();
+        asker.ask(taken);
+        assert_eq!(wishes.other_than(taken).now_or_never(), None, "it is the same");
+        assert_eq!(wishes.asked_anew().now_or_never(), Some(()), "though somebody waited for something else");
     }
 }

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use weir_protocol::chain::Wanted;
 use weir_protocol::job_graph::{StateBackend, StateSpec};
-use weir_protocol::job_spec::CheckpointSpec;
+use weir_protocol::job_spec::{CheckpointSpec, RestartSpec};
 
 use super::operators::Faults;
 use super::rig::{Rig, check_counts, endless, generator_job, wait_for, wait_until};
+use crate::checkpoint::chain::SpecChain;
+use crate::clock::Entropy;
 use crate::job::{CheckpointState, JobState};
+use crate::store::Store;
 use crate::store::troubled::Troubled;
 
 #[tokio::test(start_paused = true)]
@@ -58,4 +62,27 @@ async fn a_checkpoint_that_waits_for_what_cannot_be_saved_fails_with_the_cause()
     store.set_full(false);
     wait_for(&engine, job, JobState::Finished).await;
     check_counts(&rig.published(job), 120_000, 20_000);
+}
+
+/// Cancelled while no process drove it; the next one finds the wish, and then nothing.
+#[tokio::test(start_paused = true)]
+async fn the_longer_the_store_is_away_the_more_rarely_a_job_tries_to_end() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let mut spec = endless(&rig);
+    spec.restart = RestartSpec { attempts_max: 3, delay_ms: 100, delay_ms_max: 10_000 };
+    let job = engine.submit(spec).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 1).await;
+    engine.stop().await;
+    let specs = SpecChain::new(Store::new(rig.store(), rig.clock), rig.clock, job);
+    specs.want(&Entropy::seeded(9), &Wanted::Cancel).await.unwrap();
+    let store = Troubled::new(rig.store());
+    let engine = rig.start_over(Arc::new(store.clone()), &Faults::default(), Handle::current()).await;
+    store.set_silent(true);
+    let status = wait_until(&engine, job, |status| status.failures.len() >= 8).await;
+    let times: Vec<_> = status.failures.iter().rev().map(|failure| failure.at).collect();
+    let waits: Vec<_> = times.windows(2).map(|times| times[1] - times[0]).collect();
+    assert!(waits[0] < 1_000 && waits[6] >= 6_400, "each is twice the one before, beside what a try takes: {waits:?}");
+    store.set_silent(false);
+    wait_for(&engine, job, JobState::Canceled).await;
 }

@@ -1,12 +1,14 @@
 //! Looking into a job that runs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use weir_protocol::job_spec::CheckpointSpec;
 
 use super::operators::Faults;
-use super::rig::{Rig, endless, uid, wait_until};
+use super::rig::{Rig, endless, uid, wait_for, wait_until};
 use crate::checkpoint::inspect::{Ask, InspectError, Which};
+use crate::job::JobState;
 
 #[tokio::test(start_paused = true)]
 async fn a_listing_ends_with_the_checkpoint_that_it_began_with_however_many_the_job_takes_meanwhile() {
@@ -39,4 +41,32 @@ async fn a_listing_ends_with_the_checkpoint_that_it_began_with_however_many_the_
         wait_until(&engine, job, |status| status.checkpoints.completed > taken).await;
     }
     assert_eq!(gone().await.unwrap_err(), InspectError::Gone);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_listing_needs_stays_when_the_job_ends_and_goes_when_nobody_looks_any_more() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let mut spec = endless(&rig);
+    spec.checkpoint = Some(CheckpointSpec { retained: 1, ..CheckpointSpec::every_ms(10) });
+    let job = engine.submit(spec).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 5).await;
+    let inspector = engine.inspector(job).unwrap();
+    let ask = |after| {
+        let (state, key, lives) = (None, None, BTreeMap::new());
+        Ask { operator: uid("count"), state, key, limit: 2, after, lives }
+    };
+    let (_, first) = inspector.look(Which::Newest, &ask(None)).await.unwrap();
+    let taken = engine.job(job).unwrap().checkpoints.completed;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= taken + 20).await;
+    engine.cancel(job).await.unwrap();
+    let ended_at = wait_for(&engine, job, JobState::Canceled).await.ended_at;
+    inspector.look(Which::Newest, &ask(first.next)).await.unwrap();
+    assert!(rig.entries(job).await.len() > 20, "what came since waits too");
+    for _ in 0..60 {
+        rig.clock.sleep(Duration::from_secs(1)).await;
+    }
+    let entries = rig.entries(job).await;
+    assert!(entries.len() <= 3, "nobody looks, and nobody will delete them later: {entries:?}");
+    assert_eq!(engine.job(job).unwrap().ended_at, ended_at);
 }

@@ -1,19 +1,22 @@
 //! Who asks for a change goes away, or asks at a bad moment: the job becomes what it was accepted to become.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::future::pending;
+use futures::FutureExt;
+use futures::future::{BoxFuture, pending};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use weir_protocol::chain::{EntryKind, Start};
-use weir_protocol::id::{EntryNumber, Nonce};
+use weir_protocol::id::{EntryNumber, JobId, Nonce};
+use weir_protocol::job_graph::StateBackend;
 use weir_protocol::job_spec::CheckpointSpec;
 
 use super::super::operators::Faults;
-use super::super::rig::{Rig, check_counts, endless, generator_job, wait_for};
+use super::super::rig::{Rig, check_counts, endless, generator_job, wait_for, wait_until};
 use super::{proven, running, upgrade, with_parallelism};
 use crate::checkpoint::chain::{self, RunOwner, SpecChain};
-use crate::job::{Engine, JobState, Upgrading};
+use crate::job::{Engine, EngineError, JobState, Upgrading};
 use crate::store::Store;
 use crate::store::troubled::{Moment, Troubled};
 
@@ -163,4 +166,111 @@ async fn an_engine_that_stops_waits_for_what_is_being_changed() {
     assert_eq!(chain.newest().await.unwrap().entry.number, changed.unwrap().spec);
     let refused = engine.upgrade(job, spec, Upgrading::default()).await.unwrap_err();
     assert!(refused.to_string().contains("is stopping"), "{refused}");
+}
+
+/// At some moment between the entry of its last checkpoint and its end, or behind that.
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_accepted_while_the_job_ends_is_made_and_one_that_comes_too_late_is_refused() {
+    let mut refused = 0;
+    for turns in 0..80 {
+        let rig = Rig::new();
+        let store = Troubled::new(rig.store());
+        let engine = start_over(&rig, &store).await;
+        let mut spec = generator_job(&rig, "count", 400, 5);
+        spec.checkpoint = Some(CheckpointSpec::every_ms(60_000));
+        let job = engine.submit(spec.clone()).await.unwrap().id;
+        wait_for(&engine, job, JobState::Running).await;
+        let (begun, is_begun) = oneshot::channel();
+        store.intrude(Moment::Entry, async move { begun.send(()).unwrap() });
+        is_begun.await.unwrap();
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        let changed = engine.upgrade(job, with_parallelism(&spec, 3), Upgrading::default()).await;
+        let status = wait_for(&engine, job, JobState::Finished).await;
+        let last = chain::newest(&Store::new(rig.store(), rig.clock), job).await.unwrap().stored.entry;
+        let became = match changed {
+            Ok(changed) => changed.spec,
+            Err(error) => {
+                assert!(matches!(error, EngineError::NotRunning { ended: true, .. }), "after {turns} turns: {error}");
+                refused += 1;
+                EntryNumber(0)
+            }
+        };
+        assert_eq!((last.spec, status.spec_number), (became, became), "after {turns} turns");
+        check_counts(&rig.published(job), 400, 5);
+        let shown = start_over(&rig, &store).await.job(job).unwrap();
+        assert_eq!((shown.spec_number, shown.former.len()), (became, 0), "after {turns} turns");
+    }
+    assert!((1..80).contains(&refused), "{refused} came too late");
+}
+
+/// The folder for its local state is missing, so that it waits for a person. It is asked once more while that is found.
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_once_more_while_the_job_is_let_go_of_is_heard() {
+    let rig = Rig::new();
+    let disk = tempfile::tempdir().unwrap();
+    let engine = rig.start_with_disk(disk.path()).await;
+    let mut spec = endless(&rig);
+    spec.state.backend = StateBackend::RocksDb;
+    let job = running(&engine, spec.clone()).await;
+    engine.stop().await;
+    let store = Troubled::new(rig.store());
+    let engine = start_over(&rig, &store).await;
+    let status = wait_for(&engine, job, JobState::Suspended).await;
+    assert_eq!(status.failures.len(), 1);
+    let (asked, again) = (engine.clone(), spec.clone());
+    let ask_again = async move {
+        assert!(!asked.upgrade(job, again, Upgrading::default()).await.unwrap().is_new);
+    };
+    once_it_is_tried(store, engine.clone(), job, ask_again.boxed());
+    engine.upgrade(job, spec, Upgrading::default()).await.unwrap();
+    let status = wait_until(&engine, job, |status| status.failures.len() >= 3).await;
+    assert!(status.failures.iter().all(|failure| failure.message.contains("no folder")), "{:?}", status.failures);
+    wait_for(&engine, job, JobState::Suspended).await;
+}
+
+/// Does this at the first listing by a job that was woken.
+fn once_it_is_tried(store: Troubled, engine: Engine, job: JobId, deed: BoxFuture<'static, ()>) {
+    let again = store.clone();
+    store.intrude(Moment::Listing, async move {
+        if engine.job(job).unwrap().state == JobState::Restarting {
+            deed.await;
+        } else {
+            once_it_is_tried(again, engine, job, deed);
+        }
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_comes_while_the_last_entry_is_on_its_way_is_refused_once_that_stands() {
+    let rig = Rig::new();
+    let store = Troubled::new(rig.store());
+    let engine = start_over(&rig, &store).await;
+    let mut spec = generator_job(&rig, "count", 400, 5);
+    spec.checkpoint = Some(CheckpointSpec::every_ms(60_000));
+    let job = engine.submit(spec.clone()).await.unwrap().id;
+    wait_for(&engine, job, JobState::Running).await;
+    let (begun, is_begun) = oneshot::channel();
+    let (asked, specs, clock) =
+        (engine.clone(), SpecChain::new(Store::new(rig.store(), rig.clock), rig.clock, job), rig.clock);
+    let end = store.clone();
+    // The entry of the last checkpoint, and then the one behind it.
+    store.intrude(Moment::Entry, async move {
+        end.intrude(Moment::Entry, async move {
+            let changing = asked.upgrade(job, with_parallelism(&spec, 3), Upgrading::default());
+            while specs.newest().await.unwrap().entry.number == EntryNumber(0) {
+                clock.sleep(Duration::from_millis(1)).await;
+            }
+            clock.sleep(Duration::from_millis(10)).await;
+            assert!(begun.send(changing).is_ok());
+        });
+    });
+    let refused = is_begun.await.unwrap().await;
+    assert!(matches!(refused, Err(EngineError::NotRunning { ended: true, .. })), "{refused:?}");
+    let status = wait_for(&engine, job, JobState::Finished).await;
+    assert_eq!((status.spec_number, status.former.len()), (EntryNumber(0), 0));
+    let shown = start_over(&rig, &store).await.job(job).unwrap();
+    assert_eq!((shown.spec_number, shown.state), (EntryNumber(0), JobState::Finished));
+    check_counts(&rig.published(job), 400, 5);
 }
