@@ -186,6 +186,7 @@ mod tests {
 
     use super::super::log::{Log, Part, Position};
     use super::super::record::{Flags, Parts};
+    use super::super::size::Counted;
     use super::{FEW, MapEntries};
 
     fn append(log: &mut Log, entry: &[u8]) -> Position {
@@ -197,7 +198,7 @@ mod tests {
 
         #[test]
         fn maps_of_any_size_hold_what_a_tree_would(steps in prop::collection::vec((0..4_u8, 0..80_u8), 0..400)) {
-            let mut log = Log::new([None; 2]);
+            let mut log = Log::new([Counted::default(); 2]);
             let mut map = MapEntries::new();
             let mut model = BTreeMap::new();
             for (step, number) in steps {
@@ -233,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_map_that_grows_becomes_a_tree() {
-        let mut log = Log::new([None; 2]);
+        let mut log = Log::new([Counted::default(); 2]);
         let mut map = MapEntries::new();
         for number in 0..=u8::try_from(FEW).expect("it is small") {
             assert!(matches!(map, MapEntries::Few(_)));

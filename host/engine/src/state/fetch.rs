@@ -5,7 +5,7 @@
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use weir_operator::batch::{BytesColumn, OptionalColumn};
+use weir_operator::batch::OptionalColumn;
 use weir_operator::keyed_state::{EntryRange, Fetch, Fetched, Read, StateError, StateId, StateWrites, Writes};
 use weir_protocol::time::Timestamp;
 
@@ -133,7 +133,9 @@ impl SubtaskState {
         let (state, wanted) = match *read {
             Read::Values(state, keys) => (state, self.wanted_values(state, keys)?),
             Read::Lists(state, keys) => (state, self.wanted_lists(state, keys)?),
-            Read::Entries(state, keys, entries) => (state, self.wanted_entries(state, keys, entries)?),
+            Read::Entries(state, keys, entries) => {
+                (state, self.wanted_entries(state, keys.iter().copied().zip(entries.iter()))?)
+            }
             Read::Scan(state, key, range) => (state, self.wanted_page(state, key, range)?),
         };
         Ok(self.fetch_wanted(wanted.map(|wanted| (state, wanted)).into_iter().collect()))
@@ -183,10 +185,9 @@ impl SubtaskState {
                     let (cleared, kept): (Vec<_>, Vec<_>) = writes.iter().partition(|(_, write)| write.replaced);
                     let cleared = cleared.into_iter().map(|(key, _)| key);
                     all.extend(self.wanted_sizes(state, cleared)?.map(|wanted| (state, wanted)));
-                    let entries = kept.iter().flat_map(|(key, write)| write.entries.keys().map(|entry| (*key, entry)));
-                    let (keys, entries): (Vec<_>, Vec<_>) = entries.map(|(key, entry)| (key, entry.as_slice())).unzip();
-                    let entries: BytesColumn = entries.into_iter().collect();
-                    all.extend(self.wanted_entries(state, &keys, &entries)?.map(|wanted| (state, wanted)));
+                    let entries =
+                        kept.iter().flat_map(|(key, write)| write.entries.keys().map(|entry| (*key, &entry[..])));
+                    all.extend(self.wanted_entries(state, entries)?.map(|wanted| (state, wanted)));
                 }
             }
         }
@@ -236,16 +237,13 @@ impl SubtaskState {
         Ok((!wanted.is_empty()).then_some(Wanted::Lists(wanted)))
     }
 
-    fn wanted_entries(
+    fn wanted_entries<'a>(
         &mut self,
         state: StateId,
-        keys: &[u32],
-        entries: &BytesColumn,
+        entries: impl Iterator<Item = (u32, &'a [u8])>,
     ) -> Result<Option<Wanted>, StateError> {
         let (Kept::Maps(maps), log, selection) = self.kept(state)? else { return Err(wrong_kind(state, "a map")) };
-        let places = keys.iter().copied().zip(entries.iter());
-        let missing = places.filter(|&(key, entry)| maps.is_entry_missing(log, selection, key, entry));
-        let missing: Vec<_> = missing.collect();
+        let missing = maps.missing(log, selection, entries);
         let wanted = missing.into_iter().map(|(key, entry)| (self.base_key(state, key, entry), key, entry.to_vec()));
         let mut wanted: Vec<_> = wanted.collect();
         wanted.sort_unstable();

@@ -11,6 +11,7 @@ use weir_protocol::time::Timestamp;
 
 use super::file::{FileRecord, Header, RecordKind, RowKind, StateRow, Writer};
 use super::record::{Flags, Record};
+use super::size::Counted;
 use super::stamp::Life;
 
 /// How the states of a subtask are named in files, and which keys it owns.
@@ -72,6 +73,13 @@ impl Naming {
     /// By the record's state: how long what it holds lives.
     pub(super) fn lives(&self) -> impl Iterator<Item = Option<Life>> + '_ {
         self.lives.iter().copied()
+    }
+
+    /// By the record's state: how what it holds is counted.
+    pub(super) fn counted(&self) -> impl Iterator<Item = Counted> + '_ {
+        let rows = self.rows.iter().map(|&row| self.header.rows.get(usize::from(row)));
+        let in_bundles = rows.map(|row| row.is_some_and(|row| row.kind == RowKind::List));
+        self.lives().zip(in_bundles).map(|(life, in_bundles)| Counted { life, in_bundles })
     }
 
     /// The record's state and the name of each state that is kept in the log.

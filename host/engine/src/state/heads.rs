@@ -6,7 +6,6 @@
 use weir_operator::keyed_state::Inline;
 
 use super::index::{Index, STAGED_FROM};
-use super::log::{Log, Position};
 
 const ROW: usize = 256;
 /// So many keys of a batch that are read one by one say that the others will be.
@@ -20,10 +19,6 @@ pub(super) struct Heads<C> {
     free: Vec<u32>,
     /// Of the keys that are too long to lie in their heads, all together.
     key_bytes: u64,
-    /// Room for the stages of [`warm`](Self::warm).
-    warming: Vec<(u64, u64)>,
-    /// Room for the positions of records.
-    records: Vec<u32>,
     /// The batch of which keys were read one by one, and how many.
     singles: (u64, u32),
 }
@@ -37,15 +32,7 @@ struct Head<C> {
 
 impl<C> Default for Heads<C> {
     fn default() -> Self {
-        Self {
-            index: Index::default(),
-            rows: Vec::new(),
-            free: Vec::new(),
-            key_bytes: 0,
-            warming: Vec::new(),
-            records: Vec::new(),
-            singles: (0, 0),
-        }
+        Self { index: Index::default(), rows: Vec::new(), free: Vec::new(), key_bytes: 0, singles: (0, 0) }
     }
 }
 
@@ -91,30 +78,17 @@ impl<C> Heads<C> {
         u32::try_from((self.rows.len() - 1) * ROW + place + 1).expect("fewer heads than records, which 32 bits count")
     }
 
-    /// Has the memory that is about to be looked at for these keys fetched, for all of them at once rather than one after
-    /// the other: slots, then heads, then what `first` looks at in their contents to find a record, then the records.
-    pub(super) fn warm(&mut self, log: &Log, hashes: impl Iterator<Item = u64>, first: impl Fn(&C) -> u32) {
+    /// Has the heads of these keys fetched, for all of them at once rather than one after the other: slots, then heads.
+    /// Leaves what is probably the number of each in `numbers` (0: it has none), or nothing where that would not pay.
+    pub(super) fn warm(&self, hashes: impl Iterator<Item = u64> + Clone, numbers: &mut Vec<u32>) {
+        numbers.clear();
         if self.index.len() < STAGED_FROM {
             return;
         }
-        let mut warming = std::mem::take(&mut self.warming);
-        warming.clear();
-        warming.extend(hashes.map(|hash| (hash, self.index.first_slot(hash))));
-        let candidates = || warming.iter().filter_map(|&(hash, slot)| Index::candidate(slot, hash));
-        let heads: usize = candidates().map(|number| self.head(number).key.len()).sum();
-        std::hint::black_box(heads);
-        let mut records = std::mem::take(&mut self.records);
-        records.clear();
-        records.extend(candidates().map(|number| first(&self.head(number).content)));
-        touch(log, &records);
-        (self.warming, self.records) = (warming, records);
-    }
-
-    /// The same for records whose positions are known; 0: there is none.
-    pub(super) fn warm_records(&self, log: &Log, records: impl Iterator<Item = u32>) {
-        if self.index.len() >= STAGED_FROM {
-            touch(log, &records.collect::<Vec<_>>());
-        }
+        std::hint::black_box(hashes.clone().map(|hash| self.index.first_slot(hash)).fold(0, u64::wrapping_add));
+        numbers.extend(hashes.map(|hash| self.index.find(hash, |_| true).unwrap_or_default()));
+        let heads = numbers.iter().filter(|&&number| number != 0);
+        std::hint::black_box(heads.map(|&number| self.head(number).key.len()).sum::<usize>());
     }
 
     /// A key of this batch is read alone. Whether it is time to [warm](Self::warm) them all: where a few are read so, most
@@ -156,11 +130,6 @@ impl<C> Heads<C> {
         let (row, place) = place(number);
         self.rows[row][place].as_ref().expect("the index holds numbers of heads only")
     }
-}
-
-fn touch(log: &Log, records: &[u32]) {
-    let there = records.iter().filter(|&&at| at != 0);
-    std::hint::black_box(there.map(|&at| log.record(Position(at)).key_len()).sum::<usize>());
 }
 
 /// Of a key that is too long to lie in its head.

@@ -12,8 +12,8 @@ use weir_protocol::Fault;
 use weir_protocol::key_group::{KeyGroup, KeyGroupRange};
 use weir_protocol::time::Timestamp;
 
+use super::bundle::Bundle;
 use super::file::{FileRecord, Merge, Place, Reader, RowKind, StateRow};
-use super::lists::element_position;
 use super::stamp::split;
 use super::timers::Timer;
 
@@ -26,7 +26,7 @@ pub struct Holding<'a> {
     pub row: &'a StateRow,
     /// The key.
     pub key: &'a [u8],
-    /// What orders it among others of its key and state.
+    /// What orders it among others of its key and state: an element's position (8 bytes, big-endian), an entry's key.
     pub entry: &'a [u8],
     /// Where its state had a time to live: when it was last written, or read where that refreshes it.
     pub stamp: Option<Timestamp>,
@@ -80,25 +80,31 @@ pub fn walk(
         } else {
             (None, record.value)
         };
-        let held = held(row.kind, &FileRecord { value, ..record })?;
-        Ok(visit(Holding { group: record.group, row, key: record.key, entry: record.entry, stamp, held }))
+        let (group, key, entry) = (record.group, record.key, record.entry);
+        let holding = Holding { group, row, key, entry, stamp, held: Held::Value(value) };
+        Ok(match row.kind {
+            RowKind::Value => visit(holding),
+            RowKind::List => {
+                let bundle = Bundle::under(entry).filter(|bundle| bundle.is_sound(value));
+                let bundle =
+                    bundle.ok_or_else(|| malformed(&record, "what stands in a list is no bundle of elements"))?;
+                (bundle.position..).zip(bundle.elements(value)).try_for_each(|(position, value)| {
+                    visit(Holding {
+                        entry: &position.to_be_bytes(),
+                        held: Held::Element { position, value },
+                        ..holding
+                    })
+                })
+            }
+            RowKind::Map => visit(Holding { held: Held::Entry(value), ..holding }),
+            RowKind::Timers => match Timer::from_record(key, entry) {
+                Some(Timer { domain, at, tag, .. }) => {
+                    visit(Holding { held: Held::Timer { domain, at, tag }, ..holding })
+                }
+                None => return Err(malformed(&record, "a timer's entry is not 13 bytes that begin with 0 or 1")),
+            },
+        })
     })
-}
-
-fn held<'a>(kind: RowKind, record: &FileRecord<'a>) -> Result<Held<'a>, StateError> {
-    match kind {
-        RowKind::Value => Ok(Held::Value(record.value)),
-        RowKind::List => {
-            let position =
-                element_position(record.entry).ok_or_else(|| malformed(record, "a list's element has no position"))?;
-            Ok(Held::Element { position, value: record.value })
-        }
-        RowKind::Map => Ok(Held::Entry(record.value)),
-        RowKind::Timers => match Timer::from_record(record.key, record.entry) {
-            Some(timer) => Ok(Held::Timer { domain: timer.domain, at: timer.at, tag: timer.tag }),
-            None => Err(malformed(record, "a timer's entry is not 13 bytes that begin with 0 or 1")),
-        },
-    }
 }
 
 fn malformed(record: &FileRecord<'_>, what: &str) -> StateError {

@@ -13,6 +13,9 @@ use super::selection::Selection;
 use super::stamp::Life;
 use super::values::Values;
 
+/// So many keys are fetched into the processor's caches at once, and then written: few enough to stay there.
+const WARMED: usize = 128;
+
 /// One declared state.
 #[derive(Debug)]
 pub(super) enum Kept {
@@ -60,14 +63,18 @@ impl Kept {
         match (self, writes) {
             (Self::Values(values), StateWrites::Values(writes)) => values.store(log, selection, writes),
             (Self::Lists(lists), StateWrites::Lists(writes)) => {
-                lists.warm(log, selection, writes.keys());
-                writes.iter().for_each(|(key, write)| lists.store(log, selection, key, write));
+                for writes in writes.in_chunks(WARMED) {
+                    lists.warm(log, selection, writes.iter().map(|(key, _)| *key));
+                    writes.iter().for_each(|(key, write)| lists.store(log, selection, *key, write));
+                }
             }
             (Self::Maps(maps), StateWrites::Maps(writes)) => {
-                let entries =
-                    writes.iter().flat_map(|(key, write)| write.entries.keys().map(move |entry| (key, &entry[..])));
-                maps.warm_entries(log, selection, entries);
-                writes.iter().for_each(|(key, write)| maps.store(log, selection, key, write));
+                for writes in writes.in_chunks(WARMED) {
+                    let entries =
+                        writes.iter().flat_map(|(key, write)| write.entries.keys().map(|entry| (*key, &entry[..])));
+                    maps.warm_entries(log, selection, entries);
+                    writes.iter().for_each(|(key, write)| maps.store(log, selection, *key, write));
+                }
             }
             _ => unreachable!("kinds were checked before the first write"),
         }

@@ -3,7 +3,7 @@
 use weir_operator::keyed_state::{StateError, StateWrites};
 use weir_protocol::Fault;
 
-use super::lists::POSITION_BYTES;
+use super::bundle::POSITION_BYTES;
 use super::log::{CHUNK_BYTES, Log};
 use super::record::{ENTRY_BYTES_MAX, RECORD_BYTES_MAX, record_size};
 

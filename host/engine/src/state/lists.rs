@@ -1,15 +1,15 @@
-//! List states: one record an element, under its key and its position in the list.
+//! List states: records of [bundles](Bundle) of elements, under their key and their position in the list.
 //!
-//! An append writes one record, whatever the length of the list, and reads nothing. A list that is replaced or cleared
+//! An append writes no more than what it appends, whatever the length of the list, and reads nothing. A list that is replaced or cleared
 //! leaves one mark that hides what older files, and the base, hold of it. Positions only rise: from 0 where the whole
 //! list is known, else behind every position that was ever used, since how long the rest is nobody has asked.
-
-use std::collections::VecDeque;
 
 use weir_operator::batch::BytesColumn;
 use weir_operator::keyed_state::ListWrite;
 
 use super::below::{Below, Leaving};
+use super::bundle::{Bundle, POSITION_BYTES};
+use super::bundles::Bundles;
 use super::heads::Heads;
 use super::log::{Log, Part, Position};
 use super::record::{Flags, Parts, Record};
@@ -26,6 +26,8 @@ pub(super) struct Lists {
     /// Keys whose list was read, and is to be refreshed.
     pub(super) seen: Seen<u32>,
     scratch: Vec<u8>,
+    /// Numbers of heads that are about to be looked at.
+    warmed: Vec<u32>,
     /// No list is without an element, unless a mark stands in for them.
     heads: Heads<List>,
     /// No element stands here or behind.
@@ -35,33 +37,34 @@ pub(super) struct Lists {
 /// What is resident of a key's list.
 #[derive(Debug)]
 struct List {
-    /// Where each element is, oldest first.
-    elements: VecDeque<u32>,
+    /// Where each bundle of elements is, oldest first.
+    bundles: Bundles,
     /// Behind the last element that was ever there, if the whole list is known.
     end: u64,
     below: Below,
 }
 
-/// The length of the entry under which the record of an element is written.
-pub(super) const POSITION_BYTES: usize = 8;
-
-const fn element_entry(position: u64) -> [u8; POSITION_BYTES] {
-    position.to_be_bytes()
+/// The bundle that an entry of a record names.
+fn bundle_under(entry: &[u8]) -> Bundle {
+    Bundle::under(entry).expect("elements are written as bundles")
 }
 
-/// The position of the element that stands under an entry; `None` where the entry is malformed.
-pub(super) fn element_position(entry: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(entry.try_into().ok()?))
-}
-
-fn position_at(log: &Log, at: u32) -> u64 {
-    element_position(log.record(Position(at)).entry()).expect("elements are written under their position")
+fn position_at(log: &Log, at: Position) -> u64 {
+    bundle_under(log.record(at).entry()).position
 }
 
 impl Lists {
     /// No list; records are written for `state`.
     pub(super) fn new(state: u16, life: Option<Life>) -> Self {
-        Self { state, life, seen: Seen::default(), scratch: Vec::new(), heads: Heads::default(), end: 0 }
+        Self {
+            state,
+            life,
+            seen: Seen::default(),
+            scratch: Vec::new(),
+            warmed: Vec::new(),
+            heads: Heads::default(),
+            end: 0,
+        }
     }
 
     /// How long elements live.
@@ -70,9 +73,10 @@ impl Lists {
     }
 
     /// Has what is about to be looked at for these keys fetched into the processor's caches.
-    pub(super) fn warm(&mut self, log: &Log, selection: &Selection, keys: impl Iterator<Item = u32>) {
-        let hashes = keys.map(|key| selection.hash(key));
-        self.heads.warm(log, hashes, |list| list.elements.front().copied().unwrap_or_default());
+    pub(super) fn warm(&mut self, log: &Log, selection: &Selection, keys: impl Iterator<Item = u32> + Clone) {
+        self.heads.warm(keys.map(|key| selection.hash(key)), &mut self.warmed);
+        let heads = self.warmed.iter().filter(|&&number| number != 0);
+        log.warm(heads.map(|&number| self.heads.content(number).bundles.first().map_or(0, |at| at.0)));
     }
 
     /// Whether so many of the batch's keys were read one by one that the rest is worth being [warmed](Self::warm).
@@ -83,16 +87,18 @@ impl Lists {
     /// Appends the elements of a key's list.
     pub(super) fn load(&mut self, log: &Log, selection: &Selection, key: u32, into: &mut BytesColumn) {
         let list = self.heads.get(selection.hash(key), selection.key(key));
-        let elements = list.into_iter().flat_map(|list| &list.elements);
+        let records = list.into_iter().flat_map(|list| list.bundles.iter()).map(|at| log.record(at));
+        let mut show = |record: Record<'_>, value| {
+            bundle_under(record.entry()).elements(value).for_each(|element| into.push(element));
+        };
         let Some(life) = self.life else {
-            elements.for_each(|&at| into.push(log.record(Position(at)).value()));
+            records.for_each(|record| show(record, record.value()));
             return;
         };
         let mut refreshed = 0;
-        for &at in elements {
-            let record = log.record(Position(at));
+        for record in records {
             if let Some(value) = life.read(record.value(), selection.now()) {
-                into.push(value);
+                show(record, value);
             }
             if life.is_refreshed(record.value(), selection.now()) {
                 refreshed += record.size();
@@ -115,21 +121,26 @@ impl Lists {
         let number = self.heads.find_or_insert(hash, key, || List::unknown(log));
         let list = self.heads.content_mut(number);
         let mut position = if list.below.is_hidden_by_none() { self.end } else { list.end };
-        for value in write.appended.iter() {
-            // The first element tells later on whether the list was born in its epoch.
-            let is_first = list.elements.is_empty() && !list.below.is_hidden_by_none();
+        let mut first = 0;
+        while first < write.appended.len() {
+            let bundle = Bundle::cut(&write.appended, first, position);
+            // The first bundle tells later on whether the list was born in its epoch.
+            let is_first = list.bundles.is_empty() && !list.below.is_hidden_by_none();
             let flags = if is_first { Flags::FRESH } else { Flags::PUT };
-            let value = match self.life {
-                None => value,
-                Some(_) => join(selection.now(), value, &mut self.scratch),
+            let value = if bundle.count == 1 && self.life.is_none() {
+                write.appended.get(first)
+            } else {
+                let elements = (first..).map(|index| write.appended.get(index));
+                bundle.stored(self.life.map(|_| selection.now()), elements, &mut self.scratch)
             };
-            let entry = element_entry(position);
-            let at = log.append(Part::Open, &Parts { flags, state: self.state, key, entry: &entry, value });
+            let entry = &bundle.entry();
+            let at = log.append(Part::Open, &Parts { flags, state: self.state, key, entry, value });
             if let Some(life) = self.life {
                 log.note_expiry(at, life.sweep_at(value));
             }
-            list.elements.push_back(at.0);
-            position += 1;
+            list.bundles.push(at);
+            first += bundle.count as usize;
+            position = bundle.end();
         }
         list.end = position;
         self.end = self.end.max(position);
@@ -141,28 +152,31 @@ impl Lists {
         for key in seen {
             let (hash, key) = (selection.hash(key), selection.key(key));
             let Some(list) = self.heads.get_mut(hash, key) else { continue };
-            for at in &mut list.elements {
-                let (old, now) = (Position(*at), selection.now());
+            for index in 0..list.bundles.len() {
+                let Some(old) = list.bundles.get(index) else { break };
+                let now = selection.now();
                 if !life.is_refreshed(log.record(old).value(), now) {
                     continue;
                 }
-                let entry = element_entry(position_at(log, *at));
+                let entry = &bundle_under(log.record(old).entry()).entry();
                 let value = join(now, split(log.record(old).value()).1, &mut self.scratch);
+                let mut at = old;
                 if !log.overwrite(old, value) {
                     let flags = if log.is_fresh(old) { Flags::FRESH } else { Flags::PUT };
-                    *at = log.append(Part::Open, &Parts { flags, state: self.state, key, entry: &entry, value }).0;
+                    at = log.append(Part::Open, &Parts { flags, state: self.state, key, entry, value });
                     log.supersede(old);
+                    list.bundles.set(index, at);
                 }
-                log.note_expiry(Position(*at), life.sweep_at(value));
+                log.note_expiry(at, life.sweep_at(value));
             }
         }
     }
 
-    /// Drops an expired element, if this is its record. Whether it was. What the base may hold of it bears an older
+    /// Drops an expired bundle, if this is its record. Whether it was. What the base may hold of it bears an older
     /// stamp, and so is hidden without a word to the base.
     pub(super) fn expire(&mut self, log: &mut Log, hash: u64, key: &[u8], entry: &[u8], at: Position) -> bool {
-        let Some((number, element)) = self.find(log, hash, key, entry, at) else { return false };
-        self.heads.content_mut(number).elements.remove(element);
+        let Some((number, bundle)) = self.find(log, hash, key, entry, at) else { return false };
+        self.heads.content_mut(number).bundles.remove(bundle);
         log.append(Part::Open, &Parts { flags: Flags::TOMBSTONE, state: self.state, key, entry, value: &[] });
         log.supersede(at);
         self.drop_if_empty(hash, number);
@@ -176,10 +190,10 @@ impl Lists {
             None => return,
         };
         let list = self.heads.content_mut(number);
-        let elements = std::mem::take(&mut list.elements);
+        let bundles = std::mem::take(&mut list.bundles);
         list.end = 0;
-        let is_fresh = elements.front().is_some_and(|&first| log.is_fresh(Position(first)));
-        if list.below.is_hidden_by_none() || !elements.is_empty() && !is_fresh {
+        let is_fresh = bundles.first().is_some_and(|first| log.is_fresh(first));
+        if list.below.is_hidden_by_none() || !bundles.is_empty() && !is_fresh {
             let mark = Parts { flags: Flags::CLEAR, state: self.state, key, entry: &[], value: &[] };
             let at = log.append(Part::Open, &mark);
             let old = std::mem::take(&mut list.below);
@@ -191,33 +205,33 @@ impl Lists {
                 log.supersede(Position(old.cleared_at));
             }
         }
-        elements.into_iter().for_each(|at| log.supersede(Position(at)));
+        bundles.iter().for_each(|at| log.supersede(at));
         self.drop_if_empty(hash, number);
     }
 
-    /// The head of a key's list, and which of its elements has this record.
+    /// The head of a key's list, and which of its bundles has this record.
     fn find(&self, log: &Log, hash: u64, key: &[u8], entry: &[u8], at: Position) -> Option<(u32, usize)> {
         let number = self.heads.find(hash, key)?;
-        let position = element_position(entry)?;
-        let elements = &self.heads.content(number).elements;
-        // Where none is missing in between, its distance from the first one is its place.
-        let near = position.checked_sub(position_at(log, *elements.front()?))?;
+        let position = Bundle::under(entry)?.position;
+        let bundles = &self.heads.content(number).bundles;
+        // Where each bundle is one element and none is missing in between, its distance from the first one is its place.
+        let near = position.checked_sub(position_at(log, bundles.first()?))?;
         let near = usize::try_from(near).unwrap_or(usize::MAX);
-        if elements.get(near) == Some(&at.0) {
+        if bundles.get(near) == Some(at) {
             return Some((number, near));
         }
-        let found = elements.binary_search_by_key(&position, |&at| position_at(log, at)).ok()?;
-        (elements[found] == at.0).then_some((number, found))
+        let found = bundles.search(position, |at| position_at(log, at))?;
+        (bundles.get(found) == Some(at)).then_some((number, found))
     }
 
     fn drop_if_empty(&mut self, hash: u64, number: u32) {
         let list = self.heads.content(number);
-        if list.elements.is_empty() && list.below.cleared_at == 0 {
+        if list.bundles.is_empty() && list.below.cleared_at == 0 {
             self.heads.remove(hash, number);
         }
     }
 
-    /// Whether the list holds this record, as an element or as its mark.
+    /// Whether the list holds this record, as a bundle or as its mark.
     pub(super) fn is_live(&self, log: &Log, hash: u64, record: Record<'_>, at: Position) -> bool {
         if record.flags().has(Flags::CLEAR) {
             let list = self.heads.get(hash, record.key());
@@ -233,8 +247,8 @@ impl Lists {
             if let Some(list) = self.heads.get_mut(hash, record.key()) {
                 list.below.cleared_at = new.0;
             }
-        } else if let Some((number, element)) = self.find(log, hash, record.key(), record.entry(), old) {
-            self.heads.content_mut(number).elements[element] = new.0;
+        } else if let Some((number, bundle)) = self.find(log, hash, record.key(), record.entry(), old) {
+            self.heads.content_mut(number).bundles.set(bundle, new);
         }
     }
 
@@ -252,9 +266,9 @@ impl Lists {
         let Some(number) = self.heads.find(hash, key) else { return };
         if self.heads.content(number).below.cleared_at == at.0 {
             self.heads.content_mut(number).below.mark_left();
-        } else if let Some((_, element)) = self.find(log, hash, key, entry, at) {
+        } else if let Some((_, bundle)) = self.find(log, hash, key, entry, at) {
             let list = self.heads.content_mut(number);
-            list.elements.remove(element);
+            list.bundles.remove(bundle);
             list.below.asks = true;
         } else {
             return;
@@ -267,16 +281,16 @@ impl Lists {
     pub(super) fn growth(&self, log: &Log, selection: &Selection, key: u32, write: &ListWrite) -> i64 {
         let (hash, key) = (selection.hash(key), selection.key(key));
         let list = self.heads.get(hash, key).filter(|_| write.replaced);
-        let elements = list.into_iter().flat_map(|list| &list.elements);
-        let held: u64 = elements.map(|&at| log.sizes().counted(log.record(Position(at)))).sum();
+        let bundles = list.into_iter().flat_map(|list| list.bundles.iter());
+        let held: u64 = bundles.map(|at| log.sizes().counted(log.record(at))).sum();
         let new: u64 = write.appended.iter().map(|value| size_of(self.life, key, POSITION_BYTES, value.len())).sum();
         new.cast_signed() - held.cast_signed()
     }
 
-    /// The entries of a key's resident elements, in order.
+    /// The entries of a key's resident bundles, in order.
     pub(super) fn resident(&self, log: &Log, hash: u64, key: &[u8]) -> Vec<Box<[u8]>> {
-        let elements = self.heads.get(hash, key).into_iter().flat_map(|list| &list.elements);
-        elements.map(|&at| log.record(Position(at)).entry().into()).collect()
+        let bundles = self.heads.get(hash, key).into_iter().flat_map(|list| list.bundles.iter());
+        bundles.map(|at| log.record(at).entry().into()).collect()
     }
 
     /// Whether some of a key's list may be in the base only.
@@ -292,12 +306,12 @@ impl Lists {
         }
         let number = self.heads.find_or_insert(hash, key, || List::unknown(log));
         let list = self.heads.content_mut(number);
-        let resident = std::mem::take(&mut list.elements);
-        let mut resident = resident.into_iter().peekable();
+        let resident = std::mem::take(&mut list.bundles);
+        let mut resident = resident.iter().peekable();
         for (entry, value) in entries.iter().zip(found.iter()) {
-            let position = element_position(entry).expect("elements are written under their position");
+            let position = bundle_under(entry).position;
             while let Some(at) = resident.next_if(|&at| position_at(log, at) < position) {
-                list.elements.push_back(at);
+                list.bundles.push(at);
             }
             if resident.peek().is_some_and(|&at| position_at(log, at) == position) {
                 continue;
@@ -306,31 +320,23 @@ impl Lists {
             if let Some(life) = self.life {
                 log.note_expiry(at, life.sweep_at(value));
             }
-            list.elements.push_back(at.0);
+            list.bundles.push(at);
         }
-        list.elements.extend(resident);
+        list.bundles.extend(resident);
         list.below.asks = false;
     }
 
-    /// Takes in an element of a checkpoint file, which come in order. Whether it stands under a position.
-    pub(super) fn restore(
-        &mut self,
-        log: &mut Log,
-        part: Part,
-        (hash, key, entry): (u64, &[u8], &[u8]),
-        stored: &[u8],
-    ) -> bool {
-        let Some(position) = element_position(entry) else { return false };
+    /// Takes in a bundle of a checkpoint file, which come in order.
+    pub(super) fn restore(&mut self, log: &mut Log, part: Part, hash: u64, key: &[u8], entry: &[u8], stored: &[u8]) {
         let at = log.append(part, &Parts { flags: Flags::PUT, state: self.state, key, entry, value: stored });
         if let Some(life) = self.life {
             log.note_expiry(at, life.sweep_at(stored));
         }
         let number = self.heads.find_or_insert(hash, key, || List::unknown(log));
         let list = self.heads.content_mut(number);
-        list.elements.push_back(at.0);
-        list.end = position.saturating_add(1);
+        list.bundles.push(at);
+        list.end = bundle_under(entry).end();
         self.end = self.end.max(list.end);
-        true
     }
 
     /// Roughly the bytes held beside the log.
@@ -341,6 +347,6 @@ impl Lists {
 
 impl List {
     fn unknown(log: &Log) -> Self {
-        Self { elements: VecDeque::new(), end: 0, below: Below::unknown(log) }
+        Self { bundles: Bundles::new(), end: 0, below: Below::unknown(log) }
     }
 }

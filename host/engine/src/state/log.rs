@@ -15,8 +15,7 @@ use std::sync::Arc;
 use weir_protocol::time::{END_OF_TIME, Timestamp};
 
 use super::record::{self, Flags, Parts, Record};
-use super::size::Sizes;
-use super::stamp::Life;
+use super::size::{Counted, Sizes};
 
 /// The most that a chunk holds, but for one that holds a single larger record. With [`OFFSET_BITS`], 2^17 chunks give
 /// a log of at most 32 GiB.
@@ -127,8 +126,8 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// An empty one; `lives` says of each record's state how long what it holds lives.
-    pub(super) fn new(lives: impl IntoIterator<Item = Option<Life>>) -> Self {
+    /// An empty one; `states` says of each record's state how it is counted.
+    pub(super) fn new(states: impl IntoIterator<Item = Counted>) -> Self {
         let never_used = Chunk { content: Content::Free, live: 0, records: 0, born: 0, sweep_at: END_OF_TIME };
         Self {
             chunks: vec![never_used],
@@ -137,7 +136,7 @@ impl Log {
             clean: 0,
             open_records: 0,
             live: 0,
-            sizes: Sizes::new(lives),
+            sizes: Sizes::new(states),
             held: 0,
             appended: 0,
             born: 0,
@@ -153,10 +152,16 @@ impl Log {
         Record::at(&self.chunks[at.chunk()].bytes()[at.offset()..])
     }
 
+    /// Has these records fetched into the processor's caches, all at once; 0 stands for none.
+    pub(super) fn warm(&self, records: impl Iterator<Item = u32>) {
+        let records = records.filter(|&at| at != 0);
+        std::hint::black_box(records.map(|at| self.record(Position(at)).key_len()).sum::<usize>());
+    }
+
     /// Appends a record. One that holds a value is live, and counts as held.
     pub(super) fn append(&mut self, part: Part, record: &Parts<'_>) -> Position {
         if record.flags.is_put() {
-            self.sizes.add(record.state, record.size(), record.value);
+            self.sizes.add(record.state, record.key.len(), record.entry, record.value);
         }
         self.place(part, record)
     }
@@ -529,7 +534,7 @@ mod tests {
 
     #[test]
     fn a_chunk_whose_number_is_used_again_is_another_one() {
-        let mut log = Log::new([None; 2]);
+        let mut log = Log::new([Counted::default(); 2]);
         let first = append(&mut log, b"1");
         log.freeze();
         let born = log.usage(first.chunk()).expect("it is closed").born;
@@ -544,7 +549,7 @@ mod tests {
 
     #[test]
     fn only_the_open_segment_is_overwritten() {
-        let mut log = Log::new([None; 2]);
+        let mut log = Log::new([Counted::default(); 2]);
         let at = append(&mut log, b"12345");
         assert!(log.overwrite(at, b"4321"));
         assert!(!log.overwrite(at, &[0; 100]), "there is no room");
@@ -559,7 +564,7 @@ mod tests {
 
     #[test]
     fn a_record_larger_than_a_chunk_has_one_of_its_own() {
-        let mut log = Log::new([None; 2]);
+        let mut log = Log::new([Counted::default(); 2]);
         let small = append(&mut log, b"small");
         let large = append(&mut log, &vec![7; 3 * CHUNK_BYTES]);
         let after = append(&mut log, b"after");

@@ -33,6 +33,8 @@ pub(super) struct Maps {
     /// Keys and entries that were read, and are to be refreshed.
     pub(super) seen: Seen<(u32, Box<[u8]>)>,
     scratch: Vec<u8>,
+    /// Numbers of heads that are about to be looked at.
+    warmed: Vec<u32>,
     /// No map is empty, unless a mark stands in for its entries.
     heads: Heads<Map>,
     entry_bytes: u64,
@@ -41,7 +43,8 @@ pub(super) struct Maps {
 impl Maps {
     /// No map; records are written for `state`.
     pub(super) fn new(state: u16, life: Option<Life>) -> Self {
-        Self { state, life, seen: Seen::default(), scratch: Vec::new(), heads: Heads::default(), entry_bytes: 0 }
+        let (seen, scratch, warmed) = (Seen::default(), Vec::new(), Vec::new());
+        Self { state, life, seen, scratch, warmed, heads: Heads::default(), entry_bytes: 0 }
     }
 
     /// How long entries live.
@@ -50,24 +53,27 @@ impl Maps {
     }
 
     /// Has what is about to be looked at for these keys fetched into the processor's caches.
-    pub(super) fn warm(&mut self, log: &Log, selection: &Selection, keys: impl Iterator<Item = u32>) {
-        let hashes = keys.map(|key| selection.hash(key));
-        self.heads.warm(log, hashes, |map| map.entries.any());
+    pub(super) fn warm(&mut self, log: &Log, selection: &Selection, keys: impl Iterator<Item = u32> + Clone) {
+        self.heads.warm(keys.map(|key| selection.hash(key)), &mut self.warmed);
+        log.warm(self.warmed_maps().map(|map| map.map_or(0, |map| map.entries.any())));
     }
 
-    /// The same, and the records of these entries of theirs.
+    /// The same for these entries of theirs.
     pub(super) fn warm_entries<'a>(
         &mut self,
         log: &Log,
         selection: &Selection,
         entries: impl Iterator<Item = (u32, &'a [u8])> + Clone,
     ) {
-        self.warm(log, selection, entries.clone().map(|(key, _)| key));
-        let candidate = |(key, entry)| {
-            let map = self.heads.get(selection.hash(key), selection.key(key));
-            map.map_or(0, |map| map.entries.candidate(entry))
-        };
-        self.heads.warm_records(log, entries.map(candidate));
+        self.heads.warm(entries.clone().map(|(key, _)| selection.hash(key)), &mut self.warmed);
+        std::hint::black_box(self.warmed_maps().flatten().map(|map| map.entries.any()).fold(0, u32::wrapping_add));
+        let candidate =
+            |(map, (_, entry)): (Option<&Map>, (u32, &[u8]))| map.map_or(0, |map| map.entries.candidate(entry));
+        log.warm(self.warmed_maps().zip(entries).map(candidate));
+    }
+
+    fn warmed_maps(&self) -> impl Iterator<Item = Option<&Map>> {
+        self.warmed.iter().map(|&number| (number != 0).then(|| self.heads.content(number)))
     }
 
     /// Whether so many of the batch's keys were read one by one that the rest is worth being [warmed](Self::warm).
@@ -310,10 +316,23 @@ impl Maps {
         map.into_iter().flat_map(|map| map.entries.range(log, &[], None)).map(|(entry, _)| entry.into()).collect()
     }
 
-    /// Whether an entry may be in the base only.
-    pub(super) fn is_entry_missing(&self, log: &Log, selection: &Selection, key: u32, entry: &[u8]) -> bool {
-        let map = self.heads.get(selection.hash(key), selection.key(key));
-        map.map_or(log.has_base(), |map| map.below.asks && map.entries.get(log, entry).is_none())
+    /// Which of these entries may be in the base only. Those of one key stand together.
+    pub(super) fn missing<'a>(
+        &self,
+        log: &Log,
+        selection: &Selection,
+        entries: impl Iterator<Item = (u32, &'a [u8])>,
+    ) -> Vec<(u32, &'a [u8])> {
+        let mut found: Option<(u32, Option<&Map>)> = None;
+        let is_missing = |&(key, entry): &(u32, &[u8])| {
+            let map = match found {
+                Some((other, map)) if other == key => map,
+                _ => self.heads.get(selection.hash(key), selection.key(key)),
+            };
+            found = Some((key, map));
+            map.map_or(log.has_base(), |map| map.below.asks && map.entries.get(log, entry).is_none())
+        };
+        entries.filter(is_missing).collect()
     }
 
     /// Whether some of a key's map may be in the base only; and how many of its entries' tombstones are resident.

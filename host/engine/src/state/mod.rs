@@ -23,6 +23,8 @@
 mod admission;
 mod base;
 mod below;
+mod bundle;
+mod bundles;
 mod cleaner;
 mod entries;
 mod fetch;
@@ -132,7 +134,7 @@ impl SubtaskState {
             sweeper: Sweeper::default(),
             states: (1..).zip(states).map(|(number, state)| Kept::new(number, state)).collect(),
             timers: Timers::default(),
-            log: Log::new(naming.lives()),
+            log: Log::new(naming.counted()),
             cleaner: Cleaner::default(),
             selection: Selection::default(),
             naming: Arc::new(naming),

@@ -8,6 +8,7 @@ use weir_protocol::description::StateDescription;
 use weir_protocol::key_group::KeyGroup;
 use weir_protocol::time::Timestamp;
 
+use super::bundle::Bundle;
 use super::file::{FileRecord, RecordKind, RowKind};
 use super::migration::{Migration, RestoreError};
 use super::stamp::split;
@@ -20,6 +21,9 @@ pub(super) struct Outdated {
     keys: BytesColumn,
     entries: BytesColumn,
     stamps: Vec<Option<Timestamp>>,
+    /// Of each record, which of a list's elements it holds; of other states, one that is alone.
+    bundles: Vec<Bundle>,
+    /// Of each record its value, or its elements.
     values: BytesColumn,
 }
 
@@ -36,19 +40,23 @@ impl Outdated {
         &self.values
     }
 
-    /// Takes a record, whose value begins with a stamp where it is `stamped`.
-    pub(super) fn push(&mut self, record: &FileRecord<'_>, stamped: bool) {
+    /// Takes a record that was checked, whose value begins with a stamp where it is `stamped`; of a list a bundle of
+    /// elements.
+    pub(super) fn push(&mut self, record: &FileRecord<'_>, stamped: bool, in_bundles: bool) {
         let (stamp, value) = if stamped {
             let (stamp, value) = split(record.value);
             (Some(stamp), value)
         } else {
             (None, record.value)
         };
+        let alone = Bundle { position: 0, count: 1 };
+        let bundle = Bundle::under(record.entry).filter(|_| in_bundles).unwrap_or(alone);
         self.groups.push(record.group);
         self.keys.push(record.key);
         self.entries.push(record.entry);
         self.stamps.push(stamp);
-        self.values.push(value);
+        self.bundles.push(bundle);
+        bundle.elements(value).for_each(|value| self.values.push(value));
     }
 
     /// All of them, rewritten.
@@ -63,29 +71,47 @@ impl Outdated {
         migration.rewrite(declared, self.version, &self.values, |index| self.place(index, declared))
     }
 
-    /// The records, with what their values have become.
-    pub(super) fn records<'a>(
-        &'a self,
-        rewritten: &'a BytesColumn,
-    ) -> impl Iterator<Item = (FileRecord<'a>, Option<Timestamp>)> {
-        rewritten.iter().enumerate().map(|(index, value)| {
+    /// The records, with what their values have become, stored with the stamps that they had, or with `stamp`; without
+    /// one where it is `None`.
+    ///
+    /// # Errors
+    /// That of `take`.
+    pub(super) fn take_all<E>(
+        &self,
+        rewritten: &BytesColumn,
+        stamp: Option<Timestamp>,
+        mut take: impl FnMut(&FileRecord<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (mut first, mut scratch) = (0, Vec::new());
+        for (index, &bundle) in self.bundles.iter().enumerate() {
             let (group, key, entry) = (self.groups[index], self.keys.get(index), self.entries.get(index));
-            (FileRecord { group, row: 0, kind: RecordKind::Put, key, entry, value }, self.stamps[index])
-        })
+            let stamp = stamp.map(|now| self.stamps[index].unwrap_or(now));
+            let value = bundle.stored(stamp, (first..).map(|index| rewritten.get(index)), &mut scratch);
+            take(&FileRecord { group, row: 0, kind: RecordKind::Put, key, entry, value })?;
+            first += bundle.count as usize;
+        }
+        Ok(())
     }
 
     /// Where a value stands, for people.
     fn place(&self, index: usize, declared: &StateDescription) -> String {
-        let key = shown(self.keys.get(index));
-        let entry = self.entries.get(index);
+        let (record, position) = self.record_of(index);
+        let key = shown(self.keys.get(record));
+        let entry = self.entries.get(record);
         match RowKind::of(declared.kind) {
             Some(RowKind::Map) => format!("key `{key}`, entry `{}`", shown(entry)),
-            Some(RowKind::List) => match entry.first_chunk() {
-                Some(position) => format!("key `{key}`, element {}", u64::from_be_bytes(*position)),
-                None => format!("key `{key}`"),
-            },
+            Some(RowKind::List) => format!("key `{key}`, element {position}"),
             Some(RowKind::Value | RowKind::Timers) | None => format!("key `{key}`"),
         }
+    }
+
+    /// Which record a value is of, and its position in its list.
+    fn record_of(&self, value: usize) -> (usize, u64) {
+        let mut elements = self.bundles.iter().enumerate().flat_map(|(record, bundle)| {
+            let positions = bundle.position..bundle.end();
+            positions.map(move |position| (record, position))
+        });
+        elements.nth(value).expect("each value is of a record")
     }
 }
 

@@ -136,12 +136,6 @@ impl<'a> Record<'a> {
         (self.word(0) & SIZE_MASK) as usize * 8
     }
 
-    /// The bytes that a record takes that was just written: this one may have held a longer value.
-    #[inline]
-    pub(super) fn content_size(self) -> usize {
-        record_size(self.key_len(), self.entry_len(), self.value_len())
-    }
-
     #[inline]
     pub(super) fn flags(self) -> Flags {
         Flags(self.word(0) >> SIZE_BITS)

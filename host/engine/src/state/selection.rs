@@ -49,7 +49,7 @@ impl Selection {
     }
 
     /// The indices of all keys.
-    pub(super) fn indices(&self) -> impl Iterator<Item = u32> + use<> {
+    pub(super) fn indices(&self) -> impl Iterator<Item = u32> + Clone + use<> {
         0..u32::try_from(self.count()).expect("key indices are 32 bits")
     }
 

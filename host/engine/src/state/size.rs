@@ -4,12 +4,14 @@
 //! have, whatever happened before. An entry counts with the bytes of its record: key, entry and value, 16 bytes, and
 //! what rounds that up to 8. Where entries expire they are counted by age, so that those that nobody touches any more
 //! leave the count with the barrier at which they had expired, as they leave the files (PROTOCOL 2.4); ages are as exact
-//! as a 64th of the life. Does not own where anything lies.
+//! as a 64th of the life. Elements of a list count one by one, also where they share a record. Does not own where anything
+//! lies.
 
 use std::collections::BTreeMap;
 
 use weir_protocol::time::{NO_TIME, Timestamp};
 
+use super::bundle::{Bundle, POSITION_BYTES};
 use super::record::{Record, record_size};
 use super::stamp::{Life, STAMP_BYTES, split};
 
@@ -29,10 +31,20 @@ pub(super) struct Sizes {
     total: u64,
 }
 
+/// How what one state holds is counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counted {
+    /// How long it lives.
+    pub(super) life: Option<Life>,
+    /// Whether its records are bundles of elements.
+    pub(super) in_bundles: bool,
+}
+
 /// What one state holds.
 #[derive(Debug, Clone)]
 pub(super) struct Size {
     amount: Amount,
+    in_bundles: bool,
     /// `None`: entries live for ever.
     ages: Option<Ages>,
 }
@@ -57,9 +69,9 @@ struct Age {
 }
 
 impl Sizes {
-    /// Nothing is held; `lives` is by the record's state.
-    pub(super) fn new(lives: impl IntoIterator<Item = Option<Life>>) -> Self {
-        Self { states: lives.into_iter().map(Size::new).collect(), total: 0 }
+    /// Nothing is held; `states` is by the record's state.
+    pub(super) fn new(states: impl IntoIterator<Item = Counted>) -> Self {
+        Self { states: states.into_iter().map(Size::new).collect(), total: 0 }
     }
 
     /// Bytes of all states together.
@@ -73,17 +85,18 @@ impl Sizes {
         &self.states[state]
     }
 
-    /// An entry comes.
+    /// A record comes.
     #[inline]
-    pub(super) fn add(&mut self, state: u16, bytes: usize, stored: &[u8]) {
-        self.total += self.states[usize::from(state)].add(bytes as u64, stored);
+    pub(super) fn add(&mut self, state: u16, key: usize, entry: &[u8], stored: &[u8]) {
+        self.total += self.states[usize::from(state)].add(key, entry, stored);
     }
 
-    /// An entry goes.
+    /// A record goes.
     #[inline]
     pub(super) fn take(&mut self, record: Record<'_>) {
         let size = &mut self.states[usize::from(record.state())];
-        self.total -= size.take(Amount { bytes: record.content_size() as u64, entries: 1 }, record.value());
+        let amount = size.amount_of(record.key_len(), record.entry(), record.value());
+        self.total -= size.take(amount, record.value());
     }
 
     /// Another value takes the place of an entry's.
@@ -94,7 +107,7 @@ impl Sizes {
             return;
         }
         self.take(record);
-        self.add(record.state(), record_size(record.key_len(), record.entry().len(), stored.len()), stored);
+        self.add(record.state(), record.key_len(), record.entry(), stored);
     }
 
     /// All of `other`, which is of one state, goes.
@@ -110,10 +123,20 @@ impl Sizes {
         self.total -= before - size.amount.bytes;
     }
 
+    /// The entries that a record holds.
+    pub(super) fn entries(&self, record: Record<'_>) -> u64 {
+        let size = &self.states[usize::from(record.state())];
+        size.amount_of(record.key_len(), record.entry(), record.value()).entries
+    }
+
     /// The bytes with which a record counts: none, where it is no entry, or one that has expired.
     pub(super) fn counted(&self, record: Record<'_>) -> u64 {
         let size = &self.states[usize::from(record.state())];
-        if record.flags().is_put() && size.has_any_as_old(record.value()) { record.content_size() as u64 } else { 0 }
+        if record.flags().is_put() && size.has_any_as_old(record.value()) {
+            size.amount_of(record.key_len(), record.entry(), record.value()).bytes
+        } else {
+            0
+        }
     }
 
     /// What has expired by then counts no longer.
@@ -125,18 +148,18 @@ impl Sizes {
 }
 
 impl Size {
-    fn new(life: Option<Life>) -> Self {
+    fn new(Counted { life, in_bundles }: Counted) -> Self {
         let ages = life.map(|life| {
             let width = i64::try_from(life.0.duration_ms / 64).unwrap_or(i64::MAX).max(1);
             Ages { life, width, by_stamp: BTreeMap::new(), until: NO_TIME }
         });
-        Self { amount: Amount::default(), ages }
+        Self { amount: Amount::default(), in_bundles, ages }
     }
 
     /// The same state, holding nothing.
     pub(super) fn emptied(&self) -> Self {
         let ages = self.ages.as_ref().map(|ages| Ages { by_stamp: BTreeMap::new(), ..*ages });
-        Self { amount: Amount::default(), ages }
+        Self { amount: Amount::default(), in_bundles: self.in_bundles, ages }
     }
 
     /// Entries and their bytes.
@@ -150,17 +173,31 @@ impl Size {
         Some(age.first)
     }
 
-    /// An entry comes. The bytes with which it counts.
+    /// What a record counts with.
     #[inline]
-    pub(super) fn add(&mut self, bytes: u64, stored: &[u8]) -> u64 {
-        let amount = Amount { bytes, entries: 1 };
+    fn amount_of(&self, key: usize, entry: &[u8], stored: &[u8]) -> Amount {
+        match Bundle::under(entry).filter(|bundle| self.in_bundles && bundle.count > 1) {
+            None => Amount { bytes: record_size(key, entry.len(), stored.len()) as u64, entries: 1 },
+            Some(bundle) => {
+                let stamp = self.ages.as_ref().map_or(0, |_| STAMP_BYTES);
+                let elements = bundle.elements(&stored[stamp..]);
+                let bytes = elements.map(|element| record_size(key, POSITION_BYTES, stamp + element.len()) as u64);
+                Amount { bytes: bytes.sum(), entries: bundle.count.into() }
+            }
+        }
+    }
+
+    /// A record comes. The bytes with which it counts.
+    #[inline]
+    pub(super) fn add(&mut self, key: usize, entry: &[u8], stored: &[u8]) -> u64 {
+        let amount = self.amount_of(key, entry, stored);
         if let Some(ages) = &mut self.ages
             && !ages.add(amount, split(stored).0)
         {
             return 0;
         }
         self.amount = self.amount.with(amount);
-        bytes
+        amount.bytes
     }
 
     /// Entries of one stamp go. The bytes with which they counted.

@@ -126,6 +126,7 @@ impl SubtaskState {
         if !life.is_some_and(|life| life.has_expired(record.value(), self.sweeper.until)) {
             return false;
         }
+        let entries = self.log.sizes().entries(record);
         let Sweeper { key, entry, .. } = &mut self.sweeper;
         key.clear();
         key.extend_from_slice(record.key());
@@ -133,7 +134,7 @@ impl SubtaskState {
         entry.extend_from_slice(record.entry());
         let hash = key_hash(key);
         let was_live = self.states[usize::from(state - 1)].expire(&mut self.log, hash, key, entry, at);
-        self.sweeper.expired += u64::from(was_live);
+        self.sweeper.expired += if was_live { entries } else { 0 };
         true
     }
 

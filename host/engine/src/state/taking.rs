@@ -10,21 +10,22 @@ use std::ops::ControlFlow;
 
 use weir_operator::keyed_state::StateError;
 use weir_protocol::Fault;
+use weir_protocol::description::StateKind;
 use weir_protocol::evolution::{Conflict, HeldState};
 use weir_protocol::key_group::key_hash;
 use weir_protocol::time::Timestamp;
 
 use super::SubtaskState;
+use super::bundle::Bundle;
 use super::file::{FileRecord, StateRow};
 use super::frozen::Naming;
 use super::kept::Kept;
 use super::limits::Growth;
-use super::lists::element_position;
 use super::log::Part;
 use super::migration::{Migration, RestoreError};
 use super::outdated::Outdated;
 use super::restore::Progress;
-use super::stamp::{join, split};
+use super::stamp::{STAMP_BYTES, join, split};
 use super::timers::Timer;
 
 /// After so much was restored, room is made.
@@ -115,7 +116,10 @@ impl Taking {
         match self.rows[usize::from(record.row)] {
             Row::Undeclared => {}
             Row::Unfit(ref conflict) => return Err(conflict.clone().into()),
-            Row::Timers => self.state.take_in(0, Part::Clean, record)?,
+            Row::Timers => {
+                let hash = self.state.checked_hash(0, false, record)?;
+                self.state.take_in(0, Part::Clean, hash, record)?;
+            }
             Row::Declared { number, stamped } => {
                 // What stands before it comes before it: elements of a list are taken in in order.
                 if !self.old.is_empty() {
@@ -125,7 +129,7 @@ impl Taking {
             }
             Row::Older { number, stamped, version } => {
                 // What waits is not of the file that is read when it is taken in.
-                self.state.checked_hash(number, record)?;
+                self.state.checked_hash(number, stamped, record)?;
                 self.keep_old(number, stamped, version, record)?;
             }
         }
@@ -135,13 +139,14 @@ impl Taking {
     }
 
     fn take_declared(&mut self, number: u16, stamped: bool, record: &FileRecord<'_>) -> Result<(), StateError> {
+        let hash = self.state.checked_hash(number, stamped, record)?;
         let (stored, part) = match (self.state.life_of(number), stamped) {
             (Some(_), true) | (None, false) => (record.value, Part::Clean),
             (None, true) => (split(record.value).1, Part::Clean),
             // Written again, so that the next restore finds this stamp.
             (Some(_), false) => (join(self.now, record.value, &mut self.scratch), Part::Open),
         };
-        self.state.take_in(number, part, &FileRecord { value: stored, ..*record })
+        self.state.take_in(number, part, hash, &FileRecord { value: stored, ..*record })
     }
 
     fn keep_old(
@@ -155,7 +160,7 @@ impl Taking {
             self.rewrite(number)?;
         }
         let old = self.old.entry(number).or_insert_with(|| Outdated::of(version));
-        old.push(record, stamped);
+        old.push(record, stamped, self.state.naming.state(number).kind == StateKind::KeyedList);
         if self.migration.is_enough(old.values()) {
             self.rewrite(number)?;
         }
@@ -167,16 +172,12 @@ impl Taking {
         let Some(old) = self.old.remove(&number) else { return Ok(()) };
         let rewritten = old.rewritten(&mut self.migration, self.state.naming.state(number))?;
         let life = self.state.life_of(number);
-        for (record, stamp) in old.records(&rewritten) {
-            let value = match life {
-                Some(_) => join(stamp.unwrap_or(self.now), record.value, &mut self.scratch),
-                None => record.value,
-            };
+        old.take_all(&rewritten, life.map(|_| self.now), |record| {
             let mut growth = Growth::default();
-            growth.add(record.key.len(), record.entry.len(), Some(value.len()))?;
+            growth.add(record.key.len(), record.entry.len(), Some(record.value.len()))?;
             growth.check_room(&self.state.log)?;
-            self.state.take_in(number, Part::Open, &FileRecord { value, ..record })?;
-        }
+            self.state.take_in(number, Part::Open, key_hash(record.key), record)
+        })?;
         Ok(())
     }
 
@@ -193,9 +194,9 @@ impl Taking {
 }
 
 impl SubtaskState {
-    fn take_in(&mut self, number: u16, part: Part, record: &FileRecord<'_>) -> Result<(), StateError> {
+    /// Takes in a record that was checked, whose key has this hash.
+    fn take_in(&mut self, number: u16, part: Part, hash: u64, record: &FileRecord<'_>) -> Result<(), StateError> {
         let (key, entry, stored) = (record.key, record.entry, record.value);
-        let hash = self.checked_hash(number, record)?;
         let log = &mut self.log;
         match number.checked_sub(1).map(|state| &mut self.states[usize::from(state)]) {
             None => match Timer::from_record(key, entry) {
@@ -203,25 +204,26 @@ impl SubtaskState {
                 None => return Err(corrupt(record, "a timer's entry is not 13 bytes that begin with 0 or 1")),
             },
             Some(Kept::Values(values)) => values.restore(log, part, hash, key, stored),
-            Some(Kept::Lists(lists)) => {
-                let is_taken = lists.restore(log, part, (hash, key, entry), stored);
-                debug_assert!(is_taken, "its position was checked");
-            }
+            Some(Kept::Lists(lists)) => lists.restore(log, part, hash, key, entry, stored),
             Some(Kept::Maps(maps)) => maps.restore(log, part, hash, key, entry, stored),
             Some(Kept::Elsewhere) => unreachable!("state that is not keyed has no row"),
         }
         Ok(())
     }
 
-    /// The hash of a record's key, where the record can be what its state says.
-    fn checked_hash(&self, number: u16, record: &FileRecord<'_>) -> Result<u64, StateError> {
+    /// The hash of a record's key, where the record can be what its state says; `stamped`: its value begins with a stamp.
+    fn checked_hash(&self, number: u16, stamped: bool, record: &FileRecord<'_>) -> Result<u64, StateError> {
         let hash = key_hash(record.key);
         if self.naming.header().max.key_group(hash) != record.group {
             return Err(corrupt(record, "a key stands under a key group that is not its own"));
         }
+        let Some(value) = record.value.get(if stamped { STAMP_BYTES } else { 0 }..) else {
+            return Err(corrupt(record, "a value is shorter than its stamp"));
+        };
         let state = number.checked_sub(1).map(|state| &self.states[usize::from(state)]);
-        if matches!(state, Some(Kept::Lists(_))) && element_position(record.entry).is_none() {
-            return Err(corrupt(record, "an element of a list stands under no position of 8 bytes"));
+        let is_sound = |bundle: Bundle| bundle.is_sound(value);
+        if matches!(state, Some(Kept::Lists(_))) && !Bundle::under(record.entry).is_some_and(is_sound) {
+            return Err(corrupt(record, "what stands in a list is no bundle of elements"));
         }
         Ok(hash)
     }

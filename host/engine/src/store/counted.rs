@@ -103,9 +103,14 @@ impl Counted {
         self.counts.uploads.subscribe().wait_for(|uploads| *uploads == wanted).await.unwrap();
     }
 
-    /// Waits until so many calls are stalled.
+    /// Waits until at least so many calls are stalled.
     pub(crate) async fn until_waiting(&self, wanted: usize) {
-        self.counts.waiting.subscribe().wait_for(|waiting| *waiting == wanted).await.unwrap();
+        self.counts.waiting.subscribe().wait_for(|waiting| *waiting >= wanted).await.unwrap();
+    }
+
+    /// Waits until no call is stalled.
+    pub(crate) async fn until_none_waits(&self) {
+        self.counts.waiting.subscribe().wait_for(|waiting| *waiting == 0).await.unwrap();
     }
 
     /// From now on it behaves like this.

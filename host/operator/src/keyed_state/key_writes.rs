@@ -38,9 +38,9 @@ impl<W: Default> KeyWrites<W> {
         &mut self.writes[self.places[at] as usize - 1].1
     }
 
-    /// The keys that were written to, each once.
-    pub fn keys(&self) -> impl Iterator<Item = u32> {
-        self.writes.iter().map(|(key, _)| *key)
+    /// What was written to each of them, so many at a time.
+    pub fn in_chunks(&self, keys: usize) -> impl Iterator<Item = &[(u32, W)]> {
+        self.writes.chunks(keys)
     }
 
     /// What was written to each of them.

@@ -119,24 +119,34 @@ impl Writes {
         }
     }
 
-    /// For writing to a key's list.
-    pub fn list_write_mut(&mut self, state: StateId, key: u32) -> &mut ListWrite {
+    /// For writing to a list state.
+    pub fn list_writes_mut(&mut self, state: StateId) -> &mut KeyWrites<ListWrite> {
         match self.states.entry(state).or_insert_with(|| StateWrites::Lists(KeyWrites::default())) {
-            StateWrites::Lists(writes) => writes.get_mut(key),
+            StateWrites::Lists(writes) => writes,
             StateWrites::Values(_) | StateWrites::Maps(_) => {
                 unreachable!("a state has one kind, checked by its handle")
             }
         }
     }
 
-    /// For writing to a key's map.
-    pub fn map_write_mut(&mut self, state: StateId, key: u32) -> &mut MapWrite {
+    /// For writing to a map state.
+    pub fn map_writes_mut(&mut self, state: StateId) -> &mut KeyWrites<MapWrite> {
         match self.states.entry(state).or_insert_with(|| StateWrites::Maps(KeyWrites::default())) {
-            StateWrites::Maps(writes) => writes.get_mut(key),
+            StateWrites::Maps(writes) => writes,
             StateWrites::Values(_) | StateWrites::Lists(_) => {
                 unreachable!("a state has one kind, checked by its handle")
             }
         }
+    }
+
+    /// For writing to a key's list.
+    pub fn list_write_mut(&mut self, state: StateId, key: u32) -> &mut ListWrite {
+        self.list_writes_mut(state).get_mut(key)
+    }
+
+    /// For writing to a key's map.
+    pub fn map_write_mut(&mut self, state: StateId, key: u32) -> &mut MapWrite {
+        self.map_writes_mut(state).get_mut(key)
     }
 }
 

@@ -124,13 +124,15 @@ impl Held {
         });
     }
 
-    fn append(&mut self, key: &[u8], text: &str) {
+    fn append(&mut self, key: &[u8], texts: &[String]) {
         self.call(key, |writes, model, group| {
-            writes.list_write_mut(SEEN, 0).appended.push(text.as_bytes());
             let place = |position: u64| (group, Some("seen".to_owned()), key.to_vec(), position.to_be_bytes().to_vec());
-            let position = (0..).find(|position| !model.contains_key(&place(*position))).unwrap();
-            let element = item("seen", "keyed-list", key, Shown::Text(text.to_owned()));
-            model.insert(place(position), Item { position: Some(position), ..element });
+            let end = (0..).find(|position| !model.contains_key(&place(*position))).unwrap();
+            for (position, text) in (end..).zip(texts) {
+                writes.list_write_mut(SEEN, 0).appended.push(text.as_bytes());
+                let element = item("seen", "keyed-list", key, Shown::Text(text.clone()));
+                model.insert(place(position), Item { position: Some(position), ..element });
+            }
         });
     }
 
@@ -257,7 +259,10 @@ async fn history(entropy: &Entropy, held: &mut Held, keys: u64, calls: u64) {
         match pick(16) {
             0..=3 => held.set(&key, Some(call)),
             4 => held.set(&key, None),
-            5..=7 => held.append(&key, &format!("element of call {call}")),
+            5..=7 => {
+                let texts = (0..=pick(4)).map(|number| format!("element {number} of call {call}"));
+                held.append(&key, &texts.collect::<Vec<_>>());
+            }
             8 => held.clear_list(&key),
             9..=11 => held.put(&key, &vec![b'e'; usize::try_from(pick(5)).unwrap()], Some(&call.to_be_bytes())),
             12 => held.put(&key, &vec![b'e'; usize::try_from(pick(5)).unwrap()], None),

@@ -27,7 +27,6 @@ use weir_operator::keyed_state::StateError;
 use weir_protocol::Fault;
 use weir_protocol::time::{NO_TIME, Timestamp};
 
-use super::record::record_size;
 use super::size::Size;
 use super::stamp::Life;
 use crate::step::{Place, Step};
@@ -111,8 +110,7 @@ impl Base {
             let entry = &key[prefix.len()..];
             while resident.next_if(|resident| ***resident < *entry).is_some() {}
             if resident.peek().is_none_or(|resident| ***resident != *entry) {
-                let size = record_size(prefix.len() - KEY_AT, entry.len(), stored.len());
-                into.add(size as u64, &stored);
+                into.add(prefix.len() - KEY_AT, entry, &stored);
             }
         }
         Ok(())

@@ -98,7 +98,8 @@ pub enum RowKind {
     Timers = 0,
     /// No entry.
     Value = 1,
-    /// The entry is the position in the list: 8 bytes, big-endian.
+    /// The entry is the position in the list (8 bytes, big-endian); of a bundle of elements that of the first, and how many
+    /// they are (4 bytes, big-endian).
     List = 2,
     /// The entry is the entry's key.
     Map = 3,

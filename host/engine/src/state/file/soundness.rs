@@ -5,13 +5,13 @@ use std::cmp::Ordering;
 use weir_operator::keyed_state::StateError;
 use weir_protocol::key_group::{KeyGroupRange, key_hash};
 
+use super::super::bundle::Bundle;
+use super::super::stamp::STAMP_BYTES;
 use super::reader::Reader;
 use super::{FileRecord, RecordKind, RowKind, StateRow, corrupt};
 
 /// The length of a timer's entry.
 const TIMER_BYTES: usize = 13;
-/// The length of the entry of a list's element.
-const POSITION_BYTES: usize = 8;
 
 /// What sorts records, of the one before.
 #[derive(Default)]
@@ -58,11 +58,18 @@ fn check_form(row: &StateRow, record: &FileRecord<'_>) -> Result<(), StateError>
     }
     let is_formed = match row.kind {
         RowKind::Value => record.entry.is_empty(),
-        RowKind::List => record.entry.len() == POSITION_BYTES,
+        RowKind::List => is_bundle(row, record),
         RowKind::Map => true,
         RowKind::Timers => record.entry.len() == TIMER_BYTES && matches!(record.entry.first(), Some(0 | 1)),
     };
     if is_formed { Ok(()) } else { Err(wrong(row, record, "its entry is not one of its state")) }
+}
+
+/// Whether this is a bundle of a list's elements; where it is removed, it holds none.
+fn is_bundle(row: &StateRow, record: &FileRecord<'_>) -> bool {
+    let stamp = if row.stamped { STAMP_BYTES } else { 0 };
+    let holds = |bundle: Bundle| record.value.get(stamp..).is_some_and(|value| bundle.is_sound(value));
+    Bundle::under(record.entry).is_some_and(|bundle| record.kind != RecordKind::Put || holds(bundle))
 }
 
 fn wrong(row: &StateRow, record: &FileRecord<'_>, what: &str) -> StateError {

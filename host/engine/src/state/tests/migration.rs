@@ -184,7 +184,7 @@ fn who_looks_into_a_checkpoint_sees_each_value_under_the_codec_that_it_was_writt
 fn a_failed_migration_names_the_state_both_versions_the_key_and_the_reason() {
     for (state, place) in [
         ("count", "key `key 777`"),
-        ("history", "key `key 777`, element 2"),
+        ("history", "key `key 777`, element 3"),
         ("table", "key `key 777`, entry `another`"),
     ] {
         let mut old = empty(&version(1));
@@ -194,7 +194,10 @@ fn a_failed_migration_names_the_state_both_versions_the_key_and_the_reason() {
         let mut writes = Writes::default();
         match state {
             "count" => writes.value_writes_mut(COUNT).set(0, Some(b"bad")),
-            "history" => writes.list_write_mut(HISTORY, 0).appended.push(b"bad"),
+            "history" => {
+                let appended = &mut writes.list_write_mut(HISTORY, 0).appended;
+                [b"good", b"bad".as_slice()].iter().for_each(|element| appended.push(element));
+            }
             _ => writes.map_write_mut(TABLE, 0).write(b"another", Some(b"bad")),
         }
         old.commit(&writes).expect("these writes are allowed");

@@ -16,6 +16,7 @@ use super::{Expiry, FrozenSegment, Migration, Progress, RestoreError, StateLimit
 use crate::metrics::StateSize;
 
 mod expiry;
+mod lists;
 mod migration;
 mod spilling;
 

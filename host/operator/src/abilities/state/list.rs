@@ -76,8 +76,11 @@ impl Abilities {
         self.check_keys(ABILITY, keys)?;
         self.charge_written(values.data.len() + values.len() * ENTRY_BYTES)?;
         let (_, writes) = self.keyed(ABILITY)?;
-        for (&key, value) in keys.iter().zip(values.iter()) {
-            writes.list_write_mut(state.0, key).appended.push(value);
+        let (lists, mut start) = (writes.list_writes_mut(state.0), 0);
+        for same in keys.chunk_by(PartialEq::eq) {
+            let end = start + same.len();
+            lists.get_mut(same[0]).appended.extend_from(values, start..end);
+            start = end;
         }
         Ok(())
     }

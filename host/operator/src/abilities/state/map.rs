@@ -116,8 +116,10 @@ impl Abilities {
         self.check_keys(ABILITY, keys)?;
         self.charge_written(entries.data.len() + values.bytes() + values.len() * ENTRY_BYTES)?;
         let (_, writes) = self.keyed(ABILITY)?;
-        for ((&key, entry), value) in keys.iter().zip(entries.iter()).zip(values.iter()) {
-            writes.map_write_mut(state.0, key).write(entry, value);
+        let (maps, mut written) = (writes.map_writes_mut(state.0), entries.iter().zip(values.iter()));
+        for same in keys.chunk_by(PartialEq::eq) {
+            let map = maps.get_mut(same[0]);
+            written.by_ref().take(same.len()).for_each(|(entry, value)| map.write(entry, value));
         }
         Ok(())
     }

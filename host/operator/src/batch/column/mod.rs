@@ -1,5 +1,7 @@
 //! Columns of byte strings, laid out as Arrow's `Binary`.
 
+use std::ops::Range;
+
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 /// Variable-length byte strings: value `i` is `data[offsets[i] .. offsets[i + 1]]`. `offsets` holds one more entry
@@ -97,6 +99,19 @@ impl BytesColumn {
     pub fn push(&mut self, value: &[u8]) {
         self.data.extend_from_slice(value);
         self.close_value();
+    }
+
+    /// Appends those of another column's values that have these indices.
+    ///
+    /// # Panics
+    /// Where `other` has fewer.
+    pub fn extend_from(&mut self, other: &Self, indices: Range<usize>) {
+        let offsets = &other.offsets[indices.start..=indices.end];
+        let (before, start) = (self.data.len(), other.offsets[indices.start]);
+        self.data.extend_from_slice(&other.data[start as usize..other.offsets[indices.end] as usize]);
+        let end = u32::try_from(self.data.len()).expect("batches are bounded far below 4 GiB");
+        let before = end - u32::try_from(self.data.len() - before).expect("it is part of the whole");
+        self.offsets.extend(offsets[1..].iter().map(|offset| before + (offset - start)));
     }
 
     /// Ends the value whose bytes were appended to `data` directly.

@@ -31,6 +31,18 @@ fn a_bitmap_has_no_byte_or_all() {
 
 proptest::proptest! {
     #[test]
+    fn a_part_of_a_column_is_appended_as_its_values_would_be(values in proptest::collection::vec(
+        proptest::collection::vec(proptest::num::u8::ANY, 0..6), 1..20), cut in (0..20_usize, 0..20_usize)) {
+        let other: BytesColumn = values.iter().map(Vec::as_slice).collect();
+        let (start, end) = (cut.0 % values.len(), cut.1 % values.len());
+        let (start, end) = (start.min(end), start.max(end));
+        let (mut one, mut same) = (other.clone(), other.clone());
+        one.extend_from(&other, start..end);
+        values[start..end].iter().for_each(|value| same.push(value));
+        proptest::prop_assert_eq!(one, same);
+    }
+
+    #[test]
     fn what_is_pushed_is_got(values in proptest::collection::vec(
         proptest::option::of(proptest::collection::vec(proptest::num::u8::ANY, 0..6)), 0..40)) {
         let mut column = OptionalColumn::default();

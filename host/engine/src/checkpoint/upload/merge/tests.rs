@@ -37,7 +37,7 @@ async fn a_merge_that_is_stopped_or_whose_uploader_is_gone_ends_and_leaves_no_up
                 assert_eq!((objects.uploads(), objects.held()), (0, 0));
             }
             drop(uploader);
-            objects.until_waiting(0).await;
+            objects.until_none_waits().await;
             objects.until_uploads(0).await;
         }
     }
