@@ -1,6 +1,6 @@
 //! What the base may hold of one list or map, beneath what is resident of it.
 //!
-//! Elements and entries leave for the base one by one, and come back one by one; so what is resident of a key is a part
+//! Records of elements and entries leave for the base one by one, and come back one by one; so what is resident of a key is a part
 //! of it, and this says which questions the base must be asked, and what it must be told, for the whole to be right.
 
 use super::log::Log;

@@ -10,6 +10,7 @@ use weir_operator::batch::BytesColumn;
 use weir_protocol::time::Timestamp;
 
 use super::file::format::put_bytes;
+use super::record::record_size;
 
 /// The most bytes of elements, with their lengths, that share a record.
 const BUNDLE_BYTES: usize = 16 << 10;
@@ -53,16 +54,29 @@ impl Bundle {
         Self { position, count: u32::try_from(count).expect("few fit") }
     }
 
+    /// The most bytes that the records of these elements take, under a key of this length and with `stamp` bytes more
+    /// each.
+    pub(super) fn room(elements: &BytesColumn, key: usize, stamp: usize) -> u64 {
+        let (mut first, mut room) = (0, 0);
+        while first < elements.len() {
+            let count = Self::cut(elements, first, 0).count as usize;
+            let bytes = (elements.offsets[first + count] - elements.offsets[first]) as usize;
+            room += record_size(key, ENTRY_BYTES, stamp + bytes + count * size_of::<u32>()) as u64;
+            first += count;
+        }
+        room
+    }
+
     /// The bundle that stands under an entry; `None`: none does.
     #[inline]
     pub(super) fn under(entry: &[u8]) -> Option<Self> {
         let (position, count) = entry.split_first_chunk()?;
         let position = u64::from_be_bytes(*position);
-        if count.is_empty() {
-            return Some(Self { position, count: 1 });
-        }
-        let count = u32::from_be_bytes(count.try_into().ok()?);
-        (count > 1).then_some(Self { position, count })
+        let count = match count.is_empty() {
+            true => 1,
+            false => Some(u32::from_be_bytes(count.try_into().ok()?)).filter(|&count| count > 1)?,
+        };
+        position.checked_add(count.into()).map(|_| Self { position, count })
     }
 
     /// What it stands under.
@@ -75,7 +89,7 @@ impl Bundle {
 
     /// The position behind its last element.
     pub(super) const fn end(self) -> u64 {
-        self.position.saturating_add(self.count as u64)
+        self.position + self.count as u64
     }
 
     /// What its record holds, behind a stamp where there is one, of elements of which it is the first ones.
@@ -219,6 +233,7 @@ mod tests {
         assert_eq!(Bundle::under(&[0; 12]), None, "a bundle of none");
         let alone = [0_u64.to_be_bytes().as_slice(), &1_u32.to_be_bytes()].concat();
         assert_eq!(Bundle::under(&alone), None, "a bundle of one stands under its position alone");
+        assert_eq!(Bundle::under(&u64::MAX.to_be_bytes()), None, "nothing could stand behind it");
     }
 
     #[test]

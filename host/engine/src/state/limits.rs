@@ -3,7 +3,7 @@
 use weir_operator::keyed_state::{StateError, StateWrites};
 use weir_protocol::Fault;
 
-use super::bundle::POSITION_BYTES;
+use super::bundle::{Bundle, POSITION_BYTES};
 use super::log::{CHUNK_BYTES, Log};
 use super::record::{ENTRY_BYTES_MAX, RECORD_BYTES_MAX, record_size};
 
@@ -34,11 +34,13 @@ pub(super) struct Growth {
     puts: u64,
     /// Records that need a chunk of their own.
     large: u64,
+    /// Of the bytes, those by which elements of a list take less room than they are counted with.
+    shared: u64,
 }
 
 impl Growth {
     /// Nothing.
-    pub(super) const NONE: Self = Self { bytes: 0, copied: 0, puts: 0, large: 0 };
+    pub(super) const NONE: Self = Self { bytes: 0, copied: 0, puts: 0, large: 0, shared: 0 };
 
     /// Counts a call's writes to one state, whose values are stored with `stamp` bytes more; `key_len` is the length of
     /// the key with an index.
@@ -60,9 +62,12 @@ impl Growth {
             StateWrites::Lists(writes) => {
                 for (key, write) in writes.iter() {
                     self.add(key_len(key), 0, None)?;
+                    let before = self.bytes;
                     for value in write.appended.iter() {
                         self.add(key_len(key), POSITION_BYTES, Some(value.len() + stamp))?;
                     }
+                    let records = Bundle::room(&write.appended, key_len(key), stamp);
+                    self.shared += (self.bytes - before).saturating_sub(records);
                 }
             }
             StateWrites::Maps(writes) => {
@@ -108,6 +113,7 @@ impl Growth {
         self.copied += other.copied;
         self.puts += other.puts;
         self.large += other.large;
+        self.shared += other.shared;
     }
 
     /// Bytes by which what is held may become more.
@@ -120,7 +126,7 @@ impl Growth {
     /// # Errors
     /// [`Fault::Guest`] when it is full.
     pub(super) fn check_room(&self, log: &Log) -> Result<(), StateError> {
-        if log.has_room(self.bytes + self.copied, self.large) {
+        if log.has_room(self.bytes - self.shared + self.copied, self.large) {
             return Ok(());
         }
         let message =
@@ -134,14 +140,14 @@ impl Growth {
     /// [`Fault::Guest`], naming the budget.
     pub(super) fn check_budget(&self, log: &Log, limits: &StateLimits) -> Result<(), StateError> {
         let (live, max) = (log.live(), limits.live_bytes_max);
-        if live + self.bytes <= max || self.puts == 0 {
+        let added = self.bytes - self.shared;
+        if live + added <= max || self.puts == 0 {
             return Ok(());
         }
         let message = format!(
             "keyed state of this subtask would pass its limit of {max} bytes: it holds {live}, and this batch writes \
-             up to {} more; raise `memory` in [state] or the parallelism, clear what is no longer needed, or keep state on \
-             disk with `backend = \"rocksdb\"`",
-            self.bytes
+             up to {added} more; raise `memory` in [state] or the parallelism, clear what is no longer needed, or keep state on \
+             disk with `backend = \"rocksdb\"`"
         );
         Err(StateError { fault: Fault::Guest, message })
     }

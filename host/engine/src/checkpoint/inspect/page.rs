@@ -21,8 +21,8 @@ use crate::state::{Holding, UnkeyedRow, walk};
 pub const ITEMS_MAX: usize = 10_000;
 /// A page ends with the item that passes this many bytes of keys and values.
 const BYTES_MAX: usize = 4 << 20;
-/// A page ends when this many records were looked at, whatever was found.
-const LOOKS_MAX: u64 = 2_000_000;
+/// A page ends when this many records were looked at, whatever was found. Tests have fewer.
+const LOOKS_MAX: u64 = if cfg!(test) { 500 } else { 2_000_000 };
 /// How often the newest checkpoint is looked for because the one that was found was dropped before it was read.
 const LOOKS_AT_NEWEST_MAX: u32 = 5;
 
@@ -239,10 +239,12 @@ impl Filling {
 
     /// Takes what is asked for, until there is more than the page holds.
     fn take(&mut self, at: &At<'_>, is_there: bool, bytes: usize, make: impl FnOnce() -> Item) -> ControlFlow<()> {
+        // A page may begin within a key, and has to pass what stands before it there.
+        if self.ask.after.as_ref().is_some_and(|after| !after.is_before(at)) {
+            return ControlFlow::Continue(());
+        }
         self.looks += 1;
-        let is_wanted = is_there
-            && self.ask.state.as_deref().is_none_or(|state| at.state == Some(state))
-            && self.ask.after.as_ref().is_none_or(|after| after.is_before(at));
+        let is_wanted = is_there && self.ask.state.as_deref().is_none_or(|state| at.state == Some(state));
         if is_wanted {
             if self.full.is_some() {
                 self.page.next = self.full.take();

@@ -230,7 +230,7 @@ fn ask(limit: usize) -> Ask {
 /// All pages of an answer, one after the other.
 async fn pages(inspector: &Inspector, mut ask: Ask) -> Vec<Item> {
     let mut items = Vec::new();
-    loop {
+    for _ in 0..100_000 {
         let (_, page) = inspector.look(Which::Newest, &ask).await.unwrap();
         assert!(page.items.len() <= ask.limit);
         items.extend(page.items);
@@ -239,6 +239,7 @@ async fn pages(inspector: &Inspector, mut ask: Ask) -> Vec<Item> {
             None => return items,
         }
     }
+    panic!("pages come for ever")
 }
 
 /// Keys of many kinds: texts, JSON, bytes, the empty one.
@@ -291,6 +292,17 @@ async fn pages_show_what_is_held_in_order_each_once() {
             let wanted = held.modelled(|item| item.state.as_deref() == Some(state));
             assert_eq!(pages(&inspector, of_state).await, wanted, "seed {seed}, state {state}");
         }
+    }
+}
+
+#[tokio::test]
+async fn pages_go_on_within_a_key_that_holds_more_than_one_looks_at() {
+    let mut held = Held::new(1, 1);
+    held.append(b"long", &(0..1_200).map(|number| format!("element {number}")).collect::<Vec<_>>());
+    held.barrier().await;
+    held.checkpoint(1).await;
+    for limit in [100, 10_000] {
+        assert_eq!(pages(&held.inspector(), ask(limit)).await, held.modelled(|_| true), "limit {limit}");
     }
 }
 

@@ -9,6 +9,8 @@ pub(super) const END_MAGIC: [u8; 8] = *b"weir.end";
 pub(super) const VERSION: u16 = 1;
 /// Of a file with a stamped row.
 pub(super) const VERSION_STAMPED: u16 = 2;
+/// Of a file with a list, whose elements may share records.
+pub(super) const VERSION_BUNDLED: u16 = 3;
 /// Added to the kind of a stamped row.
 pub(super) const STAMPED: u8 = 0x80;
 pub(crate) const HEAD_BYTES: usize = 16;

@@ -34,6 +34,13 @@ fn stamped_header() -> Header {
     header
 }
 
+/// With a list.
+fn list_header() -> Header {
+    let mut header = header();
+    header.rows[1].kind = RowKind::List;
+    header
+}
+
 /// A stamped value, beside others.
 fn stamped_records() -> [FileRecord<'static>; 3] {
     let [timer, value, tombstone, ..] = records();
@@ -102,6 +109,14 @@ fn layout_with_stamps_stands_still() {
 }
 
 #[test]
+fn a_file_with_a_list_says_that_its_elements_may_share_records() {
+    let mut file = write(list_header(), &[]).to_vec();
+    assert_eq!(file[8], 3);
+    file[8] = 1;
+    read(file.into(), ALL).expect("before that, each had its own");
+}
+
+#[test]
 fn a_stamped_value_without_room_for_its_stamp_is_found() {
     let short = FileRecord { value: b"1234567", ..records()[1] };
     let error = read(write(stamped_header(), &[short]), ALL).expect_err("a stamp has 8 bytes");
@@ -110,7 +125,9 @@ fn a_stamped_value_without_room_for_its_stamp_is_found() {
 
 #[test]
 fn a_version_that_does_not_fit_the_states_is_found() {
-    for (header, version) in [(header(), 2), (stamped_header(), 1)] {
+    for (header, version) in
+        [(header(), 2), (stamped_header(), 1), (header(), 3), (list_header(), 2), (list_header(), 4)]
+    {
         let mut file = write(header, &[]).to_vec();
         file[8] = version;
         read(file.into(), ALL).expect_err("the version was changed");

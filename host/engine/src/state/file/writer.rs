@@ -4,9 +4,7 @@ use bytes::Bytes;
 use weir_protocol::key_group::KeyGroup;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::format::{
-    END_MAGIC, HEAD_BYTES, MAGIC, RUN_HEADER_BYTES, STAMPED, VERSION, VERSION_STAMPED, put_bytes, put_text,
-};
+use super::format::{END_MAGIC, HEAD_BYTES, MAGIC, RUN_HEADER_BYTES, STAMPED, put_bytes, put_text};
 use super::{FileRecord, Header, RecordKind};
 
 /// A block is closed once its runs have this many bytes.
@@ -47,8 +45,7 @@ impl Writer {
         debug_assert!(header.rows.is_sorted(), "rows are sorted by the caller");
         let mut file = Vec::with_capacity(1024);
         file.extend_from_slice(&MAGIC);
-        let is_stamped = header.rows.iter().any(|row| row.stamped);
-        file.extend_from_slice(&if is_stamped { VERSION_STAMPED } else { VERSION }.to_le_bytes());
+        file.extend_from_slice(&header.version().to_le_bytes());
         file.resize(HEAD_BYTES, 0);
         Self {
             header,

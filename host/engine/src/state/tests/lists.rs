@@ -5,7 +5,7 @@ use weir_protocol::Fault;
 
 use super::super::contract::{HISTORY, Place, states};
 use super::super::file::{FileRecord, FileSlice, Header, Reader, RecordKind, Writer, check};
-use super::super::{Held, Holding, SubtaskState, walk};
+use super::super::{Held, Holding, StateLimits, SubtaskState, walk};
 use super::{new, numbered_keys, slice};
 
 /// A state of which each call appended so many elements to one list, and the file of it.
@@ -32,6 +32,23 @@ fn what_one_call_appends_is_one_record_whose_elements_are_counted_one_by_one() {
     let size = |state: &SubtaskState| state.sizes().find(|(name, _)| *name == "history").expect("it is declared").1;
     assert_eq!((size(&state), size(&state).entries), (size(&single), 151));
     assert!(state.bytes_live() * 3 < single.bytes_live(), "{} bytes", state.bytes_live());
+}
+
+#[test]
+fn elements_that_share_a_record_need_no_more_memory_than_they_take() {
+    let appended = |live_bytes_max, elements: u64| {
+        let mut state = new().with_limits(StateLimits { live_bytes_max, ..StateLimits::default() });
+        state.select(&numbered_keys(0..1), 0).expect("a key can be selected");
+        let mut writes = Writes::default();
+        let list = &mut writes.list_write_mut(HISTORY, 0).appended;
+        (0..elements).for_each(|element| list.push(&element.to_le_bytes()));
+        state.commit(&writes).map(|()| state.bytes_live())
+    };
+    let taken = appended(1 << 20, 1_000).expect("there is room");
+    assert!((9_000..10_000).contains(&taken), "{taken} bytes");
+    appended(taken * 3 / 2, 1_000).expect("there is room, though not for a record each");
+    let error = appended(taken - 1, 1_000).expect_err("there is no room");
+    assert!(error.message.contains("limit"), "{error}");
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn whole_lists(files: Vec<(Reader, KeyGroupRange)>, key_groups: KeyGroupRange) -
             return ControlFlow::Continue(());
         };
         if row.stamped {
-            // Elements expire one by one.
+            // Elements expire as their records do.
             return ControlFlow::Continue(());
         }
         if list.0 != row.name || list.1 != key {

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::stamp::STAMP_BYTES;
 use super::contents::{Contents, Remote};
-use super::format::{END_MAGIC, HEAD_BYTES, MAGIC, Parser, STAMPED, TAIL_BYTES, VERSION, VERSION_STAMPED};
+use super::format::{END_MAGIC, HEAD_BYTES, MAGIC, Parser, STAMPED, TAIL_BYTES, VERSION, VERSION_BUNDLED};
 use super::{FileRecord, Header, RecordKind, RowKind, StateRow, corrupt};
 
 pub use seek::Place;
@@ -84,7 +84,7 @@ impl Reader {
         let (header, records) = parse_header(&mut parser)?;
         let blocks = parse_blocks(&mut parser)?;
         parser.end()?;
-        if header.rows.iter().any(|row| row.stamped) != (version == VERSION_STAMPED) {
+        if version != header.version() && version != header.version_before_bundles() {
             return Err(corrupt(format_args!("a format of version {version} is not what its states need")));
         }
         check_blocks(&blocks, footer.start, records)?;
@@ -144,9 +144,9 @@ fn head_version(file: &[u8]) -> Result<u16, StateError> {
         return Err(corrupt("it does not begin as one does"));
     }
     let version = parser.u16()?;
-    if version != VERSION && version != VERSION_STAMPED {
+    if !(VERSION..=VERSION_BUNDLED).contains(&version) {
         return Err(corrupt(format_args!(
-            "its format is version {version}, this build reads {VERSION} and {VERSION_STAMPED}"
+            "its format is version {version}, this build reads {VERSION} to {VERSION_BUNDLED}"
         )));
     }
     if parser.fixed()? != [0; 6] {
