@@ -15,6 +15,8 @@ use super::log::{Log, Position};
 
 /// The most entries of a small map.
 const FEW: usize = 32;
+/// A small map makes room for so many more: memory that is not used is the larger part of many small maps otherwise.
+const STEP: usize = 4;
 /// Roughly what an entry of a tree costs: its place, its key and the allocator's share.
 pub(super) const TREE_ENTRY_BYTES: u64 = 64;
 
@@ -92,6 +94,9 @@ impl MapEntries {
     pub(super) fn insert(&mut self, log: &Log, entry: &[u8], at: Position) {
         if let Self::Few(few) = self {
             if few.len() < FEW {
+                if few.len() == few.capacity() {
+                    few.reserve_exact(STEP);
+                }
                 few.push((short_hash(entry), at.0));
                 return;
             }

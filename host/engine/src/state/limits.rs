@@ -1,5 +1,6 @@
 //! What the state of a subtask may use, and whether a write stays within it: decided before the first change.
 
+use weir_operator::batch::BytesColumn;
 use weir_operator::keyed_state::{StateError, StateWrites};
 use weir_protocol::Fault;
 
@@ -62,12 +63,7 @@ impl Growth {
             StateWrites::Lists(writes) => {
                 for (key, write) in writes.iter() {
                     self.add(key_len(key), 0, None)?;
-                    let before = self.bytes;
-                    for value in write.appended.iter() {
-                        self.add(key_len(key), POSITION_BYTES, Some(value.len() + stamp))?;
-                    }
-                    let records = Bundle::room(&write.appended, key_len(key), stamp);
-                    self.shared += (self.bytes - before).saturating_sub(records);
+                    self.add_elements(&write.appended, stamp, key_len(key))?;
                 }
             }
             StateWrites::Maps(writes) => {
@@ -79,6 +75,20 @@ impl Growth {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Counts elements that are appended to a list.
+    fn add_elements(&mut self, elements: &BytesColumn, stamp: usize, key: usize) -> Result<(), StateError> {
+        let lengths = elements.offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize + stamp);
+        let Some(longest) = lengths.clone().max() else { return Ok(()) };
+        Self::default().add(key, POSITION_BYTES, Some(longest))?;
+        let sizes = lengths.map(|length| record_size(key, POSITION_BYTES, length));
+        let bytes = sizes.clone().map(|size| size as u64).sum::<u64>();
+        self.bytes += bytes;
+        self.shared += bytes.saturating_sub(Bundle::room(elements, key, stamp));
+        self.puts += elements.len() as u64;
+        self.large += sizes.filter(|&size| size > CHUNK_BYTES / 2).count() as u64;
         Ok(())
     }
 
