@@ -83,6 +83,7 @@ async fn begin<'a>(
     let deployer = Deployer {
         shared,
         plan,
+        board,
         job: owned.owner().job(),
         owner: owned.owner().owner(),
         highest,

@@ -35,6 +35,7 @@ use crate::task::{
 };
 
 use super::VertexStatus;
+use super::board::Board;
 use super::events::Events;
 use super::letters::LetterPublisher;
 use super::plan::{Plan, vertex_status};
@@ -89,6 +90,7 @@ pub(crate) enum DeployError {
 pub(crate) struct Deployer<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) plan: &'a Plan,
+    pub(crate) board: &'a Board,
     pub(crate) job: JobId,
     pub(crate) owner: Owner,
     /// The highest checkpoint of the chain: barriers up to it are stale.

@@ -28,6 +28,7 @@ use crate::step::{self, Step};
 use crate::store::DataKind;
 use crate::task::{Seeds, TaskError};
 
+use super::board::Board;
 use super::deploy::{self, DeployError, Deployer};
 use super::reporter::RETRY_DELAY;
 use super::state_memory::state_memory;
@@ -96,7 +97,7 @@ impl Deployer<'_> {
         let states = description.states.clone();
         let held = Held { states, empty, files, place: dealt, snapshots: old, migration, now: processing_time };
         Step::Restore.before(step::Place::of_subtask(id));
-        let restored = held.restored(runtime, &mut uploader, self.shared.clock).await;
+        let restored = held.restored(runtime, &mut uploader, (self.shared.clock, self.board)).await;
         let (state, unkeyed) = restored.map_err(|error| unrestored(id, error))?;
         Step::Restore.after(step::Place::of_subtask(id));
         Ok(Restored { state, unkeyed, own, uploader, manifest, processing_time, context, seeds })
@@ -141,14 +142,14 @@ impl Held {
         self,
         runtime: &Runtime,
         uploader: &mut StateUploader,
-        clock: Clock,
+        told: (Clock, &Board),
     ) -> Result<(SubtaskState, UnkeyedStore), RestoreError> {
         let Self { states, empty, files, place, snapshots, migration, now } = self;
         let begin = move || step(empty.restoring(files, migration, now)?);
         let (mut restoring, mut progress) = on_a_thread(runtime, begin).await??;
         while let Progress::More(closed) = progress {
             if let Some(closed) = closed {
-                save(closed, uploader, clock).await?;
+                save(closed, uploader, told).await?;
             }
             (restoring, progress) = on_a_thread(runtime, move || step(restoring)).await??;
         }
@@ -165,15 +166,25 @@ impl Held {
     }
 }
 
-/// Uploads what is written again. Where the store is away this waits for it: all that was restored would be again.
-async fn save(closed: FrozenSegment, uploader: &mut StateUploader, clock: Clock) -> Result<(), StateError> {
+/// Uploads what is written again. Where the store is away this waits for it, and people are told: all that was restored
+/// would be again.
+async fn save(
+    closed: FrozenSegment,
+    uploader: &mut StateUploader,
+    (clock, board): (Clock, &Board),
+) -> Result<(), StateError> {
     let mut saved = uploader.close_early(closed).await;
+    let mut is_told = false;
     while let Err(error) = saved {
         let (fault, message) = (error.fault(), error.to_string());
         if fault != Fault::Unavailable {
             return Err(StateError { fault, message });
         }
-        tracing::warn!(error = message, "a restore waits for the store");
+        // Once: each try is another object.
+        if !is_told {
+            board.waits(clock.now(), fault, &format!("{message}; what was restored waits until the store has it"));
+            is_told = true;
+        }
         clock.sleep(RETRY_DELAY).await;
         saved = uploader.retry().await;
     }
@@ -205,10 +216,12 @@ mod tests {
     use weir_protocol::chain::Owner;
     use weir_protocol::description::{StateKind, TtlDescription};
     use weir_protocol::id::{EntryNumber, JobId, Nonce};
-    use weir_protocol::job_spec::LimitSpec;
+    use weir_protocol::job_graph::StateSpec;
+    use weir_protocol::job_spec::{ErrorSpec, JobSpec, LimitSpec, RestartSpec};
     use weir_protocol::key_group::MaxParallelism;
     use xxhash_rust::xxh3::xxh3_64;
 
+    use super::super::{JobState, JobStatus};
     use super::*;
     use crate::checkpoint::upload::{BlobWriter, StateFiles, Unsaved};
     use crate::state::{LocalDisk, LocalDiskOptions, SpillTo};
@@ -242,8 +255,24 @@ mod tests {
         state.freeze(0).unwrap().encode()
     }
 
+    fn spec() -> JobSpec {
+        JobSpec {
+            name: "job".parse().unwrap(),
+            max_parallelism: MaxParallelism::DEFAULT,
+            parallelism: 1,
+            checkpoint: None,
+            state: StateSpec::default(),
+            restart: RestartSpec::default(),
+            errors: ErrorSpec::default(),
+            limits: LimitSpec::default(),
+            sources: Vec::new(),
+            operators: Vec::new(),
+            sinks: Vec::new(),
+        }
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_restore_that_writes_again_waits_for_a_store_that_is_away() {
+    async fn a_restore_that_writes_again_waits_for_a_store_that_is_away_and_says_so_once() {
         let (clock, runtime) = (Clock::system(), Runtime::from(Handle::current()));
         let objects = Troubled::new(Arc::new(InMemory::new()));
         let store = Store::new(Arc::new(objects.clone()), clock);
@@ -271,8 +300,11 @@ mod tests {
             clock.sleep(Duration::from_secs(100)).await;
             objects.set_full(false);
         };
-        let (restored, ()) = tokio::join!(held.restored(&runtime, &mut uploader, clock), mends);
+        let board = Board::new(JobStatus::new(JobId(1), Arc::new(spec()), 0, JobState::Restarting));
+        let (restored, ()) = tokio::join!(held.restored(&runtime, &mut uploader, (clock, &board)), mends);
         restored.unwrap();
+        let told = board.copy().failures;
+        assert!(told.len() == 1 && told[0].message.contains("No space left on device"), "{told:?}");
         assert!(uploader.close(None).await.unwrap().files.len() > 3);
     }
 }
