@@ -63,11 +63,16 @@ impl Collector {
     }
 
     /// Begins to delete what may go now that the owner's newest entry stands; does nothing while an earlier collection
-    /// is still on its way, or while someone looks at what may go. Does not wait.
-    pub fn collect(&mut self, owner: &mut RunOwner, confirmed: Confirmed) {
-        if self.is_held() {
-            return;
+    /// is still on its way, or while someone looks at what may go. Does not wait. False: someone looks.
+    pub fn collect(&mut self, owner: &mut RunOwner, confirmed: Confirmed) -> bool {
+        if self.holds.has(self.job, self.clock.now()) {
+            return false;
         }
+        self.begin(owner, confirmed);
+        true
+    }
+
+    fn begin(&mut self, owner: &mut RunOwner, confirmed: Confirmed) {
         if let Some(running) = &mut self.running {
             let Some(ended) = running.next().now_or_never() else { return };
             self.take(owner, ended.and_then(Result::ok));
@@ -89,12 +94,6 @@ impl Collector {
             done
         });
         self.running = Some(task);
-    }
-
-    /// Whether someone looks at what may go.
-    #[must_use]
-    pub fn is_held(&self) -> bool {
-        self.holds.has(self.job, self.clock.now())
     }
 
     /// Waits for a collection that is on its way.

@@ -113,6 +113,8 @@ impl Driver {
         if number > self.spec_number {
             self.adopt(number).await?;
         }
+        // A later one where what was wanted was undone: to be asked for that one then changes nothing.
+        self.wanted = Wish::Run(self.spec_number);
         let plan = tokio::select! {
             biased;
             wish = self.wishes.other_than(self.wanted) => return Err(Ended::Wished(wish)),

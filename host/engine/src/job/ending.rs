@@ -11,6 +11,7 @@ use super::known::Standing;
 use super::owned::{Owned, Publishers};
 use super::status::JobState;
 use super::takeover::Aim;
+use super::wish::Wish;
 
 impl Driver {
     /// Ends the job for good, or says what follows instead.
@@ -59,7 +60,7 @@ impl Driver {
         let publishers = self.with_former(Publishers::new(), &owner).await?;
         let mut owned = Owned::begin((&self.shared, &self.board), &mut owner, &publishers, &mut self.wishes).await?;
         if !matches!(kind, EntryKind::Failed { .. }) {
-            let wanted = self.wishes.now();
+            let wanted = self.wishes.now().max(Wish::Run(self.spec_number));
             tokio::select! {
                 biased;
                 wish = self.wishes.other_than(wanted) => return Err(Ended::Wished(wish)),
@@ -80,26 +81,20 @@ impl Driver {
         }
         let last = match owned.end(kind, given_up, &mut self.wishes).await {
             Ok(last) => last,
+            // Nobody knows whether it stands: what was asked meanwhile gets no answer from this process.
+            Err(stopped @ Ended::Wished(_)) => return Err(stopped),
             Err(failed) => {
                 self.standing.send_replace(Standing::Exists);
                 return Err(failed);
             }
         };
         self.board.gave_up(given_up);
-        // Otherwise that takes no time worth mentioning, and nothing is left once the job is seen to have ended.
-        let is_looked_at = owned.is_looked_at();
-        if is_looked_at {
-            self.over(ended);
-        }
-        owned.clear(last, &mut self.wishes).await;
-        if !is_looked_at {
-            self.over(ended);
-        }
+        let (board, clock, standing) = (&self.board, self.shared.clock, &self.standing);
+        let show = || {
+            board.enter(ended, clock.now());
+            standing.send_replace(Standing::Exists);
+        };
+        owned.clear(last, &mut self.wishes, show).await;
         Ok(())
-    }
-
-    fn over(&self, ended: JobState) {
-        self.enter(ended);
-        self.standing.send_replace(Standing::Exists);
     }
 }

@@ -137,15 +137,16 @@ impl<'a> Owned<'a> {
         self.append(kind, manifest, published, wishes).await
     }
 
-    /// Whether what the newest entry drops must stay for a while.
-    pub(crate) fn is_looked_at(&self) -> bool {
-        self.collector.is_held()
-    }
-
     /// Deletes what the job's `last` entry drops, once nobody looks at it any more: nobody will after this owner. It is left
-    /// where this process stops meanwhile.
-    pub(crate) async fn clear(mut self, last: Confirmed, wishes: &mut Wishes) {
-        while self.collector.is_held() {
+    /// where this process stops meanwhile. Has the end shown when nothing is left, or as soon as it is known that somebody
+    /// looks: that may take long.
+    pub(crate) async fn clear(mut self, last: Confirmed, wishes: &mut Wishes, show: impl FnOnce()) {
+        self.collector.finish(self.owner).await;
+        let mut show = Some(show);
+        while !self.collector.collect(self.owner, last) {
+            if let Some(show) = show.take() {
+                show();
+            }
             tokio::select! {
                 biased;
                 _stop = let_go(wishes) => return,
@@ -153,8 +154,9 @@ impl<'a> Owned<'a> {
             }
         }
         self.collector.finish(self.owner).await;
-        self.collector.collect(self.owner, last);
-        self.collector.finish(self.owner).await;
+        if let Some(show) = show {
+            show();
+        }
     }
 
     async fn append(

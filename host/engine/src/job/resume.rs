@@ -49,7 +49,8 @@ impl Inner {
             Some(run) if run.kind.is_terminal() => run.spec,
             Some(_) | None => wanted.number,
         };
-        let spec = Arc::new(specs.deployed(number).await?);
+        let (spec, undone) = specs.deploying(number).await?;
+        let spec = Arc::new(spec);
         let started_at = specs.entry(EntryNumber(0)).await?.entry.at;
         let former = match run.as_ref().map(RunEntry::made_under) {
             Some(made_under) if made_under != number => vec![Arc::new(specs.deployed(made_under).await?)],
@@ -58,7 +59,7 @@ impl Inner {
         let status = JobStatus {
             spec_number: number,
             former,
-            undone: wanted.undoes.clone().filter(|_| number == wanted.number),
+            undone,
             dead_letters: run.as_ref().map_or(0, |run| run.manifest.rejected),
             ..JobStatus::new(id, Arc::clone(&spec), started_at, JobState::Created)
         };

@@ -20,8 +20,8 @@ use crate::checkpoint::chain::{ChainError, SpecChain};
 impl Driver {
     /// From now on the job is driven as this entry of its `spec/` chain says.
     pub(super) async fn adopt(&mut self, number: EntryNumber) -> Result<(), ChainError> {
-        let spec = self.specs().deployed(number).await?;
-        self.become_this(number, spec, None);
+        let (spec, undone) = self.specs().deploying(number).await?;
+        self.become_this(number, spec, undone);
         Ok(())
     }
 

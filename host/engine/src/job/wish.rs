@@ -77,9 +77,10 @@ impl Wishes {
         self.asked.has_changed().is_err()
     }
 
-    /// Waits until something else than `known` is wanted. Cancel-safe.
+    /// Waits until something else than `known` is wanted. To run as what came before that is nothing else: the job went
+    /// back, and whoever wanted that change has it already. Cancel-safe.
     pub(crate) async fn other_than(&mut self, known: Wish) -> Wish {
-        match self.asked.wait_for(|asked| asked.wish != known).await {
+        match self.asked.wait_for(|asked| asked.wish > known).await {
             Ok(asked) => asked.wish,
             Err(_gone) => Wish::Stop,
         }
@@ -118,6 +119,18 @@ mod tests {
         }
         drop(asker);
         assert_eq!(wishes.now(), Wish::Stop, "nobody wants it any more");
+    }
+
+    #[test]
+    fn a_job_that_went_back_is_wanted_as_what_it_is_now() {
+        let (asker, mut wishes) = wishes(Wish::Run(EntryNumber(1)));
+        let known = Wish::Run(EntryNumber(2));
+        assert_eq!(wishes.other_than(known).now_or_never(), None, "what was undone");
+        asker.ask(known);
+        assert_eq!(wishes.other_than(known).now_or_never(), None, "what it went back to");
+        let next = Wish::Run(EntryNumber(3));
+        asker.ask(next);
+        assert_eq!(wishes.other_than(known).now_or_never(), Some(next));
     }
 
     #[test]

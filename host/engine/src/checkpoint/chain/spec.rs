@@ -79,10 +79,19 @@ impl SpecChain {
     /// # Errors
     /// As [`entry`](Self::entry).
     pub async fn deployed(&self, number: EntryNumber) -> Result<JobSpec, ChainError> {
+        Ok(self.deploying(number).await?.0)
+    }
+
+    /// The same, and what that entry takes back.
+    ///
+    /// # Errors
+    /// As [`entry`](Self::entry).
+    pub async fn deploying(&self, number: EntryNumber) -> Result<(JobSpec, Option<Undone>), ChainError> {
         let mut number = number;
         loop {
-            match (self.entry(number).await?.entry.wanted, number.0.checked_sub(1)) {
-                (Wanted::Deploy(spec), _) => return Ok(*spec),
+            let SpecEntry { wanted, undoes, .. } = self.entry(number).await?.entry;
+            match (wanted, number.0.checked_sub(1)) {
+                (Wanted::Deploy(spec), _) => return Ok((*spec, undoes)),
                 (Wanted::Cancel, Some(before)) => number = EntryNumber(before),
                 (Wanted::Cancel, None) => return Err(ChainError::NoJob(self.job)),
             }

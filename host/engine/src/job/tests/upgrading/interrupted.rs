@@ -1,7 +1,6 @@
 //! Who asks for a change goes away, or asks at a bad moment: the job becomes what it was accepted to become.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, pending};
@@ -240,37 +239,4 @@ fn once_it_is_tried(store: Troubled, engine: Engine, job: JobId, deed: BoxFuture
             once_it_is_tried(again, engine, job, deed);
         }
     });
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_change_that_comes_while_the_last_entry_is_on_its_way_is_refused_once_that_stands() {
-    let rig = Rig::new();
-    let store = Troubled::new(rig.store());
-    let engine = start_over(&rig, &store).await;
-    let mut spec = generator_job(&rig, "count", 400, 5);
-    spec.checkpoint = Some(CheckpointSpec::every_ms(60_000));
-    let job = engine.submit(spec.clone()).await.unwrap().id;
-    wait_for(&engine, job, JobState::Running).await;
-    let (begun, is_begun) = oneshot::channel();
-    let (asked, specs, clock) =
-        (engine.clone(), SpecChain::new(Store::new(rig.store(), rig.clock), rig.clock, job), rig.clock);
-    let end = store.clone();
-    // The entry of the last checkpoint, and then the one behind it.
-    store.intrude(Moment::Entry, async move {
-        end.intrude(Moment::Entry, async move {
-            let changing = asked.upgrade(job, with_parallelism(&spec, 3), Upgrading::default());
-            while specs.newest().await.unwrap().entry.number == EntryNumber(0) {
-                clock.sleep(Duration::from_millis(1)).await;
-            }
-            clock.sleep(Duration::from_millis(10)).await;
-            assert!(begun.send(changing).is_ok());
-        });
-    });
-    let refused = is_begun.await.unwrap().await;
-    assert!(matches!(refused, Err(EngineError::NotRunning { ended: true, .. })), "{refused:?}");
-    let status = wait_for(&engine, job, JobState::Finished).await;
-    assert_eq!((status.spec_number, status.former.len()), (EntryNumber(0), 0));
-    let shown = start_over(&rig, &store).await.job(job).unwrap();
-    assert_eq!((shown.spec_number, shown.state), (EntryNumber(0), JobState::Finished));
-    check_counts(&rig.published(job), 400, 5);
 }

@@ -1,5 +1,6 @@
 //! A running job becomes another: from a checkpoint, exactly once, or not at all.
 
+mod ending;
 mod interrupted;
 mod refused;
 mod undone;

@@ -14,11 +14,11 @@ use weir_protocol::job_spec::{
 
 use super::super::super::starts::resolve_starts;
 use super::super::operators::Faults;
-use super::super::rig::{Rig, check_counts, endless, generator, generator_job, keyed, uid, wait_for};
+use super::super::rig::{Rig, check_counts, endless, generator, generator_job, keyed, uid, wait_for, wait_until};
 use super::{proven, running, upgrade, with_operator, with_parallelism};
 use crate::checkpoint::chain::{self, ChainError, RunOwner, SpecChain};
 use crate::clock::Entropy;
-use crate::job::JobState;
+use crate::job::{JobState, JobStatus, Upgrading};
 use crate::store::Store;
 use crate::store::troubled::{Moment, Troubled};
 
@@ -90,6 +90,60 @@ async fn what_was_undone_is_not_undone_again_and_the_job_fails_as_it_would_have(
     let engine = rig.start(&faults).await;
     let status = wait_for(&engine, job, JobState::Failed).await;
     assert_eq!(status.attempts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_went_back_runs_on_when_it_is_asked_to_be_what_it_is_and_still_becomes_another() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults { poison: "}", ..Faults::default() }).await;
+    let spec = endless(&rig);
+    let job = running(&engine, spec.clone()).await;
+    let number = upgrade(&engine, job, broken(&spec)).await.next();
+    let before = proven(&engine, job, number).await;
+    let same = engine.upgrade(job, spec.clone(), Upgrading::default()).await.unwrap();
+    assert_eq!((same.spec, same.is_new), (number, false));
+    let goes_on = |status: &JobStatus| status.checkpoints.completed >= before.checkpoints.completed + 5;
+    let after = wait_until(&engine, job, goes_on).await;
+    assert_eq!((after.attempts, after.undone), (before.attempts, before.undone));
+    let next = upgrade(&engine, job, with_parallelism(&spec, 4)).await;
+    let status = proven(&engine, job, next).await;
+    assert_eq!((status.spec_number, status.attempts, status.undone), (next, before.attempts + 1, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_undone_is_shown_after_a_restart_whatever_was_wanted_too_late() {
+    let rig = Rig::new();
+    let faults = Faults { poison: "}", ..Faults::default() };
+    let engine = rig.start(&faults).await;
+    let spec = generator_job(&rig, "count", 10_000, 5);
+    let job = running(&engine, spec.clone()).await;
+    let number = upgrade(&engine, job, broken(&spec)).await;
+    let undone = wait_for(&engine, job, JobState::Finished).await.undone;
+    assert_eq!(undone.as_ref().map(|undone| undone.spec), Some(number));
+    for wanted in [Wanted::Cancel, Wanted::Deploy(Box::new(with_parallelism(&spec, 4)))] {
+        engine.stop().await;
+        chain_of(&rig, job).want(&Entropy::seeded(9), &wanted).await.unwrap();
+        let status = rig.start(&faults).await.job(job).unwrap();
+        assert_eq!((status.state, status.undone), (JobState::Finished, undone.clone()), "{wanted:?}");
+    }
+}
+
+/// Nobody drives it when it is cancelled.
+#[tokio::test(start_paused = true)]
+async fn what_was_undone_is_shown_of_a_job_that_was_cancelled_since() {
+    let rig = Rig::new();
+    let faults = Faults { poison: "}", ..Faults::default() };
+    let engine = rig.start(&faults).await;
+    let spec = endless(&rig);
+    let job = running(&engine, spec.clone()).await;
+    let number = upgrade(&engine, job, broken(&spec)).await;
+    let undone = proven(&engine, job, number.next()).await.undone;
+    engine.stop().await;
+    chain_of(&rig, job).want(&Entropy::seeded(9), &Wanted::Cancel).await.unwrap();
+    let engine = rig.start(&faults).await;
+    assert_eq!(wait_for(&engine, job, JobState::Canceled).await.undone, undone);
+    let shown = rig.start(&faults).await.job(job).unwrap();
+    assert_eq!((shown.state, shown.undone), (JobState::Canceled, undone));
 }
 
 #[tokio::test(start_paused = true)]
