@@ -26,6 +26,8 @@ use crate::store::{ObjectName, Store, StoreError};
 
 /// Files up to this length are read whole where others are read in windows.
 const SMALL_BYTES: u64 = 16 << 10;
+/// As long as they fill no more than this part of the memory that there is: they stay there until all files are read.
+const SMALL_SHARE: u64 = 4;
 /// What is read of a file's end at once, in the hope that it is its footer.
 const END_BYTES: u64 = 64 << 10;
 /// Files that are opened at the same time.
@@ -83,26 +85,33 @@ impl StoredFiles {
     }
 
     /// Opens files that are going to be read from end to end, by key group, and with about `budget` bytes of memory. All
-    /// are read whole where they fit into that; else each in windows of its own.
+    /// are read whole where they fit into that; else each in windows of its own, but for small ones as long as they fill
+    /// no more than a part of it.
     ///
     /// # Errors
     /// [`BlobError`], naming the object that is missing or damaged.
     pub async fn open(&self, files: &[StateFile], budget: u64) -> Result<Vec<(Reader, KeyGroupRange)>, BlobError> {
         let bytes: u64 = files.iter().map(|file| file.blob.bytes()).sum();
         let is_whole = bytes <= budget || !self.runtime.has_threads();
-        let open = |(file, window_bytes): (&StateFile, u64)| {
+        let (mut small, small_max) = (0, budget / SMALL_SHARE);
+        let mut is_small = |bytes| {
+            let fits = bytes <= SMALL_BYTES && small + bytes <= small_max;
+            small += if fits { bytes } else { 0 };
+            fits
+        };
+        let are_whole: Vec<_> = files.iter().map(|file| is_whole || is_small(file.blob.bytes())).collect();
+        let windows = windows::of(files, budget - small);
+        let open = |((file, window_bytes), is_whole): ((&StateFile, u64), bool)| {
             let (files, blob, key_groups) = (self.clone(), file.blob.clone(), file.key_groups);
             async move {
                 let reader = match blob {
-                    Blob::Object(object) if !is_whole && object.bytes > SMALL_BYTES => {
-                        files.open_elsewhere(object, window_bytes).await?
-                    }
+                    Blob::Object(object) if !is_whole => files.open_elsewhere(object, window_bytes).await?,
                     blob @ (Blob::Object(_) | Blob::Inline(_)) => files.open_whole(&blob).await?,
                 };
                 Ok((reader, key_groups))
             }
         };
-        let opening: Vec<_> = files.iter().zip(windows::of(files, budget)).map(open).collect();
+        let opening: Vec<_> = files.iter().zip(windows).zip(are_whole).map(open).collect();
         stream::iter(opening).buffered(OPENED_AT_ONCE).try_collect().await
     }
 

@@ -65,15 +65,20 @@ pub(in crate::checkpoint) fn blobs(stored: &StoredFiles, owner: u64) -> BlobWrit
 
 /// What a subtask uploaded to a store: 40 MB, and nothing goes on behind it.
 pub(in crate::checkpoint) async fn uploaded(objects: &Counted) -> (StoredFiles, StateFiles) {
+    uploaded_in(objects, KEYS, EPOCH).await
+}
+
+/// The same of so many keys, so many in each file.
+async fn uploaded_in(objects: &Counted, all: u32, epoch: u32) -> (StoredFiles, StateFiles) {
     let store = Store::new(Arc::new(objects.clone()), Clock::system());
     let stored = StoredFiles::new(store, JOB, Handle::current().into());
     let mut blobs = blobs(&stored, 3);
     let mut state = empty();
     let mut files = StateFiles::default();
-    for first in (0..KEYS).step_by(EPOCH as usize) {
-        state.select(&keys(first..first + EPOCH), 0).unwrap();
+    for first in (0..all).step_by(epoch as usize) {
+        state.select(&keys(first..first + epoch), 0).unwrap();
         let mut writes = Writes::default();
-        (0..EPOCH).for_each(|key| writes.value_writes_mut(StateId(0)).set(key, Some(&value(first + key))));
+        (0..epoch).for_each(|key| writes.value_writes_mut(StateId(0)).set(key, Some(&value(first + key))));
         state.commit(&writes).unwrap();
         let blob = blobs.write(&state.freeze(0).unwrap().encode()).await.unwrap();
         files.files.push(StateFile { blob, key_groups: ALL });
@@ -208,6 +213,25 @@ async fn files_whose_key_groups_follow_each_other_are_not_in_memory_at_the_same_
     let held = objects.take_most_held();
     assert!(held < allowed(BUDGET, 1), "{held} bytes were held");
     assert_eq!(objects.held(), 0, "nor of what was read to its end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_files_are_not_all_in_memory_where_there_are_very_many() {
+    const BUDGET: u64 = 1 << 20;
+    const FILES: u32 = 800;
+    let objects = Counted::new(Arc::new(InMemory::new()));
+    let (stored, files) = uploaded_in(&objects, FILES, 1).await;
+    let files: Vec<_> = files.iter().cloned().collect();
+    assert!(files.iter().all(|file| file.blob.object().is_some() && file.blob.bytes() <= SMALL_BYTES));
+    let opened = stored.open(&files, BUDGET).await.unwrap();
+    let held = objects.held();
+    // Some are, since that takes fewer reads.
+    assert!((1..=BUDGET / SMALL_SHARE).contains(&(held as u64)), "{held} bytes stay of what is only opened");
+    objects.take_most_held();
+    let restored = block_in_place(|| empty().restored_from(opened, 0)).unwrap();
+    assert!(restored.bytes_in_all() > u64::from(FILES) * VALUE_BYTES as u64);
+    let held = objects.take_most_held();
+    assert!(held as u64 <= BUDGET, "{held} bytes were held");
 }
 
 #[tokio::test(flavor = "multi_thread")]
