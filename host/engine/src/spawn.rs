@@ -64,6 +64,13 @@ impl Runtime {
         self.blocking == Blocking::Threads
     }
 
+    /// The same, but so much other work of its own [waits for](Self::wait_for) tasks at once: it keeps nothing else from
+    /// that, and nothing else it.
+    #[must_use]
+    pub fn with_places(&self, places: usize) -> Self {
+        Self { waiting: Arc::new(Semaphore::new(places)), ..self.clone() }
+    }
+
     /// How much work for cores is worth beginning at once.
     #[must_use]
     pub fn cores(&self) -> usize {
@@ -105,7 +112,25 @@ impl Runtime {
         name: impl Into<String>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Panicked> {
-        let place = Arc::clone(&self.waiting).acquire_owned().await.expect("the semaphore is never closed");
+        let place = self.place().await;
+        self.waiting_in(place, name, work).await
+    }
+
+    /// A place among what waits for tasks.
+    pub async fn place(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.waiting).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// The same as [`waiting`](Self::waiting) for who has a [place](Self::place) already.
+    ///
+    /// # Errors
+    /// When it panicked.
+    pub async fn waiting_in<T: Send + 'static>(
+        &self,
+        place: OwnedSemaphorePermit,
+        name: impl Into<String>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Panicked> {
         let work = move || {
             let _place = place;
             work()
@@ -308,6 +333,17 @@ mod tests {
         let mut group = TaskGroup::<()>::new(Handle::current());
         group.spawn_stoppable("clumsy", |_| async { panic!("oh") });
         assert_eq!(group.next().await.unwrap().unwrap_err().to_string(), "a task panicked: oh");
+    }
+
+    #[tokio::test]
+    async fn work_with_places_of_its_own_keeps_nothing_else_waiting() {
+        let runtime = Runtime::from(Handle::current());
+        let apart = runtime.with_places(2);
+        let held = join_all([apart.place(), apart.place()]).await;
+        assert!(apart.place().now_or_never().is_none());
+        runtime.waiting("other", || ()).await.unwrap();
+        drop(held);
+        apart.waiting("own", || ()).await.unwrap();
     }
 
     #[test]

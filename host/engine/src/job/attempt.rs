@@ -270,15 +270,15 @@ impl Attempt<'_> {
         self.coordinate(event).await
     }
 
-    /// Ends every task of the attempt. One that holds its thread is left behind: nobody listens to it any more, and what
-    /// it may yet upload bears this attempt's name and no other's.
+    /// Ends every task of the attempt. One that does not end in time is left behind: nobody listens to it any more, and
+    /// what it may yet upload bears this attempt's name and no other's.
     async fn stop(self) {
         let clock = self.setting.shared.clock;
         let (tasks, reporters) =
             tokio::join!(self.tasks.stop(clock.sleep(STOP_WAIT)), self.reporters.stop(clock.sleep(STOP_WAIT)));
         if !(tasks && reporters) {
             let job = self.owned.owner().job();
-            tracing::error!(%job, "a task of the job holds its thread, and was left behind");
+            tracing::error!(%job, "a task of the job holds its thread or waits for the store, and was left behind");
         }
         self.setting.board.attempt_ended(clock.now());
     }

@@ -61,8 +61,8 @@ impl Ground<'_> {
     /// What the newest checkpoint holds in states that shall be declared and are not by what the job is: an earlier version
     /// left it.
     async fn left(&self, from: &JobGraph, to: &JobGraph) -> Result<BTreeMap<Uid, Vec<HeldState>>, EngineError> {
-        let Shared { store, clock, control, holds, .. } = self.shared.clone();
-        let inspector = Inspector::new(store, clock, self.status.id, control, holds);
+        let Shared { store, clock, looks, holds, .. } = self.shared.clone();
+        let inspector = Inspector::new(store, clock, self.status.id, looks, holds);
         let mut left = BTreeMap::new();
         for (uid, declared) in operators(to) {
             let known = operators(from).find(|(known, _)| *known == uid).map_or(&[][..], |(_, states)| states);

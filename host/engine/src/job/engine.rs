@@ -39,6 +39,9 @@ use super::{EngineError, JobState, JobStatus, Operators};
 /// How long jobs that are to stop are waited for; longer than it takes to give up on a task that holds its thread.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
+/// How many looks into jobs may wait for the store at once: however many are asked for, restores and merges go on.
+const LOOKS_MAX: usize = 16;
+
 /// What an engine needs from outside.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
@@ -99,12 +102,14 @@ impl Engine {
         let stdout = LineWriter::stdout();
         let store = Store::new(store, clock);
         let (memory, holds) = (Store::new(Arc::new(InMemory::new()), clock), Holds::default());
+        let looks = control.with_places(LOOKS_MAX);
         let shared = Shared {
             store,
             memory,
             clock,
             entropy,
             control,
+            looks,
             data,
             disk_threads,
             operators,
@@ -176,8 +181,8 @@ impl Engine {
     pub fn inspector(&self, id: JobId) -> Result<Inspector, EngineError> {
         let status = self.job(id).ok_or(EngineError::UnknownJob(id))?;
         let components = self.inner.shared.store.clone();
-        let Shared { store, clock, control, holds, .. } = self.inner.shared.of(&status.spec);
-        Ok(Inspector::new(store, clock, id, control, holds).with_components(components))
+        let Shared { store, clock, looks, holds, .. } = self.inner.shared.of(&status.spec);
+        Ok(Inspector::new(store, clock, id, looks, holds).with_components(components))
     }
 
     /// Stops all jobs' tasks cleanly and waits for them, though not for ever; the jobs resume at the next start.

@@ -83,13 +83,14 @@ pub(crate) struct Progress {
 }
 
 impl Reporter {
-    /// Runs until the subtask is gone, or it is asked to stop; what it began in the background has ended then.
+    /// Runs until the subtask is gone, or it is asked to stop; what it began in the background has ended then. A failure
+    /// is told at once: what was begun ends by itself.
     pub(crate) async fn run(mut self, stop: Stop) -> Result<(), TaskError> {
-        let ended = stop.before(self.work()).await.unwrap_or(Ok(()));
+        stop.before(self.work()).await.unwrap_or(Ok(()))?;
         if let Seals::Operator { files, .. } = &mut self.seals {
             files.stop().await;
         }
-        ended
+        Ok(())
     }
 
     async fn work(&mut self) -> Result<(), TaskError> {

@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
     pub(crate) control: Runtime,
+    /// The same for looks into jobs.
+    pub(crate) looks: Runtime,
     pub(crate) data: Handle,
     pub(crate) disk_threads: Runtime,
     pub(crate) operators: Arc<dyn Operators>,

@@ -47,8 +47,12 @@ pub(crate) enum Mood {
     StallsReads,
     /// Nobody who sends a part gets an answer.
     StallsParts,
+    /// The same, nor who begins or gives up what comes in parts.
+    StallsUploads,
     /// No part is taken.
     FailsParts,
+    /// All parts are, but nothing is made of them.
+    FailsCompletion,
 }
 
 /// Bytes that were read; they count until they are dropped.
@@ -118,10 +122,17 @@ impl Counted {
         self.counts.mood.send_replace(mood);
     }
 
-    async fn pass(&self, stall: Mood) {
+    async fn pass(&self, stalls: &[Mood]) {
         self.counts.waiting.send_modify(|waiting| *waiting += 1);
         let _waiting = Waiting(Arc::clone(&self.counts));
-        drop(self.counts.mood.subscribe().wait_for(|mood| *mood != stall).await.unwrap());
+        drop(self.counts.mood.subscribe().wait_for(|mood| !stalls.contains(mood)).await.unwrap());
+    }
+
+    fn fails(&self, fail: Mood) -> Result<()> {
+        if *self.counts.mood.borrow() == fail {
+            return Err(Error::Generic { store: "counted", source: "it takes no parts".into() });
+        }
+        Ok(())
     }
 
     fn hold(&self, bytes: Bytes) -> Bytes {
@@ -173,23 +184,22 @@ impl MultipartUpload for CountedUpload {
         self.store.note_put(&part);
         let (store, sent) = (self.store.clone(), self.inner.put_part(part));
         async move {
-            store.pass(Mood::StallsParts).await;
-            let mood = *store.counts.mood.borrow();
-            if mood == Mood::FailsParts {
-                return Err(Error::Generic { store: "counted", source: "it takes no parts".into() });
-            }
+            store.pass(&[Mood::StallsParts, Mood::StallsUploads]).await;
+            store.fails(Mood::FailsParts)?;
             sent.await
         }
         .boxed()
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
+        self.store.fails(Mood::FailsCompletion)?;
         let completed = self.inner.complete().await?;
         self.store.counts.uploads.send_modify(|uploads| *uploads -= 1);
         Ok(completed)
     }
 
     async fn abort(&mut self) -> Result<()> {
+        self.store.pass(&[Mood::StallsUploads]).await;
         self.inner.abort().await?;
         self.store.counts.uploads.send_modify(|uploads| *uploads -= 1);
         Ok(())
@@ -204,6 +214,7 @@ impl ObjectStore for Counted {
     }
 
     async fn put_multipart_opts(&self, to: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.pass(&[Mood::StallsUploads]).await;
         let inner = self.inner.put_multipart_opts(to, options).await?;
         self.counts.uploads_begun.fetch_add(1, Ordering::SeqCst);
         self.counts.uploads.send_modify(|uploads| *uploads += 1);
@@ -212,7 +223,7 @@ impl ObjectStore for Counted {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.counts.reads.fetch_add(1, Ordering::SeqCst);
-        self.pass(Mood::StallsReads).await;
+        self.pass(&[Mood::StallsReads]).await;
         let got = self.inner.get_opts(location, options).await?;
         let (meta, range) = (got.meta.clone(), got.range.clone());
         let (attributes, extensions) = (got.attributes.clone(), got.extensions.clone());

@@ -35,7 +35,7 @@ pub use error::StoreError;
 pub(crate) use location::shown;
 pub use name::{ChainName, DataKind, ObjectName, Prefix};
 pub use open::{Everywhere, LEFTOVER_GRACE, Places, forgets, open, open_in};
-pub use parts::{PART_BYTES, Parts, part_bytes};
+pub use parts::{ABORT_WAIT, PART_BYTES, Parts, part_bytes};
 
 /// How often a call is tried in all before its error is given to the caller.
 const ATTEMPTS_MAX: u32 = 4;
@@ -98,7 +98,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`]; then the object may exist or not.
     pub async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
-        let put = || parts::put(self.objects.as_ref(), &name.0, &bytes);
+        let put = || parts::put(self.objects.as_ref(), name, &bytes, self.clock);
         self.retried(put).await.map_err(|error| unavailable("write", name, &error))?;
         Ok(())
     }
@@ -109,7 +109,8 @@ impl Store {
     /// [`StoreError::Unavailable`]; then there is none.
     pub async fn put_in_parts(&self, name: &ObjectName, part_bytes: usize) -> Result<Parts, StoreError> {
         let begun = self.retried(|| self.objects.put_multipart(&name.0)).await;
-        Ok(Parts::new(name.clone(), begun.map_err(|error| unavailable("write", name, &error))?, part_bytes))
+        let upload = begun.map_err(|error| unavailable("write", name, &error))?;
+        Ok(Parts::new(name.clone(), upload, part_bytes, self.clock))
     }
 
     /// Reads an object; `None` if there is none.

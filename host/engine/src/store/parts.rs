@@ -1,16 +1,18 @@
 //! Writing an object, in parts where it is large, or where not all of it is there yet.
 //!
 //! Guarantees that the object appears whole or not at all, and that of an upload which failed nothing is left where the
-//! store still answers. Does not repeat anything, as a part cannot be sent again under its number from here: a cloud's
-//! client repeats parts by itself, and the caller the whole.
+//! store still answers; of one that nobody waits for any more, parts may be. Does not repeat anything, as a part cannot be
+//! sent again under its number from here: a cloud's client repeats parts by itself, and the caller the whole.
+
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use futures::{StreamExt, TryStreamExt, stream};
-use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, Result, UploadPart};
 
 use super::{ObjectName, StoreError, unavailable};
+use crate::clock::Clock;
 
 /// Larger objects are written in parts of this size. Clouds take no smaller ones than 5 MiB, and 10,000 at most.
 pub const PART_BYTES: usize = 8 << 20;
@@ -20,6 +22,9 @@ const PARTS_AT_ONCE: usize = 4;
 /// known when it is there.
 const PARTS_WANTED: u64 = 4_000;
 
+/// How long the store is waited for where all that is left to do is to give up what was begun there.
+pub const ABORT_WAIT: Duration = Duration::from_secs(2);
+
 /// The size of the parts of an object that will have about so many bytes. All are of one size, as some stores want it.
 pub fn part_bytes(about: u64) -> usize {
     let mebibytes = about.div_ceil(PARTS_WANTED << 20);
@@ -27,26 +32,17 @@ pub fn part_bytes(about: u64) -> usize {
 }
 
 /// Writes an object, whatever was there before.
-pub(super) async fn put(objects: &dyn ObjectStore, name: &Path, bytes: &Bytes) -> Result<()> {
+pub(super) async fn put(objects: &dyn ObjectStore, name: &ObjectName, bytes: &Bytes, clock: Clock) -> Result<()> {
     if bytes.len() <= PART_BYTES {
-        objects.put(name, PutPayload::from(bytes.clone())).await?;
+        objects.put(&name.0, PutPayload::from(bytes.clone())).await?;
         return Ok(());
     }
-    let mut upload = objects.put_multipart(name).await?;
-    let starts = (0..bytes.len()).step_by(PART_BYTES);
-    let part = |start: usize| PutPayload::from(bytes.slice(start..bytes.len().min(start.saturating_add(PART_BYTES))));
-    // Parts are numbered as they are asked for, so this is done in order, and each as its turn comes.
-    let sent = stream::iter(starts).map(|start| upload.put_part(part(start))).buffered(PARTS_AT_ONCE).try_collect();
-    match sent.await {
-        Ok(()) => {}
-        Err(error) => {
-            // That this fails too says nothing new; the bucket's own rules remove what was begun and never finished.
-            drop(upload.abort().await);
-            return Err(error);
-        }
+    let mut parts = Parts::new(name.clone(), objects.put_multipart(&name.0).await?, PART_BYTES, clock);
+    let written = parts.write(bytes).await;
+    if written.is_err() {
+        parts.abort().await;
     }
-    upload.complete().await?;
-    Ok(())
+    written
 }
 
 /// An object that is written part by part. Nothing of it is there before it is complete.
@@ -57,12 +53,24 @@ pub struct Parts {
     sending: FuturesUnordered<UploadPart>,
     /// How many may be on their way.
     at_once: usize,
+    clock: Clock,
 }
 
 impl Parts {
-    pub(super) fn new(name: ObjectName, upload: Box<dyn MultipartUpload>, part_bytes: usize) -> Self {
+    pub(super) fn new(name: ObjectName, upload: Box<dyn MultipartUpload>, part_bytes: usize, clock: Clock) -> Self {
         let at_once = (PARTS_AT_ONCE * PART_BYTES / part_bytes).max(1);
-        Self { name, upload, sending: FuturesUnordered::new(), at_once }
+        Self { name, upload, sending: FuturesUnordered::new(), at_once, clock }
+    }
+
+    /// All of an object that is there already.
+    async fn write(&mut self, bytes: &Bytes) -> Result<()> {
+        for start in (0..bytes.len()).step_by(PART_BYTES) {
+            while !self.has_room() {
+                self.arrived().await?;
+            }
+            self.put(bytes.slice(start..bytes.len().min(start.saturating_add(PART_BYTES))));
+        }
+        self.completed().await
     }
 
     /// Whether the next part may be put: what is on its way is in memory.
@@ -80,8 +88,12 @@ impl Parts {
     /// # Errors
     /// [`StoreError::Unavailable`]; then the object can only be [given up](Self::abort).
     pub async fn sent(&mut self) -> std::result::Result<(), StoreError> {
+        self.arrived().await.map_err(|error| unavailable("write", &self.name, &error))
+    }
+
+    async fn arrived(&mut self) -> Result<()> {
         match self.sending.next().await {
-            Some(sent) => sent.map_err(|error| unavailable("write", &self.name, &error)),
+            Some(sent) => sent,
             None => std::future::pending().await,
         }
     }
@@ -91,16 +103,26 @@ impl Parts {
     /// # Errors
     /// [`StoreError::Unavailable`]; then the object may exist or not, and what is left can be [given up](Self::abort).
     pub async fn complete(&mut self) -> std::result::Result<(), StoreError> {
-        while !self.sending.is_empty() {
-            self.sent().await?;
-        }
-        self.upload.complete().await.map(drop).map_err(|error| unavailable("write", &self.name, &error))
+        self.completed().await.map_err(|error| unavailable("write", &self.name, &error))
     }
 
-    /// Gives up, so that nothing is left where the store still answers.
+    async fn completed(&mut self) -> Result<()> {
+        while !self.sending.is_empty() {
+            self.arrived().await?;
+        }
+        self.upload.complete().await.map(drop)
+    }
+
+    /// Gives up, so that nothing is left where the store still answers. One that does not is waited for no longer than
+    /// [`ABORT_WAIT`].
     pub async fn abort(mut self) {
         self.sending.clear();
-        drop(self.upload.abort().await);
+        tokio::select! {
+            biased;
+            // That this fails too says nothing new; the bucket's own rules remove what was begun and never finished.
+            _ended = self.upload.abort() => {}
+            () = self.clock.sleep(ABORT_WAIT) => {}
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use weir_protocol::Fault;
 use weir_protocol::chain::Owner;
 use weir_protocol::id::{CheckpointId, EntryNumber, JobId, Nonce, SubtaskId};
 
+use super::counted::{Counted, Mood};
 use super::flawed::{Flaw, Flawed};
 use super::*;
 use crate::clock::Entropy;
@@ -146,6 +147,18 @@ async fn a_large_object_is_written_in_parts_and_read_back_whole() {
         let store = Store::new(open(location, &clock).unwrap(), clock);
         store.put(&data_name(), bytes.clone()).await.unwrap();
         assert!(store.get(&data_name()).await.unwrap().unwrap() == bytes, "{location}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_object_that_cannot_be_written_leaves_no_parts_behind() {
+    for mood in [Mood::FailsParts, Mood::FailsCompletion] {
+        let objects = Counted::new(Arc::new(InMemory::new()));
+        let store = Store::new(Arc::new(objects.clone()), Clock::system());
+        objects.set_mood(mood);
+        let error = store.put(&data_name(), vec![0; 5 * PART_BYTES].into()).await.unwrap_err();
+        assert_eq!(error.fault(), Fault::Unavailable, "{error}");
+        assert_eq!((objects.take_uploads_begun(), objects.uploads()), (ATTEMPTS_MAX as usize, 0), "{mood:?}");
     }
 }
 

@@ -250,7 +250,8 @@ impl StateUploader {
     fn begin_merge(&mut self) {
         let stored = StoredFiles::new(self.blobs.store().clone(), self.blobs.job(), self.runtime.clone());
         let (runtime, files) = (self.runtime.clone(), self.listed.iter().cloned().collect());
-        let merge = Merge { stored, runtime, files, expiry: self.expiry.clone(), base: self.blobs.begin() };
+        let (expiry, base, is_awaited) = (self.expiry.clone(), self.blobs.begin(), !self.incremental);
+        let merge = Merge { stored, runtime, files, expiry, base, is_awaited };
         let (files, live) = (self.listed.files.len(), self.live);
         self.merging = Some(Covering { files, live, merging: Merging::begin(merge) });
     }

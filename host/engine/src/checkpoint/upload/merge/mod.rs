@@ -1,9 +1,10 @@
-//! Files merged into a new base, in the background.
+//! Files merged into a new base, in the background or while a checkpoint waits for it.
 //!
-//! Guarantees that of the whole node no more merges run than it has cores, that one whose owner stops it or is gone ends
-//! at its next step, that nothing is left of what was not completed where the store still answers, and that one which
-//! failed is not begun again at once. The base goes to the store as it is made: whatever its size, of what is read about
-//! [`MERGE_BYTES`] are in memory, and of what is written a few parts. Does not own when a merge is worth it.
+//! Guarantees that of the whole node no more merges which nobody waits for run than it has cores, that one whose owner
+//! stops it or is gone ends at its next step, or soon where the store is away, that nothing is left of what was not
+//! completed where the store still answers, and that one which failed is not begun again at once. The base goes to the
+//! store as it is made: whatever its size, of what is read about [`MERGE_BYTES`] are in memory, and of what is written
+//! a few parts. Does not own when a merge is worth it.
 
 use std::future::pending;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::clock::Clock;
 use crate::spawn::{Runtime, Stop, TaskGroup};
 use crate::state::Expiry;
 use crate::state::file::merge_in_parts;
-use crate::store::{PART_BYTES, part_bytes};
+use crate::store::{ABORT_WAIT, PART_BYTES, part_bytes};
 
 /// Memory that files which are being merged may fill.
 const MERGE_BYTES: u64 = 16 << 20;
@@ -38,6 +39,8 @@ pub(super) struct Merge {
     pub(super) files: Vec<StateFile>,
     pub(super) expiry: Option<Expiry>,
     pub(super) base: GrowingBlob,
+    /// A checkpoint waits for it, so it waits for no other merge.
+    pub(super) is_awaited: bool,
 }
 
 /// A merge on its way.
@@ -76,10 +79,13 @@ impl Merging {
 
 impl Merge {
     async fn run(self, stop: Stop) -> Result<Blob, UploadError> {
-        let Self { stored, runtime, files, expiry, mut base } = self;
+        let Self { stored, runtime, files, expiry, mut base, is_awaited } = self;
         let stored = stored.until(stop.clone());
         let merged = async {
-            let _turn = stop.before(runtime.turn()).await.ok_or(UploadError::Abandoned)?;
+            let _turn = match is_awaited {
+                true => None,
+                false => Some(stop.before(runtime.turn()).await.ok_or(UploadError::Abandoned)?),
+            };
             let rest = merge_into(&mut base, (stored, &runtime), &files, expiry, &stop).await?;
             stop.before(base.finish(rest)).await.ok_or(UploadError::Abandoned)?.map_err(UploadError::from)
         };
@@ -103,8 +109,9 @@ async fn merge_into(
     let is_sent_whole = bytes <= PART_BYTES as u64 || !runtime.has_threads();
     let part_bytes = if is_sent_whole { usize::MAX } else { part_bytes(bytes) };
     let files = stop.before(stored.open(files, MERGE_BYTES)).await.ok_or(UploadError::Abandoned)??;
+    let place = stop.before(runtime.place()).await.ok_or(UploadError::Abandoned)?;
     let (parts, arriving) = mpsc::channel(1);
-    let merged = runtime.waiting("merge checkpoint files", move || {
+    let merged = runtime.waiting_in(place, "merge checkpoint files", move || {
         let take = |part| parts.blocking_send(part).map_err(|_| UploadError::Abandoned);
         merge_in_parts(files, true, expiry.as_ref(), part_bytes, take)
     });
@@ -123,10 +130,25 @@ async fn send(mut arriving: mpsc::Receiver<Bytes>, base: &mut GrowingBlob, stop:
             () = stop.asked() => return Err(UploadError::Abandoned),
             sent = base.sent() => sent?,
             part = arriving.recv(), if has_room => match part {
-                Some(part) => base.put(part).await?,
+                Some(part) => put(part, base, stop).await?,
                 None => return Ok(()),
             },
         }
+    }
+}
+
+/// Puts a part on its way. The first one begins an upload, which can only be given up once the store has named it: so
+/// that is waited for though the merge should end.
+async fn put(part: Bytes, base: &mut GrowingBlob, stop: &Stop) -> Result<(), UploadError> {
+    let clock = base.store.clock();
+    let late = async {
+        stop.asked().await;
+        clock.sleep(ABORT_WAIT).await;
+    };
+    tokio::select! {
+        biased;
+        put = base.put(part) => Ok(put?),
+        () = late => Err(UploadError::Abandoned),
     }
 }
 

@@ -43,6 +43,76 @@ async fn a_merge_that_is_stopped_or_whose_uploader_is_gone_ends_and_leaves_no_up
     }
 }
 
+/// What comes of it; where it waits for nothing that will happen, time passes, and the test fails.
+async fn before_long<F: Future>(future: F) -> F::Output {
+    let clock = Clock::system();
+    tokio::select! {
+        biased;
+        output = future => output,
+        () = clock.sleep(Duration::from_secs(3_600)) => panic!("it waits for ever"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_that_is_stopped_does_not_wait_long_for_a_store_that_is_away() {
+    let objects = Counted::new(Arc::new(InMemory::new()));
+    let (stored, files) = uploaded(&objects).await;
+    let mut uploader = due(&stored, &runtime(), &files);
+    objects.set_mood(Mood::StallsParts);
+    uploader.close(None).await.unwrap();
+    objects.until_waiting(1).await;
+    objects.set_mood(Mood::StallsUploads);
+    let (clock, asked) = (Clock::system(), Clock::system().now());
+    before_long(uploader.stop()).await;
+    let waited = Duration::from_millis(u64::try_from(clock.now() - asked).unwrap());
+    assert!(waited < 2 * ABORT_WAIT, "{waited:?}");
+}
+
+/// Time is real here, since a thread waits meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_is_stopped_ends_though_the_store_never_says_whether_an_upload_is_begun() {
+    let objects = Counted::new(Arc::new(InMemory::new()));
+    let (stored, files) = uploaded(&objects).await;
+    let mut uploader = due(&stored, &runtime(), &files);
+    objects.set_mood(Mood::StallsUploads);
+    uploader.close(None).await.unwrap();
+    objects.until_waiting(1).await;
+    uploader.stop().await;
+    assert_eq!(objects.held(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_that_waits_for_a_place_ends_when_it_is_stopped() {
+    let objects = Counted::new(Arc::new(InMemory::new()));
+    let (stored, mut files) = uploaded(&objects).await;
+    // These are read whole, which takes no place.
+    files.files.truncate(2);
+    let mut uploader = due(&stored, &runtime().with_places(0), &files);
+    objects.take_reads();
+    uploader.close(None).await.unwrap();
+    let mut reads = 0;
+    while reads < 2 {
+        yield_now().await;
+        reads += objects.take_reads();
+    }
+    for _ in 0..100 {
+        yield_now().await;
+    }
+    before_long(uploader.stop()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_that_a_checkpoint_waits_for_waits_for_no_other() {
+    let objects = Counted::new(Arc::new(InMemory::new()));
+    let (stored, mut files) = uploaded(&objects).await;
+    files.files.truncate(2);
+    let runtime = runtime();
+    let _turns = join_all((0..runtime.cores()).map(|_| runtime.turn())).await;
+    let mut uploader = due(&stored, &runtime, &files).incremental(false);
+    let listed = before_long(uploader.close(None)).await.unwrap();
+    assert!(listed.base.is_some() && listed.files.is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_whose_parts_are_refused_leaves_no_upload_behind() {
     let objects = Counted::new(Arc::new(InMemory::new()));
@@ -56,7 +126,7 @@ async fn a_merge_whose_parts_are_refused_leaves_no_upload_behind() {
 }
 
 #[tokio::test]
-async fn no_more_merges_run_than_the_node_has_cores() {
+async fn no_more_merges_run_in_the_background_than_the_node_has_cores() {
     let objects = Counted::new(Arc::new(InMemory::new()));
     let (stored, mut files) = uploaded(&objects).await;
     // These are read whole, as soon as a merge may begin.
