@@ -1,6 +1,7 @@
 //! What a test looks at: outputs, dead letters, state, timers, logs and metrics.
 
 use super::{DeadLetter, Harness};
+use crate::bindings::exports::weir::operator::operators::StateKind;
 use crate::codec::{Codec, EntryKey};
 use crate::describe::Describe;
 use crate::host::simulated::Stored;
@@ -87,7 +88,14 @@ impl<O: Describe> Harness<O> {
     }
 
     /// Puts bytes into a value state behind the operator's back, as an older version of it may have written them.
+    ///
+    /// # Panics
+    /// If the operator has no such value state: of a list's element or a map's entry, [`migrated`](Self::migrated) says
+    /// what becomes.
     pub fn put_bytes(&mut self, state: &str, key: impl AsRef<[u8]>, value: &[u8]) -> &mut Self {
+        let mut declared = crate::instance::described::<O>().states.into_iter();
+        let is_value = declared.any(|declared| declared.name == state && declared.kind == StateKind::KeyedValue);
+        assert!(is_value, "the operator has no value state `{state}`; for elements and entries there is `migrated`");
         let states = self.world.states.entry(state.to_owned()).or_default();
         states.insert(key.as_ref().to_vec(), Stored::Value(value.to_vec()));
         self
@@ -96,7 +104,7 @@ impl<O: Describe> Harness<O> {
     /// Puts a value into a value state as this version of the operator finds what an older one wrote: migrated.
     ///
     /// # Panics
-    /// If it cannot be migrated; then the host would not start the job.
+    /// If it cannot be migrated; then the host would not start the job. As [`put_bytes`](Self::put_bytes).
     pub fn put_old(&mut self, state: &str, version: u32, key: impl AsRef<[u8]>, value: &[u8]) -> &mut Self {
         let migrated = Self::migrated(state, version, value);
         let migrated = migrated.unwrap_or_else(|reason| panic!("`migrate` failed: {reason}"));

@@ -97,7 +97,8 @@ impl Entry {
     }
 }
 
-fn described<O: Describe>() -> crate::bindings::exports::weir::operator::operators::OperatorSpec {
+/// What the operator says of itself.
+pub(crate) fn described<O: Describe>() -> crate::bindings::exports::weir::operator::operators::OperatorSpec {
     Spec::of::<O>().0.into_contract(O::NAME, O::DOC)
 }
 

@@ -155,6 +155,12 @@ fn harness_puts_what_an_older_version_wrote() {
     assert!(Harness::<Later>::migrated("tally", 1, b"").is_err());
 }
 
+#[test]
+#[should_panic(expected = "the operator has no value state `nothing`; for elements and entries there is `migrated`")]
+fn harness_refuses_to_put_where_there_is_no_value() {
+    Harness::<Later>::new().put_bytes("nothing", "apple", b"");
+}
+
 #[derive(Serialize, Deserialize, Debug, PartialEq)]
 struct Before {
     count: u64,

@@ -41,7 +41,8 @@ pub enum Held<'a> {
     Value(&'a [u8]),
     /// An element of a list.
     Element {
-        /// From 0.
+        /// Among those of its list that are held, from 0. Where each stands leaves gaps: behind what has expired, and where
+        /// a list was appended to while some of it was on disk only.
         position: u64,
         /// The element.
         value: &'a [u8],
@@ -72,6 +73,7 @@ pub fn walk(
 ) -> Result<(), StateError> {
     let merge = Merge::of(files, key_groups)?;
     let rows = merge.header().rows.clone();
+    let mut list = List::default();
     merge.run_from(from, true, |record| {
         let row = &rows[usize::from(record.row)];
         let (stamp, value) = if row.stamped {
@@ -88,12 +90,10 @@ pub fn walk(
                 let bundle = Bundle::under(entry).filter(|bundle| bundle.is_sound(value));
                 let bundle =
                     bundle.ok_or_else(|| malformed(&record, "what stands in a list is no bundle of elements"))?;
-                (bundle.position..).zip(bundle.elements(value)).try_for_each(|(position, value)| {
-                    visit(Holding {
-                        entry: &position.to_be_bytes(),
-                        held: Held::Element { position, value },
-                        ..holding
-                    })
+                list.is_at(row, key);
+                (bundle.position..).zip(bundle.elements(value)).try_for_each(|(entry, value)| {
+                    let held = Held::Element { position: list.next(), value };
+                    visit(Holding { entry: &entry.to_be_bytes(), held, ..holding })
                 })
             }
             RowKind::Map => visit(Holding { held: Held::Entry(value), ..holding }),
@@ -105,6 +105,31 @@ pub fn walk(
             },
         })
     })
+}
+
+/// The list that is being visited, and how many of its elements were.
+#[derive(Default)]
+struct List {
+    name: String,
+    key: Vec<u8>,
+    visited: u64,
+}
+
+impl List {
+    /// The next record is of this list: elements are counted from 0 where it is another one.
+    fn is_at(&mut self, row: &StateRow, key: &[u8]) {
+        if self.visited == 0 || self.name != row.name || self.key != key {
+            self.name.clone_from(&row.name);
+            self.key.clear();
+            self.key.extend_from_slice(key);
+            self.visited = 0;
+        }
+    }
+
+    const fn next(&mut self) -> u64 {
+        self.visited += 1;
+        self.visited - 1
+    }
 }
 
 fn malformed(record: &FileRecord<'_>, what: &str) -> StateError {

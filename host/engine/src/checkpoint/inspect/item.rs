@@ -24,7 +24,7 @@ pub struct Item {
     /// The subtask whose list it is, for operator state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subtask: Option<u32>,
-    /// An element's position in its list, from 0.
+    /// An element's place among those of its list that are held, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
     /// The key of a map's entry.

@@ -66,6 +66,32 @@ fn elements_of_one_record_are_shown_one_by_one_under_their_positions() {
     assert_eq!(shown, [(0, 0), (1, 1), (2, 2), (3, 0), (4, 0), (5, 1)]);
 }
 
+/// So it is where a list was appended to while some of it was on disk only.
+#[test]
+fn elements_are_numbered_from_the_oldest_that_is_held_whatever_their_positions() {
+    let (_, file) = appended(&[1]);
+    let reader = Reader::open(file.bytes).expect("it verifies");
+    let mut writer = Writer::new(Header { complete: false, ..reader.header().clone() });
+    reader
+        .read(file.key_groups, |record: FileRecord<'_>| {
+            writer.push(&FileRecord { entry: &700_u64.to_be_bytes(), value: b"a", ..record });
+            let entry = [900_u64.to_be_bytes().as_slice(), &2_u32.to_be_bytes()].concat();
+            writer.push(&FileRecord { entry: &entry, value: b"\x01b\x01c", ..record });
+            Ok(())
+        })
+        .expect("it can be read");
+    let mut shown = Vec::new();
+    let files = vec![(Reader::open(writer.finish()).expect("it verifies"), file.key_groups)];
+    walk(files, file.key_groups, None, |Holding { entry, held, .. }| {
+        if let Held::Element { position, value } = held {
+            shown.push((position, entry[7], value[0]));
+        }
+        std::ops::ControlFlow::Continue(())
+    })
+    .expect("it can be read");
+    assert_eq!(shown, [(0, 188, b'a'), (1, 132, b'b'), (2, 133, b'c')]);
+}
+
 #[test]
 fn a_record_of_a_list_that_holds_no_bundle_is_corrupt() {
     let (_, good) = appended(&[2]);

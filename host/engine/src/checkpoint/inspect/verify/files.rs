@@ -7,14 +7,13 @@ use bytes::Bytes;
 use weir_operator::keyed_state::StateError;
 use weir_protocol::Fault;
 use weir_protocol::id::{SubtaskId, Uid};
-use weir_protocol::key_group::KeyGroupRange;
 use weir_protocol::manifest::{Blob, InlineBytes};
 
 use super::{Verdict, Verification};
 use crate::checkpoint::blob::{checksum, read_blob};
 use crate::checkpoint::inspect::{InspectError, Inspector};
 use crate::state::file::{Reader, check};
-use crate::state::{Held, Holding, unkeyed_rows, walk};
+use crate::state::{unkeyed_rows, walk};
 
 /// What a blob is, and whose.
 #[derive(Debug, Clone)]
@@ -70,7 +69,7 @@ impl Verification {
         }
     }
 
-    /// What the files of one subtask hold together: no list lacks elements.
+    /// That the files of one subtask can be read together, and each record that counts is what its state can hold.
     pub(super) async fn subtask(&self, uid: &Uid, index: usize) -> Result<Verdict, InspectError> {
         let subtask = self.manifest.operators[uid][index].clone();
         let object = format!("the files of {uid}[{}]", subtask.index);
@@ -86,7 +85,7 @@ impl Verification {
         let inspector = self.inspector.clone();
         let looked = self.inspector.on_a_thread("verify a checkpoint", move || {
             let files = inspector.open(&subtask, subtask.key_groups)?;
-            whole_lists(files, subtask.key_groups)
+            Ok(walk(files, subtask.key_groups, None, |_| ControlFlow::Continue(()))?)
         });
         match looked.await {
             Ok(()) => Ok(verdict),
@@ -115,32 +114,6 @@ impl Inspector {
             }
         }
     }
-}
-
-fn whole_lists(files: Vec<(Reader, KeyGroupRange)>, key_groups: KeyGroupRange) -> Result<(), InspectError> {
-    let mut lacks = None;
-    let mut list = (String::new(), Vec::new());
-    let mut next = 0;
-    walk(files, key_groups, None, |holding| {
-        let Holding { row, key, held: Held::Element { position, .. }, .. } = holding else {
-            return ControlFlow::Continue(());
-        };
-        if row.stamped {
-            // Elements expire as their records do.
-            return ControlFlow::Continue(());
-        }
-        if list.0 != row.name || list.1 != key {
-            list = (row.name.clone(), key.to_vec());
-            next = 0;
-        }
-        if position != next {
-            lacks = Some(format!("list `{}` lacks element {next} of a key: a file is missing", row.name));
-            return ControlFlow::Break(());
-        }
-        next += 1;
-        ControlFlow::Continue(())
-    })?;
-    lacks.map_or(Ok(()), |lacks| Err(corrupt(lacks)))
 }
 
 fn corrupt(message: String) -> InspectError {
