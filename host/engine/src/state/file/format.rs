@@ -11,6 +11,8 @@ pub(super) const VERSION: u16 = 1;
 pub(super) const VERSION_STAMPED: u16 = 2;
 /// Of a file with a list, whose elements may share records.
 pub(super) const VERSION_BUNDLED: u16 = 3;
+/// The kind of a list's row, since its elements may share records.
+pub(super) const LIST_OF_BUNDLES: u8 = 4;
 /// Added to the kind of a stamped row.
 pub(super) const STAMPED: u8 = 0x80;
 pub(crate) const HEAD_BYTES: usize = 16;

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   file    head block* footer tail                      integers are little-endian
-//!   head    "weir.kst" (8)  version u16 = 1, 2 where a row is stamped, 3 where one is a list  zero (6)
+//!   head    "weir.kst" (8)  version u16 = 1, 2 where a row is stamped, 3 where one is of kind 4  zero (6)
 //!   block   lz4 of: run*
 //!   run     key group u16  row u16  records u32  record*     row: index into the footer's rows
 //!   record  kind u8  key  entry  [value, where kind is put]  each: length as LEB128, bytes
@@ -19,10 +19,10 @@
 //! ```
 //!
 //! Kinds of records: 0 put, 1 tombstone, 2 clear (all that older files hold of this list or map is gone; stands before
-//! the entries of its key). Kinds of rows: 0 timers, 1 value, 2 list, 3 map; 0x80 more where it is *stamped*: its state
+//! the entries of its key). Kinds of rows: 0 timers, 1 value, 2 list each of whose elements has a record of its own, 3 map, 4 list; 0x80 more where it is *stamped*: its state
 //! has a time to live, and each value begins with its stamp, the processing time in milliseconds of its last write or
 //! refreshing read (i64). Rows are sorted by name, timers first; a name may stand in several that differ in version,
-//! codec or stamp. Before version 3 each element of a list had a record of its own; other versions are refused.
+//! codec or stamp. Other versions are refused.
 
 mod contents;
 pub(super) mod format;
@@ -133,20 +133,6 @@ impl Ord for StateRow {
 impl PartialOrd for StateRow {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
-    }
-}
-
-impl Header {
-    /// The version of the file: the oldest that says all that is in it.
-    fn version(&self) -> u16 {
-        let has_lists = self.rows.iter().any(|row| row.kind == RowKind::List);
-        if has_lists { format::VERSION_BUNDLED } else { self.version_before_bundles() }
-    }
-
-    /// The version that its file had before elements of a list could share records.
-    fn version_before_bundles(&self) -> u16 {
-        let is_stamped = self.rows.iter().any(|row| row.stamped);
-        if is_stamped { format::VERSION_STAMPED } else { format::VERSION }
     }
 }
 

@@ -4,8 +4,11 @@ use bytes::Bytes;
 use weir_protocol::key_group::KeyGroup;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::format::{END_MAGIC, HEAD_BYTES, MAGIC, RUN_HEADER_BYTES, STAMPED, put_bytes, put_text};
-use super::{FileRecord, Header, RecordKind};
+use super::format::{
+    END_MAGIC, HEAD_BYTES, LIST_OF_BUNDLES, MAGIC, RUN_HEADER_BYTES, STAMPED, VERSION, VERSION_BUNDLED,
+    VERSION_STAMPED, put_bytes, put_text,
+};
+use super::{FileRecord, Header, RecordKind, RowKind, StateRow};
 
 /// A block is closed once its runs have this many bytes.
 const BLOCK_BYTES: usize = 64 << 10;
@@ -38,6 +41,20 @@ struct Run {
     start: usize,
 }
 
+/// The version that a file with such a row has at least.
+const fn version_of(row: &StateRow) -> u16 {
+    match row.kind {
+        RowKind::List => VERSION_BUNDLED,
+        RowKind::Timers | RowKind::Value | RowKind::Map => {
+            if row.stamped {
+                VERSION_STAMPED
+            } else {
+                VERSION
+            }
+        }
+    }
+}
+
 impl Writer {
     /// An empty file.
     #[must_use]
@@ -45,7 +62,8 @@ impl Writer {
         debug_assert!(header.rows.is_sorted(), "rows are sorted by the caller");
         let mut file = Vec::with_capacity(1024);
         file.extend_from_slice(&MAGIC);
-        file.extend_from_slice(&header.version().to_le_bytes());
+        let version = header.rows.iter().map(version_of).max().unwrap_or(VERSION);
+        file.extend_from_slice(&version.to_le_bytes());
         file.resize(HEAD_BYTES, 0);
         Self {
             header,
@@ -153,7 +171,8 @@ impl Writer {
         let count = u16::try_from(rows.len()).expect("there are at most 1,024 states of few versions");
         footer.extend_from_slice(&count.to_le_bytes());
         for row in rows {
-            footer.push(row.kind as u8 | if row.stamped { STAMPED } else { 0 });
+            let kind = if row.kind == RowKind::List { LIST_OF_BUNDLES } else { row.kind as u8 };
+            footer.push(kind | if row.stamped { STAMPED } else { 0 });
             footer.extend_from_slice(&row.version.to_le_bytes());
             put_text(&mut footer, &row.name);
             put_text(&mut footer, &row.codec);

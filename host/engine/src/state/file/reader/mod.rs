@@ -12,7 +12,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::stamp::STAMP_BYTES;
 use super::contents::{Contents, Remote};
-use super::format::{END_MAGIC, HEAD_BYTES, MAGIC, Parser, STAMPED, TAIL_BYTES, VERSION, VERSION_BUNDLED};
+use super::format::{
+    END_MAGIC, HEAD_BYTES, LIST_OF_BUNDLES, MAGIC, Parser, STAMPED, TAIL_BYTES, VERSION, VERSION_BUNDLED,
+    VERSION_STAMPED,
+};
 use super::{FileRecord, Header, RecordKind, RowKind, StateRow, corrupt};
 
 pub use seek::Place;
@@ -81,10 +84,10 @@ impl Reader {
         let version = head_version(&file.part(0..HEAD_BYTES)?)?;
         let (footer, text) = read_footer(&file, bytes - TAIL_BYTES)?;
         let mut parser = Parser::new(&text, "footer");
-        let (header, records) = parse_header(&mut parser)?;
+        let (header, records, least) = parse_header(&mut parser)?;
         let blocks = parse_blocks(&mut parser)?;
         parser.end()?;
-        if version != header.version() && version != header.version_before_bundles() {
+        if version != least {
             return Err(corrupt(format_args!("a format of version {version} is not what its states need")));
         }
         check_blocks(&blocks, footer.start, records)?;
@@ -174,7 +177,8 @@ fn read_footer(file: &Contents, tail_start: usize) -> Result<(Range<usize>, Byte
     Ok((start..tail_start, footer))
 }
 
-fn parse_header(parser: &mut Parser<'_>) -> Result<(Header, u64), StateError> {
+/// The header, the number of records, and the version that a file with such rows has.
+fn parse_header(parser: &mut Parser<'_>) -> Result<(Header, u64, u16), StateError> {
     let max = MaxParallelism::new(parser.u16()?.into()).map_err(corrupt)?;
     let key_groups = KeyGroupRange { start: parser.u16()?, end: parser.u16()? };
     let complete = match parser.fixed()? {
@@ -184,22 +188,28 @@ fn parse_header(parser: &mut Parser<'_>) -> Result<(Header, u64), StateError> {
     };
     let records = parser.u64()?;
     let count = parser.u16()?;
-    let rows = (0..count).map(|_| parse_row(parser)).collect::<Result<Vec<_>, _>>()?;
+    let mut version = VERSION;
+    let rows = (0..count).map(|_| parse_row(parser, &mut version)).collect::<Result<Vec<_>, _>>()?;
     if !rows.is_sorted() {
         return Err(corrupt("its states are not sorted by name"));
     }
-    Ok((Header { max, key_groups, complete, rows }, records))
+    Ok((Header { max, key_groups, complete, rows }, records, version))
 }
 
-fn parse_row(parser: &mut Parser<'_>) -> Result<StateRow, StateError> {
+fn parse_row(parser: &mut Parser<'_>, file_version: &mut u16) -> Result<StateRow, StateError> {
     let byte = parser.u8()?;
     let kind = match byte & !STAMPED {
         0 if byte == 0 => RowKind::Timers,
         1 => RowKind::Value,
-        2 => RowKind::List,
+        2 | LIST_OF_BUNDLES => RowKind::List,
         3 => RowKind::Map,
         _ => return Err(corrupt(format_args!("its footer names a state of the unknown kind {byte}"))),
     };
+    *file_version = (*file_version).max(match byte {
+        byte if byte & !STAMPED == LIST_OF_BUNDLES => VERSION_BUNDLED,
+        byte if byte & STAMPED != 0 => VERSION_STAMPED,
+        _ => VERSION,
+    });
     let version = parser.u32()?;
     let (name, codec, stamped) = (parser.text()?, parser.text()?, byte & STAMPED != 0);
     Ok(StateRow { kind, version, name, codec, stamped })
