@@ -1,10 +1,10 @@
 //! Bundles: elements of a list that were appended together, in one record.
 //!
-//! An element stands under its position in the list. Elements that one call appended to one list share a record, as long
-//! as they are short: it stands under the position of the first and their number, and holds each with its length before
-//! it. So a list that is written as a whole costs a record, not one an element. Whoever keeps records need not know: a bundle
-//! comes, expires, is copied and leaves as one. Guarantees that a bundle is never split or joined once it is written, since
-//! what it stands under is what later files name it by.
+//! An element stands under its position in the list. Elements that one call appended to one list share a record, as
+//! long as they are short: it stands under the position of the first and their number, and holds each with its length
+//! before it. So a list that is written as a whole costs a record, not one an element. Whoever keeps records need not
+//! know: a bundle comes, expires, is copied and leaves as one. Guarantees that a bundle is never split or joined once
+//! it is written, since what it stands under is what later files name it by.
 
 use weir_operator::batch::BytesColumn;
 use weir_protocol::time::Timestamp;

@@ -131,12 +131,17 @@ impl Growth {
         self.bytes
     }
 
+    /// Bytes by which what is live in the log may become more.
+    const fn taken(&self) -> u64 {
+        self.bytes - self.shared
+    }
+
     /// Whether the log has room.
     ///
     /// # Errors
     /// [`Fault::Guest`] when it is full.
     pub(super) fn check_room(&self, log: &Log) -> Result<(), StateError> {
-        if log.has_room(self.bytes - self.shared + self.copied, self.large) {
+        if log.has_room(self.taken() + self.copied, self.large) {
             return Ok(());
         }
         let message =
@@ -150,7 +155,7 @@ impl Growth {
     /// [`Fault::Guest`], naming the budget.
     pub(super) fn check_budget(&self, log: &Log, limits: &StateLimits) -> Result<(), StateError> {
         let (live, max) = (log.live(), limits.live_bytes_max);
-        let added = self.bytes - self.shared;
+        let added = self.taken();
         if live + added <= max || self.puts == 0 {
             return Ok(());
         }

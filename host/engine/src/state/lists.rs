@@ -1,8 +1,9 @@
 //! List states: records of [bundles](Bundle) of elements, under their key and their position in the list.
 //!
-//! An append writes no more than what it appends, whatever the length of the list, and reads nothing. A list that is replaced or cleared
-//! leaves one mark that hides what older files, and the base, hold of it. Positions only rise: from 0 where the whole
-//! list is known, else behind every position that was ever used, since how long the rest is nobody has asked.
+//! An append writes no more than what it appends, whatever the length of the list, and reads nothing. A list that is
+//! replaced or cleared leaves one mark that hides what older files, and the base, hold of it. Positions only rise:
+//! from 0 where the whole list is known, else behind every position that was ever used, since how long the rest is
+//! nobody has asked.
 
 use weir_operator::batch::BytesColumn;
 use weir_operator::keyed_state::ListWrite;

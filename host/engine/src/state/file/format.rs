@@ -20,6 +20,17 @@ pub(crate) const TAIL_BYTES: usize = 20;
 /// Bytes of a run before its records.
 pub(super) const RUN_HEADER_BYTES: usize = 8;
 
+/// The version that a file with a row of this kind, which may be stamped, has at least.
+pub(super) const fn version_of(kind: u8) -> u16 {
+    if kind & !STAMPED == LIST_OF_BUNDLES {
+        VERSION_BUNDLED
+    } else if kind & STAMPED != 0 {
+        VERSION_STAMPED
+    } else {
+        VERSION
+    }
+}
+
 /// Appends a length and the bytes.
 pub(in crate::state) fn put_bytes(into: &mut Vec<u8>, bytes: &[u8]) {
     let mut length = bytes.len();

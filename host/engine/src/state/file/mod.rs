@@ -19,10 +19,10 @@
 //! ```
 //!
 //! Kinds of records: 0 put, 1 tombstone, 2 clear (all that older files hold of this list or map is gone; stands before
-//! the entries of its key). Kinds of rows: 0 timers, 1 value, 2 list each of whose elements has a record of its own, 3 map, 4 list; 0x80 more where it is *stamped*: its state
-//! has a time to live, and each value begins with its stamp, the processing time in milliseconds of its last write or
-//! refreshing read (i64). Rows are sorted by name, timers first; a name may stand in several that differ in version,
-//! codec or stamp. Other versions are refused.
+//! the entries of its key). Kinds of rows: 0 timers, 1 value, 2 list each of whose elements has a record of its own, 3
+//! map, 4 list; 0x80 more where it is *stamped*: its state has a time to live, and each value begins with its stamp,
+//! the processing time in milliseconds of its last write or refreshing read (i64). Rows are sorted by name, timers
+//! first; a name may stand in several that differ in version, codec or stamp. Other versions are refused.
 
 mod contents;
 pub(super) mod format;

@@ -5,8 +5,7 @@ use weir_protocol::key_group::KeyGroup;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::format::{
-    END_MAGIC, HEAD_BYTES, LIST_OF_BUNDLES, MAGIC, RUN_HEADER_BYTES, STAMPED, VERSION, VERSION_BUNDLED,
-    VERSION_STAMPED, put_bytes, put_text,
+    END_MAGIC, HEAD_BYTES, LIST_OF_BUNDLES, MAGIC, RUN_HEADER_BYTES, STAMPED, VERSION, put_bytes, put_text, version_of,
 };
 use super::{FileRecord, Header, RecordKind, RowKind, StateRow};
 
@@ -41,18 +40,10 @@ struct Run {
     start: usize,
 }
 
-/// The version that a file with such a row has at least.
-const fn version_of(row: &StateRow) -> u16 {
-    match row.kind {
-        RowKind::List => VERSION_BUNDLED,
-        RowKind::Timers | RowKind::Value | RowKind::Map => {
-            if row.stamped {
-                VERSION_STAMPED
-            } else {
-                VERSION
-            }
-        }
-    }
+/// The kind of a row as the footer has it.
+fn kind_of(row: &StateRow) -> u8 {
+    let kind = if row.kind == RowKind::List { LIST_OF_BUNDLES } else { row.kind as u8 };
+    kind | if row.stamped { STAMPED } else { 0 }
 }
 
 impl Writer {
@@ -62,7 +53,7 @@ impl Writer {
         debug_assert!(header.rows.is_sorted(), "rows are sorted by the caller");
         let mut file = Vec::with_capacity(1024);
         file.extend_from_slice(&MAGIC);
-        let version = header.rows.iter().map(version_of).max().unwrap_or(VERSION);
+        let version = header.rows.iter().map(|row| version_of(kind_of(row))).max().unwrap_or(VERSION);
         file.extend_from_slice(&version.to_le_bytes());
         file.resize(HEAD_BYTES, 0);
         Self {
@@ -171,8 +162,7 @@ impl Writer {
         let count = u16::try_from(rows.len()).expect("there are at most 1,024 states of few versions");
         footer.extend_from_slice(&count.to_le_bytes());
         for row in rows {
-            let kind = if row.kind == RowKind::List { LIST_OF_BUNDLES } else { row.kind as u8 };
-            footer.push(kind | if row.stamped { STAMPED } else { 0 });
+            footer.push(kind_of(row));
             footer.extend_from_slice(&row.version.to_le_bytes());
             put_text(&mut footer, &row.name);
             put_text(&mut footer, &row.codec);

@@ -13,8 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::super::stamp::STAMP_BYTES;
 use super::contents::{Contents, Remote};
 use super::format::{
-    END_MAGIC, HEAD_BYTES, LIST_OF_BUNDLES, MAGIC, Parser, STAMPED, TAIL_BYTES, VERSION, VERSION_BUNDLED,
-    VERSION_STAMPED,
+    END_MAGIC, HEAD_BYTES, LIST_OF_BUNDLES, MAGIC, Parser, STAMPED, TAIL_BYTES, VERSION, VERSION_BUNDLED, version_of,
 };
 use super::{FileRecord, Header, RecordKind, RowKind, StateRow, corrupt};
 
@@ -205,11 +204,7 @@ fn parse_row(parser: &mut Parser<'_>, file_version: &mut u16) -> Result<StateRow
         3 => RowKind::Map,
         _ => return Err(corrupt(format_args!("its footer names a state of the unknown kind {byte}"))),
     };
-    *file_version = (*file_version).max(match byte {
-        byte if byte & !STAMPED == LIST_OF_BUNDLES => VERSION_BUNDLED,
-        byte if byte & STAMPED != 0 => VERSION_STAMPED,
-        _ => VERSION,
-    });
+    *file_version = (*file_version).max(version_of(byte));
     let version = parser.u32()?;
     let (name, codec, stamped) = (parser.text()?, parser.text()?, byte & STAMPED != 0);
     Ok(StateRow { kind, version, name, codec, stamped })
