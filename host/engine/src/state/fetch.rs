@@ -48,6 +48,7 @@ enum Wanted {
 struct Whole {
     prefix: Vec<u8>,
     key: u32,
+    key_len: usize,
     /// In order.
     resident: Vec<Box<[u8]>>,
 }
@@ -113,9 +114,9 @@ fn read(base: &Base, wanted: Wanted) -> Result<Found, StateError> {
             Ok(Found::Scan(key, page, is_whole))
         }
         Wanted::Sizes(size, wholes) => {
-            let sizes = wholes.into_iter().map(|Whole { prefix, key, resident }| {
+            let sizes = wholes.into_iter().map(|Whole { prefix, key, key_len, resident }| {
                 let mut size = size.clone();
-                base.measure(&prefix, &resident, &mut size)?;
+                base.measure(&prefix, key_len, &resident, &mut size)?;
                 Ok((key, size))
             });
             Ok(Found::Sizes(sizes.collect::<Result<_, StateError>>()?))
@@ -212,7 +213,7 @@ impl SubtaskState {
                 Some(Kept::Lists(_) | Kept::Maps(_)) => continue,
                 Some(Kept::Values(_) | Kept::Elsewhere) | None => return Err(wrong_kind(state, "a list or a map")),
             };
-            wholes.push(Whole { prefix: self.base_key(state, key, &[]), key, resident });
+            wholes.push(Whole { prefix: self.base_key(state, key, &[]), key, key_len: bytes.len(), resident });
         }
         let size = || log.sizes().of(state.0 as usize + 1).emptied();
         Ok((!wholes.is_empty()).then(|| Wanted::Sizes(size(), wholes)))
@@ -270,7 +271,8 @@ impl SubtaskState {
     fn base_key(&self, state: StateId, key: u32, entry: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let number = u16::try_from(state.0 + 1).expect("there are at most STATES_MAX states");
-        write_key(number, self.selection.key(key), entry, &mut bytes);
+        let group = self.naming.group_of(self.selection.hash(key));
+        write_key(number, group, self.selection.key(key), entry, &mut bytes);
         bytes
     }
 

@@ -90,7 +90,12 @@ impl Naming {
 
     /// Whether a key with this hash belongs to the subtask.
     pub(super) fn owns(&self, hash: u64) -> bool {
-        self.header.key_groups.contains(self.header.max.key_group(hash))
+        self.header.key_groups.contains(self.group_of(hash))
+    }
+
+    /// The key group of a key with this hash.
+    pub(super) fn group_of(&self, hash: u64) -> KeyGroup {
+        self.header.max.key_group(hash)
     }
 }
 

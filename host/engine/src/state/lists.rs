@@ -340,6 +340,11 @@ impl Lists {
         self.end = self.end.max(list.end);
     }
 
+    /// The base holds a bundle under this entry, which memory never held.
+    pub(super) fn note_position(&mut self, entry: &[u8]) {
+        self.end = self.end.max(bundle_under(entry).end());
+    }
+
     /// Roughly the bytes held beside the log.
     pub(super) fn bytes(&self) -> u64 {
         self.heads.bytes()

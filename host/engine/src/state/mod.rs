@@ -46,6 +46,7 @@ mod selection;
 mod size;
 mod spill;
 mod stamp;
+mod straight;
 mod sweeper;
 mod taking;
 mod timers;

@@ -129,6 +129,7 @@ impl Restoring {
             return Ok(taking.pause());
         }
         taking.state.make_room_here()?;
+        taking.finish_straight()?;
         Ok(Progress::Done)
     }
 

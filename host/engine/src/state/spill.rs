@@ -160,6 +160,11 @@ impl Spill {
         self.expiry.is_due(now)
     }
 
+    /// Something that expires then is in the base, or on its way.
+    pub(super) fn note_expiry(&mut self, when: Timestamp) {
+        self.expiry.note(when);
+    }
+
     /// Bytes that are held on their way.
     pub(super) fn bytes(&self) -> u64 {
         let ready = if let Stage::Ready(outgoing) = &self.stage { outgoing.bytes() } else { 0 };
@@ -261,7 +266,7 @@ impl SubtaskState {
         }
     }
 
-    fn is_over_budget(&self) -> bool {
+    pub(super) fn is_over_budget(&self) -> bool {
         self.spill.as_ref().is_some_and(|spill| self.bytes_held() > spill.memory_bytes)
     }
 
@@ -326,14 +331,15 @@ impl SubtaskState {
         if leaving == Leaving::Stays {
             return Some(size as u64);
         }
+        let group = self.naming.group_of(hash);
         if leaving == Leaving::GoesOverNothing {
-            spill.outgoing.push_clear(record);
+            spill.outgoing.push_clear(group, record);
         }
         if !record.flags().has(Flags::CLEAR) && !self.log.is_in_base(at) {
-            spill.outgoing.push(record);
+            spill.outgoing.push(group, record);
         }
         if let Some(life) = self.states[usize::from(state)].life().filter(|_| record.flags().is_put()) {
-            spill.expiry.note(life.sweep_at(record.value()));
+            spill.note_expiry(life.sweep_at(record.value()));
         }
         spill.leaving.push((at, born));
         Some(size as u64)

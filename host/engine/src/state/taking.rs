@@ -5,7 +5,7 @@
 //! again (values of an older version, values that had no stamp) belongs to the epoch that begins here. Does not own how
 //! files are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use weir_operator::keyed_state::StateError;
@@ -26,6 +26,7 @@ use super::migration::{Migration, RestoreError};
 use super::outdated::Outdated;
 use super::restore::Progress;
 use super::stamp::{STAMP_BYTES, join, split};
+use super::straight::Straight;
 use super::timers::Timer;
 
 /// After so much was restored, room is made.
@@ -47,6 +48,8 @@ pub(super) struct Taking {
     now: Timestamp,
     /// Whether segments are closed where the epoch alone would fill the memory.
     pub(super) in_segments: bool,
+    /// Once memory is full, for what need not come into it.
+    straight: Option<Straight>,
     /// Bytes that were taken since the last pause.
     taken: u64,
     scratch: Vec<u8>,
@@ -94,7 +97,7 @@ impl Taking {
     /// Nothing was taken yet.
     pub(super) fn new(state: SubtaskState, migration: Migration, now: Timestamp) -> Self {
         let (old, scratch) = (BTreeMap::new(), Vec::new());
-        Self { state, rows: Vec::new(), migration, old, now, in_segments: true, taken: 0, scratch }
+        Self { state, rows: Vec::new(), migration, old, now, in_segments: true, straight: None, taken: 0, scratch }
     }
 
     /// Rewrites what waits of one state. Whether anything did.
@@ -133,7 +136,7 @@ impl Taking {
                 self.keep_old(number, stamped, version, record)?;
             }
         }
-        let is_large = self.make_room()?;
+        let is_large = self.make_room(record)?;
         let is_over = is_large || self.taken > STEP_BYTES || self.migration.rewritten() > before;
         Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
@@ -146,7 +149,32 @@ impl Taking {
             // Written again, so that the next restore finds this stamp.
             (Some(_), false) => (join(self.now, record.value, &mut self.scratch), Part::Open),
         };
-        self.state.take_in(number, part, hash, &FileRecord { value: stored, ..*record })
+        let record = FileRecord { value: stored, ..*record };
+        if let Some(straight) = &mut self.straight
+            && straight.takes(number, record.key)
+        {
+            return straight.take(&mut self.state, number, &record);
+        }
+        self.state.take_in(number, part, hash, &record)
+    }
+
+    /// From here on, what need not come into memory does not. `last` came into it.
+    fn go_straight(&mut self, last: &FileRecord<'_>) {
+        let number = |row: &Row| match *row {
+            Row::Declared { number, .. } | Row::Older { number, .. } => Some(number),
+            Row::Timers | Row::Undeclared | Row::Unfit(_) => None,
+        };
+        let is_clean = |row: &&Row| matches!(**row, Row::Declared { number, stamped } if stamped || self.state.life_of(number).is_none());
+        let written_again: BTreeSet<_> = self.rows.iter().filter(|row| !is_clean(row)).filter_map(number).collect();
+        let all = self.rows.iter().filter_map(number);
+        let states = all.filter(|number| !written_again.contains(number)).collect();
+        let last_of = number(&self.rows[usize::from(last.row)]).unwrap_or(super::timers::STATE);
+        self.straight = Straight::new(&mut self.state, states, (last_of, last.key.to_vec()));
+    }
+
+    /// What went past the log is the base's.
+    pub(super) fn finish_straight(&mut self) -> Result<(), StateError> {
+        self.straight.take().map_or(Ok(()), Straight::finish)
     }
 
     fn keep_old(
@@ -182,11 +210,14 @@ impl Taking {
     }
 
     /// Now and then, what is restored leaves for the disk. Whether a segment should be closed first.
-    fn make_room(&mut self) -> Result<bool, StateError> {
-        let state = &mut self.state;
-        if state.log.appended() - state.cleaner.appended() <= ROOM_BYTES {
+    fn make_room(&mut self, last: &FileRecord<'_>) -> Result<bool, StateError> {
+        if self.state.log.appended() - self.state.cleaner.appended() <= ROOM_BYTES {
             return Ok(false);
         }
+        if self.straight.is_none() && self.state.is_over_budget() {
+            self.go_straight(last);
+        }
+        let state = &mut self.state;
         state.make_room_here()?;
         state.cleaner.caught_up(&state.log);
         Ok(self.in_segments && state.is_epoch_large())

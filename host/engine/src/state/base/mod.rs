@@ -9,18 +9,20 @@
 
 mod local_disk;
 mod outgoing;
+mod sorted;
 
 pub use local_disk::{LocalDisk, LocalDiskOptions};
 
 pub(super) use outgoing::{Outgoing, write_key};
+pub(super) use sorted::Sorted;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rocksdb::{
-    CompactionDecision, DB, DEFAULT_COLUMN_FAMILY_NAME, Direction, IteratorMode, Options, ReadOptions, WriteBatch,
-    WriteOptions,
+    CompactionDecision, DB, DEFAULT_COLUMN_FAMILY_NAME, Direction, IngestExternalFileOptions, IteratorMode, Options,
+    ReadOptions, WriteBatch, WriteOptions,
 };
 use weir_operator::batch::{BytesColumn, OptionalColumn};
 use weir_operator::keyed_state::StateError;
@@ -30,7 +32,7 @@ use weir_protocol::time::{NO_TIME, Timestamp};
 use super::size::Size;
 use super::stamp::Life;
 use crate::step::{Place, Step};
-use outgoing::{KEY_AT, Told, state_of};
+use outgoing::{Told, state_of};
 
 /// Keys deleted in one write while a list or map is cleared.
 const CLEARED_AT_ONCE: usize = 4_096;
@@ -99,8 +101,33 @@ impl Base {
         Ok(())
     }
 
-    /// Adds the size of all under a prefix but the entries in `resident`, which are in order.
-    pub(super) fn measure(&self, prefix: &[u8], resident: &[Box<[u8]>], into: &mut Size) -> Result<(), StateError> {
+    /// The folder that it lies in; opens it.
+    fn folder(&self) -> Result<&Path, StateError> {
+        self.0.db()?;
+        let (folder, _) = self.0.opened.get().expect("it was opened just now");
+        Ok(folder)
+    }
+
+    /// Takes over files, which are gone afterwards. They overlap neither each other nor what it holds.
+    fn take_over(&self, files: Vec<PathBuf>) -> Result<(), StateError> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        let taken = self.0.db()?.ingest_external_file_opts(&options, files);
+        taken.map_err(|error| self.0.failed("hand files to", &error))
+    }
+
+    /// Adds the size of all under a prefix, which is of a key of so many bytes, but the entries in `resident`, which are in
+    /// order.
+    pub(super) fn measure(
+        &self,
+        prefix: &[u8],
+        key_len: usize,
+        resident: &[Box<[u8]>],
+        into: &mut Size,
+    ) -> Result<(), StateError> {
         let Some((_, db)) = self.0.opened.get() else { return Ok(()) };
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(behind_prefix(prefix));
@@ -110,7 +137,7 @@ impl Base {
             let entry = &key[prefix.len()..];
             while resident.next_if(|resident| ***resident < *entry).is_some() {}
             if resident.peek().is_none_or(|resident| ***resident != *entry) {
-                into.add(prefix.len() - KEY_AT, entry, &stored);
+                into.add(key_len, entry, &stored);
             }
         }
         Ok(())

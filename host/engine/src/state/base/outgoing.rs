@@ -1,12 +1,15 @@
 //! What is handed to the base in one go: puts, deletes and marks, in the order in which they were said.
 //!
-//! Keys of the base are state (2 bytes, big-endian), length of the key (4 bytes, big-endian), key, entry: no key of one
-//! list or map begins as one of another does, and entries lie in their order.
+//! Keys of the base are state and key group (2 bytes each, big-endian), key, two zero bytes, entry; in the key, each
+//! zero byte is followed by 255. So no key of one list or map begins as one of another does, entries lie in their order,
+//! and all of one state lies in the order of checkpoint files.
+
+use weir_protocol::key_group::KeyGroup;
 
 use super::super::record::Record;
 
 /// Where the key begins: the bytes before it.
-pub(super) const KEY_AT: usize = 6;
+const KEY_AT: usize = 4;
 
 /// What is about to be written to the base.
 #[derive(Debug, Default)]
@@ -35,9 +38,9 @@ pub(super) enum Told<'a> {
 
 impl Outgoing {
     /// Adds what a record says.
-    pub(in crate::state) fn push(&mut self, record: Record<'_>) {
+    pub(in crate::state) fn push(&mut self, group: KeyGroup, record: Record<'_>) {
         let before = self.bytes.len();
-        write_key(record.state(), record.key(), record.entry(), &mut self.bytes);
+        write_key(record.state(), group, record.key(), record.entry(), &mut self.bytes);
         let key = length(self.bytes.len() - before);
         let saying = if record.flags().is_put() { Saying::Put } else { Saying::Delete };
         let value = if saying == Saying::Put { record.value() } else { &[] };
@@ -46,9 +49,9 @@ impl Outgoing {
     }
 
     /// Adds that all that the base holds of a record's list or map is gone.
-    pub(in crate::state) fn push_clear(&mut self, record: Record<'_>) {
+    pub(in crate::state) fn push_clear(&mut self, group: KeyGroup, record: Record<'_>) {
         let before = self.bytes.len();
-        write_key(record.state(), record.key(), &[], &mut self.bytes);
+        write_key(record.state(), group, record.key(), &[], &mut self.bytes);
         self.said.push((Saying::Clear, length(self.bytes.len() - before), 0));
     }
 
@@ -74,10 +77,18 @@ impl Outgoing {
 }
 
 /// Appends the key of the base under which an entry stands.
-pub(in crate::state) fn write_key(state: u16, key: &[u8], entry: &[u8], into: &mut Vec<u8>) {
+pub(in crate::state) fn write_key(state: u16, group: KeyGroup, key: &[u8], entry: &[u8], into: &mut Vec<u8>) {
     into.extend_from_slice(&state.to_be_bytes());
-    into.extend_from_slice(&length(key.len()).to_be_bytes());
-    into.extend_from_slice(key);
+    into.extend_from_slice(&group.0.to_be_bytes());
+    let mut rest = key;
+    while let Some(zero) = memchr::memchr(0, rest) {
+        let (part, behind) = rest.split_at(zero + 1);
+        into.extend_from_slice(part);
+        into.push(u8::MAX);
+        rest = behind;
+    }
+    into.extend_from_slice(rest);
+    into.extend_from_slice(&[0, 0]);
     into.extend_from_slice(entry);
 }
 

@@ -19,6 +19,7 @@ mod expiry;
 mod lists;
 mod migration;
 mod spilling;
+mod straight;
 
 impl Backend for SubtaskState {
     type Frozen = FrozenSegment;
