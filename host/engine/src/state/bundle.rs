@@ -10,7 +10,7 @@ use weir_operator::batch::BytesColumn;
 use weir_protocol::time::Timestamp;
 
 use super::file::format::put_bytes;
-use super::record::record_size;
+use super::size::counted_size;
 
 /// The most bytes of elements, with their lengths, that share a record.
 const BUNDLE_BYTES: usize = 16 << 10;
@@ -61,7 +61,7 @@ impl Bundle {
         while first < elements.len() {
             let count = Self::cut(elements, first, 0).count as usize;
             let bytes = (elements.offsets[first + count] - elements.offsets[first]) as usize;
-            room += record_size(key, ENTRY_BYTES, stamp + bytes + count * size_of::<u32>()) as u64;
+            room += counted_size(key, ENTRY_BYTES, stamp + bytes + count * size_of::<u32>()) as u64;
             first += count;
         }
         room

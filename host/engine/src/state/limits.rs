@@ -6,7 +6,8 @@ use weir_protocol::Fault;
 
 use super::bundle::{Bundle, POSITION_BYTES};
 use super::log::{CHUNK_BYTES, Log};
-use super::record::{ENTRY_BYTES_MAX, RECORD_BYTES_MAX, record_size};
+use super::record::{ENTRY_BYTES_MAX, RECORD_BYTES_MAX};
+use super::size::counted_size;
 
 /// What the state of a subtask may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +84,7 @@ impl Growth {
         let lengths = elements.offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize + stamp);
         let Some(longest) = lengths.clone().max() else { return Ok(()) };
         Self::default().add(key, POSITION_BYTES, Some(longest))?;
-        let sizes = lengths.map(|length| record_size(key, POSITION_BYTES, length));
+        let sizes = lengths.map(|length| counted_size(key, POSITION_BYTES, length));
         let bytes = sizes.clone().map(|size| size as u64).sum::<u64>();
         self.bytes += bytes;
         self.shared += bytes.saturating_sub(Bundle::room(elements, key, stamp));
@@ -97,7 +98,7 @@ impl Growth {
     /// # Errors
     /// [`Fault::Guest`] when the record would be too long.
     pub(super) fn add(&mut self, key: usize, entry: usize, value: Option<usize>) -> Result<(), StateError> {
-        let size = record_size(key, entry, value.unwrap_or(0));
+        let size = counted_size(key, entry, value.unwrap_or(0));
         if size > RECORD_BYTES_MAX || entry > ENTRY_BYTES_MAX {
             let message = format!(
                 "key, entry and value together may have {RECORD_BYTES_MAX} bytes, an entry's key {ENTRY_BYTES_MAX}; \

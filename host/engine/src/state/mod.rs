@@ -235,7 +235,7 @@ impl SubtaskState {
         self.timers.len()
     }
 
-    /// Bytes of live records: keys, values and 16 to 24 bytes each.
+    /// Bytes of live records: keys, values and 8 to 24 bytes each.
     #[must_use]
     pub const fn bytes_live(&self) -> u64 {
         self.log.live()

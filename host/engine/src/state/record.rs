@@ -1,35 +1,88 @@
 //! One record of the log: a key, what stands under it, and what that means.
 //!
-//! Records are 8-byte aligned within their chunk, little-endian:
+//! Records are 8-byte aligned within their chunk. Most are *short*; one whose parts are too long for that has a second
+//! word. Words are little-endian, their fields begin with the lowest bits:
 //!
 //! ```text
-//!   0  size in units of 8 bytes (28 bits) | flags (4 bits)
-//!   4  length of the value
-//!   8  length of the key
-//!  12  length of the entry (22 bits) | state (10 bits; 0: timers, else 1 + the index of the declaration)
-//!  16  key, entry, value, room to grow
+//!  short   0  flags (4) | 0 (1) | state (10) | length of the entry (8) | of the key (8) | of the value (16)
+//!             | size in units of 8 bytes (14)
+//!          8  key, entry, value, room to grow
+//!
+//!  long    0  flags (4) | 1 (1) | state (10) | length of the entry (22) | size in units of 8 bytes (27)
+//!          8  length of the key (32) | of the value (32)
+//!         16  key, entry, value, room to grow
 //! ```
 //!
+//! The state is 0 for timers, else 1 + the index of the declaration.
 //! The entry is empty for a value state, the position of an element for a list, the entry's key for a map, and what
 //! tells a timer from others of its key. Nothing of this is durable: files have a layout of their own.
 
-/// Bytes of a record before its key.
-pub(super) const HEADER: usize = 16;
-/// The longest record: what 28 bits can count in units of 8 bytes, and room to spare.
-pub(super) const RECORD_BYTES_MAX: usize = 1 << 30;
+/// Bytes of a short record before its key.
+const SHORT_HEADER: usize = 8;
+/// The same of a long one.
+const LONG_HEADER: usize = 16;
+/// The longest record: what 27 bits can count in units of 8 bytes.
+pub(super) const RECORD_BYTES_MAX: usize = (1 << 30) - 8;
 /// The longest entry.
 pub(super) const ENTRY_BYTES_MAX: usize = (1 << 22) - 1;
 /// The most states, timers not counted.
 pub(super) const STATES_MAX: usize = (1 << 10) - 1;
 
-const SIZE_BITS: u32 = 28;
-const SIZE_MASK: u32 = (1 << SIZE_BITS) - 1;
-const ENTRY_BITS: u32 = 22;
-const ENTRY_MASK: u32 = (1 << ENTRY_BITS) - 1;
+const FLAGS: Field = Field { at: 0, bits: 4 };
+const IS_LONG: Field = Field { at: 4, bits: 1 };
+const STATE: Field = Field { at: 5, bits: 10 };
+const ENTRY: Field = Field { at: 15, bits: 8 };
+const KEY: Field = Field { at: 23, bits: 8 };
+const VALUE: Field = Field { at: 31, bits: 16 };
+const SIZE: Field = Field { at: 47, bits: 14 };
+const LONG_ENTRY: Field = Field { at: 15, bits: 22 };
+const LONG_SIZE: Field = Field { at: 37, bits: 27 };
+const LONG_KEY: Field = Field { at: 0, bits: 32 };
+const LONG_VALUE: Field = Field { at: 32, bits: 32 };
+
+/// The longest value of a short record, so that one that grows into what rounds a record up still fits its field.
+const SHORT_VALUE_MAX: usize = (1 << 16) - 8;
+
+/// Some bits of a word.
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    at: u32,
+    bits: u32,
+}
+
+impl Field {
+    const fn max(self) -> u64 {
+        (1 << self.bits) - 1
+    }
+
+    #[inline]
+    const fn of(self, word: u64) -> u64 {
+        word >> self.at & self.max()
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "no field has more bits than a length")]
+    const fn length_of(self, word: u64) -> usize {
+        self.of(word) as usize
+    }
+
+    /// The bits that say `value`.
+    #[inline]
+    const fn bits(self, value: u64) -> u64 {
+        debug_assert!(value <= self.max());
+        value << self.at
+    }
+
+    /// The word with these bits saying `value`.
+    #[inline]
+    const fn set(self, word: u64, value: u64) -> u64 {
+        word & !(self.max() << self.at) | self.bits(value)
+    }
+}
 
 /// What a record means, and what may be done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Flags(u32);
+pub(super) struct Flags(u64);
 
 impl Flags {
     /// A value that replaces what older files hold.
@@ -87,14 +140,16 @@ impl Parts<'_> {
     pub(super) fn write(&self, into: &mut Vec<u8>) {
         let size = self.size();
         let start = into.len();
-        let size8 = u32::try_from(size / 8).expect("a record is at most RECORD_BYTES_MAX long");
-        let entry = u32::try_from(self.entry.len()).expect("an entry is at most ENTRY_BYTES_MAX long");
-        let mut header = [0; HEADER];
-        header[0..4].copy_from_slice(&(size8 | self.flags.0 << SIZE_BITS).to_le_bytes());
-        header[4..8].copy_from_slice(&length(self.value).to_le_bytes());
-        header[8..12].copy_from_slice(&length(self.key).to_le_bytes());
-        header[12..16].copy_from_slice(&(entry | u32::from(self.state) << ENTRY_BITS).to_le_bytes());
-        into.extend_from_slice(&header);
+        let (key, entry, value) = (self.key.len() as u64, self.entry.len() as u64, self.value.len() as u64);
+        let (flags, state, units) = (FLAGS.bits(self.flags.0), STATE.bits(self.state.into()), size as u64 / 8);
+        if is_short(self.key.len(), self.entry.len(), self.value.len()) {
+            let word = flags | state | ENTRY.bits(entry) | KEY.bits(key) | VALUE.bits(value) | SIZE.bits(units);
+            into.extend_from_slice(&word.to_le_bytes());
+        } else {
+            let word = flags | IS_LONG.bits(1) | state | LONG_ENTRY.bits(entry) | LONG_SIZE.bits(units);
+            into.extend_from_slice(&word.to_le_bytes());
+            into.extend_from_slice(&(LONG_KEY.bits(key) | LONG_VALUE.bits(value)).to_le_bytes());
+        }
         into.extend_from_slice(self.key);
         into.extend_from_slice(self.entry);
         into.extend_from_slice(self.value);
@@ -103,12 +158,14 @@ impl Parts<'_> {
 }
 
 /// The bytes that a record with parts of these lengths takes in the log.
-pub(super) const fn record_size(key: usize, entry: usize, value: usize) -> usize {
-    (HEADER + key + entry + value).next_multiple_of(8)
+const fn record_size(key: usize, entry: usize, value: usize) -> usize {
+    let header = if is_short(key, entry, value) { SHORT_HEADER } else { LONG_HEADER };
+    (header + key + entry + value).next_multiple_of(8)
 }
 
-fn length(part: &[u8]) -> u32 {
-    u32::try_from(part.len()).expect("a record is at most RECORD_BYTES_MAX long")
+/// Whether a record with parts of these lengths is short.
+const fn is_short(key: usize, entry: usize, value: usize) -> bool {
+    key < 1 << KEY.bits && entry < 1 << ENTRY.bits && value <= SHORT_VALUE_MAX
 }
 
 /// A record in the log.
@@ -126,88 +183,167 @@ impl<'a> Record<'a> {
     }
 
     #[inline]
-    fn word(self, at: usize) -> u32 {
-        u32::from_le_bytes(*self.bytes[at..].first_chunk().expect("a record begins with its whole header"))
+    fn word(self) -> u64 {
+        word(self.bytes, 0)
+    }
+
+    #[inline]
+    fn second_word(self) -> u64 {
+        word(self.bytes, 8)
+    }
+
+    #[inline]
+    fn is_long(self) -> bool {
+        IS_LONG.of(self.word()) != 0
     }
 
     /// The bytes that it takes in the log.
     #[inline]
     pub(super) fn size(self) -> usize {
-        (self.word(0) & SIZE_MASK) as usize * 8
+        (if self.is_long() { LONG_SIZE } else { SIZE }).length_of(self.word()) * 8
     }
 
     #[inline]
     pub(super) fn flags(self) -> Flags {
-        Flags(self.word(0) >> SIZE_BITS)
+        Flags(FLAGS.of(self.word()))
+    }
+
+    #[inline]
+    fn header(self) -> usize {
+        if self.is_long() { LONG_HEADER } else { SHORT_HEADER }
     }
 
     #[inline]
     fn value_len(self) -> usize {
-        self.word(4) as usize
+        if self.is_long() { LONG_VALUE.length_of(self.second_word()) } else { VALUE.length_of(self.word()) }
     }
 
     /// The length of its key.
     #[inline]
     pub(super) fn key_len(self) -> usize {
-        self.word(8) as usize
+        if self.is_long() { LONG_KEY.length_of(self.second_word()) } else { KEY.length_of(self.word()) }
     }
 
     #[inline]
     fn entry_len(self) -> usize {
-        (self.word(12) & ENTRY_MASK) as usize
+        (if self.is_long() { LONG_ENTRY } else { ENTRY }).length_of(self.word())
     }
 
     /// 0: timers; else 1 + the index of the declaration.
     #[inline]
     pub(super) fn state(self) -> u16 {
-        u16::try_from(self.word(12) >> ENTRY_BITS).expect("10 bits")
+        u16::try_from(STATE.of(self.word())).expect("10 bits")
+    }
+
+    /// Where the value begins.
+    #[inline]
+    fn value_at(self) -> usize {
+        self.header() + self.key_len() + self.entry_len()
     }
 
     #[inline]
     pub(super) fn key(self) -> &'a [u8] {
-        &self.bytes[HEADER..HEADER + self.key_len()]
+        let start = self.header();
+        &self.bytes[start..start + self.key_len()]
     }
 
     #[inline]
     pub(super) fn entry(self) -> &'a [u8] {
-        let start = HEADER + self.key_len();
+        let start = self.header() + self.key_len();
         &self.bytes[start..start + self.entry_len()]
     }
 
     #[inline]
     pub(super) fn value(self) -> &'a [u8] {
-        let start = HEADER + self.key_len() + self.entry_len();
+        let start = self.value_at();
         &self.bytes[start..start + self.value_len()]
     }
 
     /// Whether it holds a value, and one of so many bytes fits in its place.
     #[inline]
     pub(super) fn has_room(self, value: usize) -> bool {
-        HEADER + self.key_len() + self.entry_len() + value <= self.size() && self.flags().is_put()
+        self.value_at() + value <= self.size() && self.flags().is_put()
     }
 
     /// Appends a copy of the record, with those of its flags that are among `flags`.
     pub(super) fn copy(self, flags: Flags, into: &mut Vec<u8>) {
         let start = into.len();
         into.extend_from_slice(&self.bytes[..self.size()]);
-        let word = self.word(0) & (SIZE_MASK | flags.0 << SIZE_BITS);
-        into[start..start + 4].copy_from_slice(&word.to_le_bytes());
+        let word = FLAGS.set(self.word(), self.flags().0 & flags.0);
+        into[start..start + 8].copy_from_slice(&word.to_le_bytes());
     }
 }
 
 /// Marks the record at the beginning of `bytes` as superseded.
 pub(super) fn mark_dead(bytes: &mut [u8]) {
-    let word = bytes.first_chunk_mut::<4>().expect("a record begins with its whole header");
-    *word = (u32::from_le_bytes(*word) | Flags::DEAD.0 << SIZE_BITS).to_le_bytes();
+    let word = word(bytes, 0) | FLAGS.bits(Flags::DEAD.0);
+    bytes[..8].copy_from_slice(&word.to_le_bytes());
 }
 
 /// Replaces the value of the record at the beginning of `bytes`, which [has room](Record::has_room).
 #[inline]
 pub(super) fn overwrite(bytes: &mut [u8], value: &[u8]) {
     let record = Record::at(bytes);
-    let start = HEADER + record.key_len() + record.entry_len();
+    let start = record.value_at();
     if value.len() != record.value_len() {
-        bytes[4..8].copy_from_slice(&length(value).to_le_bytes());
+        let (at, field) = if record.is_long() { (8, LONG_VALUE) } else { (0, VALUE) };
+        let word = field.set(word(bytes, at), value.len() as u64);
+        bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
     }
     bytes[start..start + value.len()].copy_from_slice(value);
+}
+
+#[inline]
+fn word(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(*bytes[at..].first_chunk().expect("a record begins with its whole header"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Lengths around every bound of a short record's parts.
+    fn length(short_max: usize) -> impl Strategy<Value = usize> {
+        prop_oneof![0..20_usize, short_max - 9..short_max + 10]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn a_record_says_what_was_written_whatever_its_lengths(
+            (key, entry, value, other) in (length(255), length(255), length(SHORT_VALUE_MAX), length(SHORT_VALUE_MAX)),
+            state in 0..=1023_u16,
+            fresh: bool,
+        ) {
+            let (key, entry, value, other) = (vec![1; key], vec![2; entry], vec![3; value], vec![4; other]);
+            let flags = if fresh { Flags::FRESH } else { Flags::PUT };
+            let parts = Parts { flags, state, key: &key, entry: &entry, value: &value };
+            let mut bytes = Vec::new();
+            parts.write(&mut bytes);
+            prop_assert_eq!(bytes.len(), parts.size());
+            // As in a chunk, where other records follow.
+            bytes.extend_from_slice(&[0xff; 16]);
+            let is_it = |record: Record<'_>, value: &[u8]| {
+                record.size() == parts.size()
+                    && (record.flags(), record.state(), record.key_len()) == (flags, state, key.len())
+                    && (record.key(), record.entry(), record.value()) == (&key[..], &entry[..], value)
+            };
+            prop_assert!(is_it(Record::at(&bytes), &value));
+            let mut copy = Vec::new();
+            Record::at(&bytes).copy(Flags::FRESH, &mut copy);
+            prop_assert!(is_it(Record::at(&copy), &value));
+            if Record::at(&bytes).has_room(other.len()) {
+                overwrite(&mut bytes, &other);
+                prop_assert!(is_it(Record::at(&bytes), &other));
+            } else {
+                prop_assert!(other.len() > value.len());
+            }
+            mark_dead(&mut bytes);
+            prop_assert!(Record::at(&bytes).flags().is_dead() && Record::at(&bytes).state() == state);
+            prop_assert_eq!(&bytes[parts.size()..], &[0xff; 16]);
+        }
+    }
 }

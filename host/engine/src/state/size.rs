@@ -1,8 +1,8 @@
 //! How much each state holds, wherever it lies: in the log, in the base, or on its way between them.
 //!
 //! Receives each entry that comes and each that goes; guarantees that the sum is what a fresh copy of the state would
-//! have, whatever happened before. An entry counts with the bytes of its record: key, entry and value, 16 bytes, and
-//! what rounds that up to 8. Where entries expire they are counted by age, so that those that nobody touches any more
+//! have, whatever happened before. An entry counts with key, entry and value, 16 bytes, and what rounds that up to 8:
+//! never less than its record takes. Where entries expire they are counted by age, so that those that nobody touches any more
 //! leave the count with the barrier at which they had expired, as they leave the files (PROTOCOL 2.4); ages are as exact
 //! as a 64th of the life. Elements of a list count one by one, also where they share a record. Does not own where anything
 //! lies.
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use weir_protocol::time::{NO_TIME, Timestamp};
 
 use super::bundle::{Bundle, POSITION_BYTES};
-use super::record::{Record, record_size};
+use super::record::Record;
 use super::stamp::{Life, STAMP_BYTES, split};
 
 /// Entries, and the bytes of their records.
@@ -177,11 +177,11 @@ impl Size {
     #[inline]
     fn amount_of(&self, key: usize, entry: &[u8], stored: &[u8]) -> Amount {
         match Bundle::under(entry).filter(|bundle| self.in_bundles && bundle.count > 1) {
-            None => Amount { bytes: record_size(key, entry.len(), stored.len()) as u64, entries: 1 },
+            None => Amount { bytes: counted_size(key, entry.len(), stored.len()) as u64, entries: 1 },
             Some(bundle) => {
                 let stamp = self.ages.as_ref().map_or(0, |_| STAMP_BYTES);
                 let elements = bundle.elements(&stored[stamp..]);
-                let bytes = elements.map(|element| record_size(key, POSITION_BYTES, stamp + element.len()) as u64);
+                let bytes = elements.map(|element| counted_size(key, POSITION_BYTES, stamp + element.len()) as u64);
                 Amount { bytes: bytes.sum(), entries: bundle.count.into() }
             }
         }
@@ -275,7 +275,12 @@ impl Ages {
 
 /// The bytes with which an entry counts whose parts have these lengths, written to a state with this life.
 pub(super) fn size_of(life: Option<Life>, key: &[u8], entry: usize, value: usize) -> u64 {
-    record_size(key.len(), entry, value + life.map_or(0, |_| STAMP_BYTES)) as u64
+    counted_size(key.len(), entry, value + life.map_or(0, |_| STAMP_BYTES)) as u64
+}
+
+/// What an entry with parts of these lengths counts, its stamp included.
+pub(super) const fn counted_size(key: usize, entry: usize, value: usize) -> usize {
+    (16 + key + entry + value).next_multiple_of(8)
 }
 
 impl Amount {

@@ -18,6 +18,8 @@ use crate::store::Store;
 
 /// What a count is counted with: 16 bytes, its key (two to eight bytes here) and 8 bytes of value, rounded up to 8.
 const COUNT_BYTES: u64 = 32;
+/// What a count takes of memory.
+const RECORD_BYTES: u64 = 24;
 
 fn limited(rig: &Rig, state: StateSpec, keys: u64, counts: u64) -> JobSpec {
     let mut spec = JobSpec { state, ..generator_job(rig, "count", 6_000, keys) };
@@ -93,7 +95,7 @@ async fn a_job_that_outgrows_its_state_fails_or_skips_where_its_policy_says_so()
 async fn a_batch_for_which_a_subtasks_memory_is_too_small_is_undone_and_the_policy_applies() {
     let rig = Rig::new();
     let engine = rig.start(&Faults::default()).await;
-    let memory_bytes = Some(31 * COUNT_BYTES + 8);
+    let memory_bytes = Some(31 * RECORD_BYTES + 8);
     let mut spec = JobSpec {
         state: StateSpec { memory_bytes, ..StateSpec::default() },
         ..generator_job(&rig, "count", 2_000, 100)
