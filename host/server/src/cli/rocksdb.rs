@@ -3,7 +3,7 @@
 use weir_engine::state::LocalDiskOptions;
 
 use crate::cli::exit::Failure;
-use crate::job_file::{bytes, size};
+use crate::job_file::{bytes, size, two_readings};
 
 /// What they share; each beside its default.
 #[derive(Debug, Clone, clap::Args)]
@@ -70,6 +70,9 @@ fn at_least(least: u64, text: &str) -> Result<u64, String> {
     match bytes(text) {
         Some(bytes) if bytes >= least => Ok(bytes),
         Some(_) => Err(format!("write {least_shown} or more")),
-        None => Err(format!("write a size, for example {least_shown}, or a number of bytes")),
+        None => Err(two_readings(text).map_or_else(
+            || format!("write a size, for example {least_shown}, or a number of bytes"),
+            |why| format!("it {why}"),
+        )),
     }
 }

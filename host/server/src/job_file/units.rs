@@ -6,27 +6,54 @@ use crate::job_file::tree::{Error, Node, Value};
 /// Longest first, so that writing finds the shortest text.
 const DURATIONS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Those of 1,024 first, which are the ones written.
-const SIZES: [(&str, u64); 7] = [
+/// Powers of 1,024, in any case. Those that are written come first; Flink's names follow, with Flink's meaning.
+const SIZES: [(&str, u64); 19] = [
+    ("TiB", 1 << 40),
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
     ("KiB", 1 << 10),
-    ("GB", 1_000_000_000),
-    ("MB", 1_000_000),
-    ("kB", 1_000),
     ("B", 1),
+    ("bytes", 1),
+    ("k", 1 << 10),
+    ("kb", 1 << 10),
+    ("kibibytes", 1 << 10),
+    ("m", 1 << 20),
+    ("mb", 1 << 20),
+    ("mebibytes", 1 << 20),
+    ("g", 1 << 30),
+    ("gb", 1 << 30),
+    ("gibibytes", 1 << 30),
+    ("t", 1 << 40),
+    ("tb", 1 << 40),
+    ("tebibytes", 1 << 40),
+    ("", 1),
 ];
+
+/// What units that end in a capital B without an i are by the International System of Units, in any case. Flink takes
+/// them for powers of 1,024, so they are not read.
+const TWO_MEANINGS: [(&str, u64); 4] =
+    [("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000)];
 
 /// Milliseconds: an integer, or a text with a unit.
 pub(super) const DURATION: Read<u64> =
     |node, what| quantity(node, &DURATIONS).ok_or_else(|| wrong(node, what, "a duration", "500ms", "10s", "5min"));
 
 /// Bytes: an integer, or a text with a unit.
-pub(super) const SIZE: Read<u64> =
-    |node, what| quantity(node, &SIZES).ok_or_else(|| wrong(node, what, "a size", "64KiB", "256MiB", "1GiB"));
+pub(super) const SIZE: Read<u64> = |node, what| {
+    if let Value::Text(text) = &node.value
+        && let Some(readings) = two_readings(text)
+    {
+        return Err(node.error(format!("{what} {readings}")));
+    }
+    quantity(node, &SIZES).ok_or_else(|| wrong(node, what, "a size", "64KiB", "256MiB", "1GiB"))
+};
 
 fn wrong(node: &Node, what: &str, kind: &str, first: &str, second: &str, third: &str) -> Error {
-    let (number, units) = if kind == "a size" { ("bytes", names(&SIZES)) } else { ("milliseconds", names(&DURATIONS)) };
+    let (number, units) = if kind == "a size" {
+        ("bytes", "B, KiB, MiB, GiB, TiB; Flink's b, k, m, g, t and kb, mb, gb, tb are the same".to_owned())
+    } else {
+        ("milliseconds", names(&DURATIONS))
+    };
     let given = node.shown();
     let units = if matches!(node.value, Value::Text(_)) { format!("; the units are {units}") } else { String::new() };
     node.error(format!(
@@ -48,14 +75,31 @@ fn quantity(node: &Node, units: &[(&str, u64)]) -> Option<u64> {
 
 /// Bytes, as a command line gives them: a number, or one with a unit.
 pub(crate) fn bytes(text: &str) -> Option<u64> {
-    text.parse().ok().or_else(|| parse(text, &SIZES))
+    parse(text, &SIZES).filter(|_| two_readings(text).is_none())
+}
+
+/// Why a size is not read that means one thing to some and another to Flink, and how to write either.
+pub(crate) fn two_readings(text: &str) -> Option<String> {
+    let (number, unit) = split(text)?;
+    let (_, decimal) = TWO_MEANINGS.iter().find(|(name, _)| unit.ends_with('B') && name.eq_ignore_ascii_case(unit))?;
+    let (decimal, binary) = (number.checked_mul(*decimal)?, parse(text, &SIZES)?);
+    let written = size(binary);
+    Some(format!(
+        "is {text:?}, which to some is {decimal} bytes, and {binary} to Flink; write {decimal}, or \"{written}\""
+    ))
 }
 
 fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = (&text[..digits], text[digits..].trim_start_matches(' '));
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
-    number.parse::<u64>().ok()?.checked_mul(*factor)
+    let (number, unit) = split(text)?;
+    let (_, factor) = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
+    number.checked_mul(*factor)
+}
+
+/// A number and its unit, which may be missing.
+fn split(text: &str) -> Option<(u64, &str)> {
+    let text = text.trim_matches(' ');
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some((text[..digits].parse().ok()?, text[digits..].trim_start_matches(' ')))
 }
 
 /// Milliseconds in the largest unit that fits: `1500` → `"1500ms"`, `60000` → `"1min"`.

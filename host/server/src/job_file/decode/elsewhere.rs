@@ -24,6 +24,8 @@ const TIMERS: &str = "timers stay in memory, which is what Flink calls HEAP";
 const METRICS: &str = "metrics of state are always there, as `weir_state_…` at /metrics";
 const RECOVERY: &str = "after a failure state is always restored from the object store";
 const ALIGNED: &str = "checkpoints are aligned and exactly-once, once there is a table [checkpoint]";
+const TTL: &str = "a time to live belongs to each state, and its operator declares it: `#[describe(ttl = \"1h\")]` in the \
+    Rust SDK";
 
 /// A key, or with a dot at its end the begin of several, and what to know of it.
 const POINTERS: &[(&str, &str)] = &[
@@ -69,6 +71,8 @@ const POINTERS: &[(&str, &str)] = &[
     ("state.backend.local-recovery", RECOVERY),
     ("execution.state-recovery.from-local", RECOVERY),
     ("execution.checkpointing.local-backup.", RECOVERY),
+    ("state.ttl", TTL),
+    ("table.exec.state.ttl", TTL),
     ("state.checkpoints.num-retained", "it is `retained` in [checkpoint]"),
     ("execution.checkpointing.num-retained", "it is `retained` in [checkpoint]"),
     ("execution.checkpointing.interval", "it is `interval` in [checkpoint]"),
@@ -97,6 +101,16 @@ const IS_SO: [(&str, &str); 7] = [
 pub(super) fn pointer(path: &str) -> Option<&'static str> {
     let fits = |key: &str| if key.ends_with('.') { path.starts_with(key) } else { path == key };
     POINTERS.iter().find(|(key, _)| fits(key)).map(|(_, pointer)| *pointer)
+}
+
+/// The whole key of which only the end was given, if there is one, and what is known of it.
+pub(super) fn ending_in(end: &str) -> Option<(&'static str, &'static str)> {
+    POINTERS.iter().find(|(key, _)| is_end_of(end, key)).copied()
+}
+
+/// Whether a key is this one, or ends in it.
+pub(super) fn is_end_of(end: &str, key: &str) -> bool {
+    key.strip_suffix(end).is_some_and(|begin| begin.is_empty() || begin.ends_with('.'))
 }
 
 /// Whether a key asks for nothing but what is so anyway.

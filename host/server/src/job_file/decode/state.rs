@@ -11,7 +11,7 @@ use super::elsewhere;
 use crate::job_file::fields::{FLAG, TEXT};
 use crate::job_file::nearest;
 use crate::job_file::tree::{Entry, Error, Node, Place, Value};
-use crate::job_file::units::SIZE;
+use crate::job_file::units::{SIZE, size};
 
 /// What is set, and what of it people should know.
 #[derive(Debug, Default)]
@@ -76,13 +76,16 @@ const STORAGES: [(&str, CheckpointStorage); 5] = [
     ("FileSystemCheckpointStorage", CheckpointStorage::Store),
 ];
 
+/// Four of the pieces that a subtask's state consists of: less is worth a word.
+const MEMORY_BYTES_MIN: u64 = 1 << 20;
+
 const IN_MEMORY: &str = "checkpoint storage `jobmanager` keeps the job and its checkpoints in the node's memory: they \
     are lost when the node exits, and a checkpoint of more than 5 MiB fails; for more than trials say \
     storage = \"store\" in [state]";
 
 /// Whether a key of the job is read here.
 pub(super) fn owns(key: &str) -> bool {
-    ["state", "execution"].iter().any(|word| key.strip_prefix(word).is_some_and(is_end_or_dot))
+    ["state", "execution", "table"].iter().any(|word| key.strip_prefix(word).is_some_and(is_end_or_dot))
 }
 
 fn is_end_or_dot(rest: &str) -> bool {
@@ -97,6 +100,7 @@ pub(super) fn state(entries: &[Entry]) -> Result<State, Error> {
     }
     let mut found = Found::default();
     settings.iter().try_for_each(|setting| found.take(setting))?;
+    found.check_memory(&settings)?;
     Ok(found.state())
 }
 
@@ -142,8 +146,7 @@ impl Found {
             return Err(error(format!("{what} is not read: {pointer}; leave the key out")));
         }
         let Some((_, key)) = KEYS.iter().find(|(known, _)| known == path) else {
-            let mend = nearest::mend(path, KEYS.iter().map(|(known, _)| *known));
-            return Err(error(format!("there is no key `{path}`; {mend}")));
+            return Err(error(unknown(path)));
         };
         match key {
             Key::Backend => {
@@ -170,6 +173,23 @@ impl Found {
         }
     }
 
+    /// With all state in memory so little would have nearly every record given up on.
+    fn check_memory(&self, settings: &[Setting<'_>]) -> Result<(), Error> {
+        let backend = self.backend.as_ref().map_or(StateSpec::default().backend, |(_, backend)| *backend);
+        let Some((path, bytes)) = &self.memory_bytes else { return Ok(()) };
+        if *bytes >= MEMORY_BYTES_MIN || backend != StateBackend::HashMap {
+            return Ok(());
+        }
+        let setting = settings.iter().find(|setting| setting.path == *path).expect("its key said it");
+        Err(setting.node.error(format!(
+            "`{path}` is {}, but the backend `hashmap` keeps all state of a subtask in that, and gives up on records \
+             whose state does not fit: say \"{}\" or more, or backend = \"rocksdb\", which writes the rest to disk; what \
+             the job may hold in all is bounded by `state` in [limits]",
+            size(*bytes),
+            size(MEMORY_BYTES_MIN)
+        )))
+    }
+
     fn state(self) -> State {
         let default = StateSpec::default();
         let spec = StateSpec {
@@ -177,7 +197,7 @@ impl Found {
             storage: self.storage.map(|(_, storage)| storage).or(self.implied).unwrap_or(default.storage),
             incremental: self.incremental.map_or(default.incremental, |(_, incremental)| incremental),
             local_dir: self.local_dir.as_ref().map(|(_, dir)| dir.clone()),
-            memory_bytes: self.memory_bytes.map(|(_, bytes)| bytes),
+            memory_bytes: self.memory_bytes.as_ref().map(|(_, bytes)| *bytes),
         };
         let mut warnings = Vec::new();
         if spec.storage == CheckpointStorage::JobManager {
@@ -185,6 +205,14 @@ impl Found {
         }
         if let Some((path, _)) = self.local_dir.filter(|_| spec.backend == StateBackend::HashMap) {
             warnings.push(format!("`{path}` has no effect: the backend `hashmap` keeps nothing on disk"));
+        }
+        if let Some((path, bytes)) = self.memory_bytes.filter(|(_, bytes)| *bytes < MEMORY_BYTES_MIN) {
+            warnings.push(format!(
+                "`{path}` is {}: the job works with that, but several times slower than with \"{}\" or more, since its \
+                 state goes to disk, and comes from there, in as small pieces",
+                size(bytes),
+                size(MEMORY_BYTES_MIN)
+            ));
         }
         if let Some(path) = self.changelog {
             warnings.push(format!(
@@ -194,6 +222,23 @@ impl Found {
         }
         State { spec, warnings }
     }
+}
+
+/// What is said of a key that there is not: what it is called here, or where that is set, if it is one of Flink's of which
+/// only the end is given, or one that stands below another; else the nearest.
+fn unknown(path: &str) -> String {
+    let given = path.strip_prefix("state.").unwrap_or(path);
+    if let Some((flinks, key)) = KEYS.iter().find(|(known, _)| elsewhere::is_end_of(given, known)) {
+        let (own, _) = KEYS.iter().find(|(_, known)| known == key).expect("each key has a name of its own, the first");
+        let own = own.trim_start_matches("state.");
+        return format!("there is no key `{path}`; what Flink calls `{flinks}` is `{own}` in [state]");
+    }
+    if let Some((flinks, pointer)) =
+        elsewhere::pointer(given).map(|pointer| (given, pointer)).or_else(|| elsewhere::ending_in(given))
+    {
+        return format!("there is no key `{path}`; `{flinks}` is not read: {pointer}");
+    }
+    format!("there is no key `{path}`; {}", nearest::mend(path, KEYS.iter().map(|(known, _)| *known)))
 }
 
 /// Two keys may say the same thing, if it is the same.

@@ -139,7 +139,13 @@ fn a_wrong_type_is_refused_with_what_was_expected_and_given() {
         "memory = \"1MiB\"",
         "memory = \"1MB/s\"",
         "line 9: `memory` must be a size (\"64KiB\", \"256MiB\", \"1GiB\" or bytes), not the text \"1MB/s\"; the \
-         units are B, kB, MB, GB, KiB, MiB, GiB",
+         units are B, KiB, MiB, GiB, TiB; Flink's b, k, m, g, t and kb, mb, gb, tb are the same",
+    );
+    check(
+        "memory = \"1MiB\"",
+        "memory = \"64 MB\"",
+        "line 9: `memory` is \"64 MB\", which to some is 64000000 bytes, and 67108864 to Flink; write 64000000, or \
+         \"64MiB\"",
     );
     check(
         "policy = \"fail\"",

@@ -21,7 +21,7 @@ timeout = "10min"
 [limits]
 memory = "64MiB"
 call-cpu = "2s"
-emitted = 1000
+emitted = 1024
 state = "2GiB"
 
 [[source]]
@@ -70,7 +70,7 @@ fn defaults_are_those_of_the_reference() {
     );
     assert_eq!((spec.max_parallelism.get(), spec.parallelism), (128, 2));
     assert_eq!((spec.limits.memory_bytes_max, spec.limits.call_cpu_ms_max), (64 << 20, 2_000));
-    assert_eq!((spec.limits.emitted_bytes_max, spec.limits.row_cpu_us_max), (1_000, 1_000));
+    assert_eq!((spec.limits.emitted_bytes_max, spec.limits.row_cpu_us_max), (1_024, 1_000));
     assert_eq!(spec.limits.state_bytes_max, Some(2 << 30));
     assert_eq!(
         spec.sources[0].connector,
@@ -137,12 +137,34 @@ from = "join"
 }
 
 #[test]
+fn sizes_are_read_as_flink_reads_them() {
+    for (said, bytes) in [
+        ("1024", 1024),
+        ("\"1024\"", 1024),
+        ("\"1024 b\"", 1024),
+        ("\"3000bytes\"", 3000),
+        ("\"2k\"", 2 << 10),
+        ("\"64 kb\"", 64 << 10),
+        ("\"512m\"", 512 << 20),
+        ("\"64mb\"", 64 << 20),
+        ("\"64 MiB\"", 64 << 20),
+        ("\"5 mebibytes\"", 5 << 20),
+        ("\"1G\"", 1 << 30),
+        ("\"2gb\"", 2 << 30),
+        ("\"1 t\"", 1 << 40),
+    ] {
+        let spec = toml(&WORD_COUNT.replace("memory = \"64MiB\"", &format!("memory = {said}")));
+        assert_eq!(spec.limits.memory_bytes_max, bytes, "{said}");
+    }
+}
+
+#[test]
 fn json_has_the_same_schema() {
     let json = json!({
         "name": "word-count",
         "parallelism": 2,
         "checkpoint": { "interval": 1000, "min-pause": "250ms", "timeout": "600s" },
-        "limits": { "memory": 67_108_864, "call-cpu": 2000, "emitted": "1kB", "state": "2GiB" },
+        "limits": { "memory": 67_108_864, "call-cpu": 2000, "emitted": "1kb", "state": "2GiB" },
         "source": [{
             "uid": "text",
             "type": "files",

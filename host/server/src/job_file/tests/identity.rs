@@ -129,7 +129,7 @@ fn state() -> impl Strategy<Value = StateSpec> {
             storage,
             incremental,
             local_dir,
-            memory_bytes,
+            memory_bytes: memory_bytes.map(|bytes| bytes + (1 << 20)),
         },
     )
 }

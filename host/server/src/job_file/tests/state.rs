@@ -83,7 +83,7 @@ fn flinks_keys_for_rocksdb_are_mapped() {
 "state.backend" = "rocksdb"
 "state.backend.incremental" = "false"
 "state.backend.rocksdb.localdir" = "/tmp/rocksdb"
-"state.backend.rocksdb.memory.fixed-per-slot" = "64MiB"
+"state.backend.rocksdb.memory.fixed-per-slot" = "64mb"
 "#;
     let spec = StateSpec {
         backend: StateBackend::RocksDb,
@@ -140,6 +140,50 @@ fn what_is_set_elsewhere_is_refused_with_the_place() {
         let error = read(&format!("{key:?} = \"s3://my-bucket/checkpoints\"")).unwrap_err();
         assert!(error.starts_with(&format!("line 2: `{key}` is not read: ")), "{error}");
         assert!(error.contains(place) && error.ends_with("; leave the key out"), "{error}");
+    }
+}
+
+#[test]
+fn flinks_keys_that_stand_in_the_table_of_state_are_told_what_they_are_called_there() {
+    for (said, mend) in [
+        ("\"state.backend.type\" = \"rocksdb\"", "what Flink calls `state.backend.type` is `backend` in [state]"),
+        ("type = \"rocksdb\"", "what Flink calls `state.backend.type` is `backend` in [state]"),
+        ("rocksdb.localdir = \"/tmp\"", "what Flink calls `state.backend.rocksdb.localdir` is `local-dir` in [state]"),
+        (
+            "state.backend.rocksdb.memory.fixed-per-slot = \"64mb\"",
+            "what Flink calls `state.backend.rocksdb.memory.fixed-per-slot` is `memory` in [state]",
+        ),
+        (
+            "execution.checkpointing.interval = \"1s\"",
+            "`execution.checkpointing.interval` is not read: it is `interval` in [checkpoint]",
+        ),
+        ("interval = \"1s\"", "`execution.checkpointing.interval` is not read: it is `interval` in [checkpoint]"),
+        (
+            "\"state.checkpoints.dir\" = \"s3://b\"",
+            "`state.checkpoints.dir` is not read: a job's checkpoints lie in the object store of its node, which is \
+             started with `weir serve --store URL`",
+        ),
+    ] {
+        let error = read(&format!("[state]\n{said}")).unwrap_err();
+        assert!(error.starts_with("line 3: there is no key `state.") && error.ends_with(mend), "{said}: {error}");
+    }
+    for said in ["[state]\nttl = \"1h\"", "\"table.exec.state.ttl\" = \"1h\""] {
+        let error = read(said).unwrap_err();
+        assert!(error.contains("#[describe(ttl = \"1h\")]"), "{said}: {error}");
+    }
+}
+
+#[test]
+fn hardly_any_memory_is_refused_where_all_state_is_in_it_and_warned_of_where_the_rest_goes_to_disk() {
+    let error = read("[state]\nmemory = 1000").unwrap_err();
+    for words in ["line 3: `state.memory` is 1000B", "\"1MiB\" or more", "\"rocksdb\"", "[limits]"] {
+        assert!(error.contains(words), "{words} is not in: {error}");
+    }
+    let (spec, warnings) = read("[state]\nmemory = 1000\nbackend = \"rocksdb\"").unwrap();
+    assert_eq!((spec.memory_bytes, warnings.len()), (Some(1000), 1));
+    assert!(warnings[0].contains("slower than with \"1MiB\""), "{warnings:?}");
+    for said in ["[state]\nmemory = \"1m\"", "[state]\nmemory = \"1m\"\nbackend = \"rocksdb\""] {
+        assert_eq!(read(said).unwrap().1, Vec::<String>::new(), "{said}");
     }
 }
 
