@@ -6,6 +6,8 @@
 
 pub mod clock;
 pub mod dead_letter;
+#[cfg(test)]
+pub(crate) mod heard;
 pub mod metrics;
 pub mod rejected;
 pub mod spawn;

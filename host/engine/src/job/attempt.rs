@@ -26,7 +26,7 @@ use super::owned::{Owned, Publishers};
 use super::plan::Plan;
 use super::restart::Restarts;
 use super::shared::Shared;
-use super::status::JobState;
+use super::status::{JobState, StandingCheckpoint};
 use super::wish::{Wish, Wishes};
 
 /// How often it is looked whether enough is in the store for another checkpoint.
@@ -107,7 +107,7 @@ async fn begin<'a>(
         .checkpoint
         .clone()
         .map(|spec| Coordinator::new(spec, subtasks.clone(), highest, must_record, shared.clock.now()));
-    let restored = Some(manifest.checkpoint).filter(|checkpoint| *checkpoint > CheckpointId(0));
+    let restored = StandingCheckpoint::of(manifest);
     let assembly = Assembly::new(manifest.clone(), highest);
     board.attempt(vertices, restored, budget);
     board.set_recent(recent);

@@ -17,7 +17,7 @@ use crate::sink::Recent;
 
 use super::status::{
     CheckpointState, CheckpointSummary, FAILURES_MAX, Failure, HISTORY_MAX, JobState, JobStatus, RECENT_MAX,
-    SinkStatus, VertexStatus,
+    SinkStatus, StandingCheckpoint, VertexStatus,
 };
 
 /// One job's status; a cheap handle.
@@ -83,6 +83,11 @@ impl Board {
         self.lock().dead_letters = records;
     }
 
+    /// The newest entry holds this.
+    pub(crate) fn stands(&self, newest: Option<StandingCheckpoint>) {
+        self.lock().checkpoints.newest = newest;
+    }
+
     /// Another owner has ended the job with this entry.
     pub(crate) fn ended(&self, last: &RunEntry) {
         *self.budget.lock().expect("nothing panics while it holds this lock") = None;
@@ -124,12 +129,13 @@ impl Board {
     }
 
     /// An attempt begins: its vertices with fresh counters, and the count of what it gives up on.
-    pub(crate) fn attempt(&self, vertices: Vec<VertexStatus>, restored: Option<CheckpointId>, budget: Budget) {
+    pub(crate) fn attempt(&self, vertices: Vec<VertexStatus>, restored: Option<StandingCheckpoint>, budget: Budget) {
         *self.budget.lock().expect("nothing panics while it holds this lock") = Some(budget);
         let mut status = self.lock();
         status.attempts += 1;
         status.vertices = vertices;
-        status.checkpoints.restored = restored;
+        status.checkpoints.restored = restored.map(|restored| restored.id);
+        status.checkpoints.newest = restored;
     }
 
     pub(crate) fn failed(&self, at: Timestamp, subtask: Option<&SubtaskId>, fault: Fault, message: String) {
@@ -172,6 +178,7 @@ impl Board {
             triggered_at: now,
             duration_ms: None,
             bytes: 0,
+            size: 0,
             acknowledged: 0,
             subtasks,
             failure: None,
@@ -188,16 +195,18 @@ impl Board {
         }
     }
 
-    pub(crate) fn checkpoint_completed(&self, id: CheckpointId, now: Timestamp) {
+    pub(crate) fn checkpoint_completed(&self, completed: StandingCheckpoint, now: Timestamp) {
         let mut status = self.lock();
-        let job = status.id;
+        let (job, id) = (status.id, completed.id);
         let stats = &mut status.checkpoints;
+        stats.newest = Some(completed);
         stats.completed += 1;
         stats.in_progress = stats.in_progress.saturating_sub(1);
         if let Some(summary) = stats.history.iter_mut().find(|summary| summary.id == id) {
             summary.end(CheckpointState::Completed, None, now);
-            let (bytes, duration_ms) = (summary.bytes, summary.duration_ms);
-            tracing::info!(%job, bytes, duration_ms, "checkpoint {id} completed");
+            summary.size = completed.bytes;
+            let CheckpointSummary { bytes, size, duration_ms, .. } = *summary;
+            tracing::info!(%job, bytes, size, duration_ms, "checkpoint {id} completed");
             stats.latest_completed = Some(summary.clone());
         }
     }

@@ -11,13 +11,13 @@ use weir_protocol::evolution::HeldState;
 use weir_protocol::id::Uid;
 use weir_protocol::job_graph::{JobGraph, VertexKind};
 use weir_protocol::job_spec::{JobSpec, SinkConnector};
-use weir_protocol::manifest::Outlet;
+use weir_protocol::manifest::{Blob, Outlet, SubtaskManifest};
 use weir_protocol::upgrade::{Changes, Refusal, Upgrade};
 
 use super::plan::Plan;
 use super::shared::Shared;
 use super::state_memory::memory_limit;
-use super::{EngineError, JobStatus, Upgrading};
+use super::{EngineError, JobState, JobStatus, Upgrading};
 use crate::checkpoint::chain::{self, ChainError, SpecChain};
 use crate::checkpoint::inspect::Inspector;
 use crate::metrics::StateMetrics;
@@ -50,6 +50,30 @@ impl Ground<'_> {
             Some(refusal) => Err(refusal.into()),
             None => Ok(changes),
         }
+    }
+
+    /// What is not certain enough for a refusal. Of a job that does not run nobody knows what it holds, but how large its
+    /// files are.
+    pub(super) fn warnings(&self, plan: &Plan) -> Vec<String> {
+        if self.status.state == JobState::Running {
+            return Vec::new();
+        }
+        let operators =
+            plan.graph.vertices().iter().filter(|vertex| matches!(vertex.kind, VertexKind::Operator { .. }));
+        let spec = plan.graph.spec();
+        let saved = operators.map(|vertex| (vertex, saved_bytes(self.newest.manifest.operators.get(&vertex.uid))));
+        let warnings = saved.filter_map(|(vertex, saved)| {
+            let room = memory_limit(&spec.state)?.saturating_mul(vertex.parallelism.into());
+            (saved > room).then(|| {
+                format!(
+                    "operator `{}` has files of {saved} bytes in the newest checkpoint, and room for {room} in the memory of \
+                     all its subtasks together; if that many are alive still, it will give up on records: raise `memory` \
+                     in [state] or the parallelism, or keep state on disk with backend = \"rocksdb\"",
+                    vertex.uid
+                )
+            })
+        });
+        warnings.collect()
     }
 
     /// Whether there is a newer entry by now.
@@ -129,6 +153,17 @@ fn too_little_memory(status: &JobStatus, plan: &Plan) -> Option<Refusal> {
         let refusal = || Refusal::Memory { uid: vertex.uid.clone(), held, parallelism: vertex.parallelism, room };
         (held > room).then(refusal)
     })
+}
+
+/// The largest file of each subtask, in which no key is twice; what subtasks share counts once.
+fn saved_bytes(subtasks: Option<&Vec<SubtaskManifest>>) -> u64 {
+    let mut seen = BTreeSet::new();
+    let largest = subtasks
+        .into_iter()
+        .flatten()
+        .filter_map(|subtask| subtask.state_files().map(|file| &file.blob).max_by_key(|blob| blob.bytes()));
+    let once = largest.filter(|blob| blob.object().is_none_or(|object| seen.insert(&object.name)));
+    once.map(Blob::bytes).sum()
 }
 
 /// What counts against the memory: all but what belongs to no key.

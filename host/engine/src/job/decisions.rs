@@ -5,6 +5,7 @@ use weir_protocol::coordinator::{self, AbortReason, Action, Complete};
 use super::attempt::{Attempt, Setting};
 use super::bound;
 use super::ended::{Ended, Failed};
+use super::status::StandingCheckpoint;
 
 impl Attempt<'_> {
     /// Tells the coordinator what happened, and performs what it decides until it wants nothing more.
@@ -72,7 +73,8 @@ impl Attempt<'_> {
         self.assembly.recorded(checkpoint);
         self.recorded.send_replace(checkpoint);
         restarts.progressed();
-        board.checkpoint_completed(checkpoint, shared.clock.now());
+        let standing = StandingCheckpoint::of(self.owned.manifest()).expect("a checkpoint was recorded just now");
+        board.checkpoint_completed(standing, shared.clock.now());
         board.proven(*spec);
         self.pace_sources();
         if complete.last {

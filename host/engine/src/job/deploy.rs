@@ -295,8 +295,8 @@ impl Deployer<'_> {
     fn subtask(&self, place: &Place<'_>, handover: Handover) -> Subtask {
         let job = self.plan.graph.spec();
         let metrics = Arc::clone(&place.metrics);
-        let letters =
-            DeadLetters::new(place.id.clone(), job.errors.policy, self.budget.clone(), Arc::clone(&place.metrics));
+        let (id, policy, budget) = (place.id.clone(), job.errors.policy, self.budget.clone());
+        let letters = DeadLetters::new(self.job, id, policy, budget, Arc::clone(&place.metrics));
         let has_checkpoints = job.checkpoint.is_some();
         Subtask { id: place.id.clone(), clock: self.shared.clock, metrics, letters, handover, has_checkpoints }
     }

@@ -32,6 +32,11 @@ use super::wish::{Wish, Wishes};
 /// The wait before the chain of a job that another owner has is looked at again.
 pub(super) const LOSS_DELAY: Duration = Duration::from_secs(1);
 
+/// What is said of a failure that is not the job's.
+const FAILED: &str = "the job's tasks failed";
+/// And of one after which they start again, be it as what the job was before.
+const AGAIN: &str = "the job's tasks failed and start again";
+
 /// Drives one job.
 pub(crate) struct Driver {
     pub(crate) shared: Shared,
@@ -150,25 +155,25 @@ impl Driver {
 
     async fn after_failure(&mut self, failed: Failed) -> Next {
         if let Some(delay) = self.restarts.next_delay(failed.retry) {
-            self.tell(&failed);
+            self.tell(&failed, AGAIN);
             return self.again_after(delay).await;
         }
         match self.undo(&failed).await {
             Ok(Some(next)) => {
-                self.tell(&failed);
+                self.tell(&failed, AGAIN);
                 return next;
             }
             Err(Ended::Lost(message)) => {
-                self.tell(&failed);
+                self.tell(&failed, FAILED);
                 return self.after_loss(message).await;
             }
             // Whether the job was changed is not known: that is asked again, after one more attempt.
             Err(Ended::Failed(unknown)) if unknown.fault == Fault::Unavailable => {
-                self.tell(&failed);
+                self.tell(&failed, AGAIN);
                 return self.again_after(LOSS_DELAY).await;
             }
             Err(Ended::Wished(_)) => {
-                self.tell(&failed);
+                self.tell(&failed, FAILED);
                 return Next::Again;
             }
             Ok(None) | Err(Ended::Failed(_) | Ended::Finished) => {}
@@ -177,11 +182,14 @@ impl Driver {
             Some(blob) if failed.fault == Fault::Corrupt => self.explain(blob, &failed).await,
             Some(_) | None => failed,
         };
-        self.tell(&failed);
-        match (failed.retry, failed.fault) {
-            (Retry::Never, Fault::Corrupt | Fault::Request) => Next::LetGo,
-            _ => Next::End(EntryKind::Failed { reason: failed.text(), fault: failed.fault }),
-        }
+        let (next, what) = match (failed.retry, failed.fault) {
+            (Retry::Never, Fault::Corrupt | Fault::Request) => {
+                (Next::LetGo, "the job waits until what is named is mended")
+            }
+            _ => (Next::End(EntryKind::Failed { reason: failed.text(), fault: failed.fault }), "the job fails"),
+        };
+        self.tell(&failed, what);
+        next
     }
 
     async fn again_after(&mut self, delay: Duration) -> Next {
@@ -220,8 +228,9 @@ impl Driver {
         self.board.enter(state, self.shared.clock.now());
     }
 
-    pub(super) fn tell(&self, failed: &Failed) {
-        tracing::warn!(job = %self.job, name = %self.spec.name, failure = %failed.text(), "the job fails");
+    /// Tells people of a failure, and what follows from it.
+    pub(super) fn tell(&self, failed: &Failed, what: &str) {
+        tracing::warn!(job = %self.job, name = %self.spec.name, failure = %failed.text(), "{what}");
         self.board.failed(self.shared.clock.now(), failed.subtask.as_ref(), failed.fault, failed.message.clone());
     }
 }

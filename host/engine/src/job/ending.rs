@@ -9,7 +9,7 @@ use super::driver::{Driver, Next};
 use super::ended::Ended;
 use super::known::Standing;
 use super::owned::{Owned, Publishers};
-use super::status::JobState;
+use super::status::{JobState, StandingCheckpoint};
 use super::takeover::Aim;
 use super::wish::Wish;
 
@@ -35,7 +35,7 @@ impl Driver {
             Ended::Wished(_) | Ended::Finished => Next::Again,
             Ended::Lost(message) => self.after_loss(message).await,
             Ended::Failed(failed) => {
-                self.tell(&failed);
+                self.tell(&failed, "the end of the job is not written down yet");
                 match self.restarts.next_delay(failed.retry) {
                     Some(delay) => {
                         self.back_off(delay).await;
@@ -89,6 +89,7 @@ impl Driver {
             }
         };
         self.board.gave_up(given_up);
+        self.board.stands(StandingCheckpoint::of(owned.manifest()));
         let (board, clock, standing) = (&self.board, self.shared.clock, &self.standing);
         let show = || {
             board.enter(ended, clock.now());

@@ -39,7 +39,7 @@ impl Driver {
                     self.back_off(LOSS_DELAY).await;
                 }
                 Ok(_) | Err(_) => {
-                    self.tell(&Failed::new(Fault::Unavailable, message));
+                    self.tell(&Failed::new(Fault::Unavailable, message), "the job is left to its other owner");
                     return Next::LetGo;
                 }
             }

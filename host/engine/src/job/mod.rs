@@ -47,6 +47,6 @@ pub use error::EngineError;
 pub use operators::{Operators, OperatorsError};
 pub use status::{
     CheckpointState, CheckpointStats, CheckpointSummary, FAILURES_MAX, Failure, Guarantee, HISTORY_MAX, JobState,
-    JobStatus, RECENT_MAX, SinkStatus, VertexKind, VertexStatus,
+    JobStatus, RECENT_MAX, SinkStatus, StandingCheckpoint, VertexKind, VertexStatus,
 };
 pub use upgrade::{Upgraded, Upgrading};

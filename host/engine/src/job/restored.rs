@@ -98,7 +98,11 @@ impl Deployer<'_> {
         let held = Held { states, empty, files, place: dealt, snapshots: old, migration, now: processing_time };
         Step::Restore.before(step::Place::of_subtask(id));
         let restored = held.restored(runtime, &mut uploader, (self.shared.clock, self.board)).await;
-        let (state, unkeyed) = restored.map_err(|error| unrestored(id, error))?;
+        let (state, unkeyed, rewritten) = restored.map_err(|error| unrestored(id, error))?;
+        if rewritten > 0 {
+            let (job, uid, subtask) = (self.job, &id.uid, id.index);
+            tracing::info!(%job, %uid, subtask, "{rewritten} values of older versions were migrated");
+        }
         Step::Restore.after(step::Place::of_subtask(id));
         Ok(Restored { state, unkeyed, own, uploader, manifest, processing_time, context, seeds })
     }
@@ -134,7 +138,8 @@ struct Held {
 }
 
 impl Held {
-    /// Restores everything; what is written again goes to the uploader, or is in the open segment.
+    /// Restores everything; what is written again goes to the uploader, or is in the open segment. Beside it how many values
+    /// were rewritten.
     ///
     /// # Errors
     /// [`RestoreError`]; also where the store does not take what is written again.
@@ -143,7 +148,7 @@ impl Held {
         runtime: &Runtime,
         uploader: &mut StateUploader,
         told: (Clock, &Board),
-    ) -> Result<(SubtaskState, UnkeyedStore), RestoreError> {
+    ) -> Result<(SubtaskState, UnkeyedStore, u64), RestoreError> {
         let Self { states, empty, files, place, snapshots, migration, now } = self;
         let begin = move || step(empty.restoring(files, migration, now)?);
         let (mut restoring, mut progress) = on_a_thread(runtime, begin).await??;
@@ -159,10 +164,7 @@ impl Held {
             Ok::<_, RestoreError>((unkeyed, migration.rewritten()))
         };
         let (unkeyed, rewritten) = on_a_thread(runtime, restore).await??;
-        if rewritten > 0 {
-            tracing::info!(subtask = place.index, values = rewritten, "values of older versions were migrated");
-        }
-        Ok((state, unkeyed))
+        Ok((state, unkeyed, rewritten))
     }
 }
 

@@ -12,9 +12,10 @@ use weir_protocol::recovery::{Recovery, recover};
 
 use super::board::Board;
 use super::engine::Inner;
+use super::status::CheckpointStats;
 use super::takeover::Hold;
 use super::wish::Wish;
-use super::{EngineError, JobState, JobStatus};
+use super::{EngineError, JobState, JobStatus, StandingCheckpoint};
 use crate::checkpoint::chain::{self, ChainError, SpecChain};
 use crate::store::StoreError;
 
@@ -56,8 +57,10 @@ impl Inner {
             Some(made_under) if made_under != number => vec![Arc::new(specs.deployed(made_under).await?)],
             Some(_) | None => Vec::new(),
         };
+        let newest = run.as_ref().and_then(|run| StandingCheckpoint::of(&run.manifest));
         let status = JobStatus {
             spec_number: number,
+            checkpoints: CheckpointStats { newest, ..CheckpointStats::default() },
             former,
             undone,
             dead_letters: run.as_ref().map_or(0, |run| run.manifest.rejected),

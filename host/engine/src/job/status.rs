@@ -7,7 +7,7 @@ use weir_protocol::Fault;
 use weir_protocol::chain::{EntryKind, RunEntry, Undone};
 use weir_protocol::id::{CheckpointId, EntryNumber, JobId, Name, Uid};
 use weir_protocol::job_spec::JobSpec;
-use weir_protocol::manifest::Outlet;
+use weir_protocol::manifest::{Manifest, Outlet};
 use weir_protocol::time::Timestamp;
 
 use crate::metrics::SubtaskMetrics;
@@ -105,6 +105,7 @@ impl JobStatus {
         self.ended_at = Some(last.at);
         self.state_since = last.at;
         self.dead_letters = last.manifest.rejected;
+        self.checkpoints.newest = StandingCheckpoint::of(&last.manifest);
         for sink in &mut self.sinks {
             sink.published = last.published.get(&Outlet::Sink(sink.uid.clone())).copied();
         }
@@ -233,12 +234,33 @@ pub struct CheckpointStats {
     pub skipped: u64,
     /// The checkpoint that the present attempt started from.
     pub restored: Option<CheckpointId>,
-    /// The newest completed one.
+    /// The newest that stands, whichever process took it.
+    pub newest: Option<StandingCheckpoint>,
+    /// The newest that this process completed.
     pub latest_completed: Option<CheckpointSummary>,
     /// The newest failed one.
     pub latest_failed: Option<CheckpointSummary>,
     /// The newest first; at most [`HISTORY_MAX`].
     pub history: Vec<CheckpointSummary>,
+}
+
+/// A checkpoint that an entry records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StandingCheckpoint {
+    /// Its number.
+    pub id: CheckpointId,
+    /// When it was triggered.
+    pub taken_at: Timestamp,
+    /// Bytes of all that it needs, what subtasks share counted once.
+    pub bytes: u64,
+}
+
+impl StandingCheckpoint {
+    /// That of a manifest; `None`: it has only start positions.
+    pub(crate) fn of(manifest: &Manifest) -> Option<Self> {
+        let Manifest { checkpoint: id, taken_at, .. } = *manifest;
+        (id > CheckpointId(0)).then(|| Self { id, taken_at, bytes: manifest.bytes() })
+    }
 }
 
 /// One checkpoint.
@@ -256,6 +278,8 @@ pub struct CheckpointSummary {
     pub duration_ms: Option<u64>,
     /// Bytes that it added to the store, its entry apart.
     pub bytes: u64,
+    /// Bytes of all that it needs, what subtasks share counted once; 0 until its entry exists.
+    pub size: u64,
     /// How many subtasks have acknowledged it.
     pub acknowledged: u32,
     /// How many there are.

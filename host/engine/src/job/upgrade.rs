@@ -40,6 +40,8 @@ pub struct Upgraded {
     pub is_new: bool,
     /// What changes.
     pub changes: Changes,
+    /// What whoever asked should know, though it is accepted.
+    pub warnings: Vec<String>,
 }
 
 impl Engine {
@@ -99,6 +101,7 @@ impl Change {
                 return Err(not_running(&status, true));
             }
             let ground = Ground { status: &status, shared: &shared, specs: &specs, wanted: &wanted, newest: &newest };
+            let warnings = ground.warnings(&plan);
             let changes = match ground.changes(before, &plan, self.how).await {
                 // The job took another checkpoint meanwhile, and dropped what was being read.
                 Err(error) if error.fault() == Fault::Corrupt && ground.is_outdated().await? => continue,
@@ -107,7 +110,7 @@ impl Change {
             try_out(spec, self.id, &shared).await?;
             resolve_starts(spec, |uid| !newest.manifest.sources.contains_key(uid)).await?;
             if self.how.dry_run {
-                return Ok(Upgraded { spec: wanted.entry.number, is_new: false, changes });
+                return Ok(Upgraded { spec: wanted.entry.number, is_new: false, changes, warnings });
             }
             let number = if **before == *spec {
                 Some(wanted.entry.number)
@@ -116,7 +119,7 @@ impl Change {
                 specs.want_next(&wanted, &shared.entropy, deploy, None).await?
             };
             if let Some(spec) = number {
-                return Ok(Upgraded { spec, is_new: self.take_up(spec).await?, changes });
+                return Ok(Upgraded { spec, is_new: self.take_up(spec).await?, changes, warnings });
             }
         }
     }

@@ -93,35 +93,40 @@ impl Outdated {
         Ok(())
     }
 
-    /// Where a value stands, for people.
+    /// Where a value stands, for people. An element is named by what it is: its number in the file is none that people
+    /// could count to.
     fn place(&self, index: usize, declared: &StateDescription) -> String {
-        let (record, position) = self.record_of(index);
+        let record = self.record_of(index);
         let key = shown(self.keys.get(record));
         let entry = self.entries.get(record);
         match RowKind::of(declared.kind) {
             Some(RowKind::Map) => format!("key `{key}`, entry `{}`", shown(entry)),
-            Some(RowKind::List) => format!("key `{key}`, element {position}"),
+            Some(RowKind::List) => format!("key `{key}`, its element `{}`", shown(self.values.get(index))),
             Some(RowKind::Value | RowKind::Timers) | None => format!("key `{key}`"),
         }
     }
 
-    /// Which record a value is of, and its position in its list.
-    fn record_of(&self, value: usize) -> (usize, u64) {
-        let mut elements = self.bundles.iter().enumerate().flat_map(|(record, bundle)| {
-            let positions = bundle.position..bundle.end();
-            positions.map(move |position| (record, position))
-        });
-        elements.nth(value).expect("each value is of a record")
+    /// Which record a value is of.
+    fn record_of(&self, value: usize) -> usize {
+        let records = self.bundles.iter().enumerate();
+        let mut of = records.flat_map(|(record, bundle)| (0..bundle.count).map(move |_| record));
+        of.nth(value).expect("each value is of a record")
     }
 }
 
 /// The most that is shown of a key.
 const SHOWN_CHARS: usize = 100;
 
-/// Bytes as text; what is none is escaped.
+/// Bytes as text, in which quotation marks stay as they are; what is none is escaped.
 pub(super) fn shown(bytes: &[u8]) -> String {
     let mut text = match str::from_utf8(bytes) {
-        Ok(text) => text.escape_debug().to_string(),
+        Ok(text) => text.chars().fold(String::new(), |mut shown, c| {
+            match c {
+                '"' | '\'' | '\\' => shown.push(c),
+                c => shown.extend(c.escape_debug()),
+            }
+            shown
+        }),
         Err(_) => bytes.escape_ascii().to_string(),
     };
     if let Some((end, _)) = text.char_indices().nth(SHOWN_CHARS) {

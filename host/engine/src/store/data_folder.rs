@@ -44,7 +44,7 @@ impl DataFolder {
     /// [`DataFolderError`], naming the folder and, where another process holds it, that process.
     pub fn lock(path: &Path) -> Result<Self, DataFolderError> {
         let unusable = |error: io::Error| DataFolderError::Unusable { path: path.into(), reason: error.to_string() };
-        fs::create_dir_all(path).map_err(unusable)?;
+        make(path).map_err(unusable)?;
         let file = path.join(LOCK_FILE);
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(file);
         let mut file = opened.map_err(unusable)?;
@@ -64,6 +64,22 @@ impl DataFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Makes a folder, with those above it, unless it is there.
+///
+/// # Errors
+/// Where none can be made it is said which folder does not take one.
+pub(super) fn make(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder).map_err(|error| {
+        if folder.exists() || !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) {
+            return error;
+        }
+        let above = folder.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("."));
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        let text = format!("it does not exist, and nothing can be made in `{}`: {error}", above.display());
+        io::Error::new(error.kind(), text)
+    })
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {

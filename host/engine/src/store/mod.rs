@@ -6,6 +6,7 @@
 //! be the attempt's own doing, and who is told so looks. Does not own what the bytes mean, nor whether they are the ones
 //! that were written.
 
+mod cause;
 mod cloud;
 mod data_folder;
 mod environment;
@@ -244,7 +245,7 @@ fn unavailable(action: &'static str, object: &impl ToString, error: &Error) -> S
     if let Error::PermissionDenied { source, .. } | Error::Unauthenticated { source, .. } = error {
         return StoreError::Denied { action, object, reason: source.to_string() };
     }
-    let reason = error.to_string();
+    let reason = cause::cause(error);
     match open::is_for_people(error) {
         true => StoreError::Denied { action, object, reason },
         false => StoreError::Unavailable { action, object, reason },

@@ -20,6 +20,7 @@ use object_store::memory::InMemory;
 use rustix::io::Errno;
 
 use super::cloud;
+use super::data_folder::make;
 use super::location::{Location, refused};
 use super::{Environment, StoreError};
 use crate::clock::Clock;
@@ -100,7 +101,7 @@ impl Places for Everywhere {
 }
 
 fn open_folder(folder: &Path, clock: &Clock) -> io::Result<Arc<dyn ObjectStore>> {
-    fs::create_dir_all(folder)?;
+    make(folder)?;
     sweep(folder, clock)?;
     let objects = LocalFileSystem::new_with_prefix(fs::canonicalize(folder)?).map_err(io::Error::other)?;
     // Without cleanup each attempt of each job would leave its empty folders behind for ever. A folder that is removed

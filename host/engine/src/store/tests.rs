@@ -26,6 +26,14 @@ fn data_name() -> ObjectName {
 }
 
 #[test]
+fn a_folder_that_cannot_be_made_is_refused_with_the_one_that_takes_none() {
+    let refused = open("/proc/nope/store", &Clock::system()).unwrap_err().to_string();
+    assert!(refused.contains("`/proc/nope/store`") && refused.contains("nothing can be made in `/proc`"), "{refused}");
+    let refused = DataFolder::lock(std::path::Path::new("/proc/nope")).unwrap_err().to_string();
+    assert!(refused.contains("nothing can be made in `/proc`"), "{refused}");
+}
+
+#[test]
 fn names_are_those_of_the_durable_layout() {
     let job = JobId(5);
     let run = ChainName::Run(job);

@@ -1,13 +1,14 @@
 //! What becomes of the records that one subtask gives up on.
 //!
 //! Receives each such record with the reason; guarantees that the job's policy and budget apply, and that what is kept
-//! is part of exactly one epoch: [`DeadLetters::seal`] closes it at the barrier. Does not own how parts become durable.
+//! is part of exactly one epoch: [`DeadLetters::seal`] closes it at the barrier; that people hear of it in the log, though
+//! of ever fewer. Does not own how parts become durable.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use weir_protocol::Fault;
-use weir_protocol::id::SubtaskId;
+use weir_protocol::id::{JobId, SubtaskId};
 use weir_protocol::job_spec::ErrorPolicy;
 use weir_protocol::time::{NO_TIME, Timestamp};
 
@@ -20,9 +21,13 @@ use crate::metrics::SubtaskMetrics;
 
 use super::TaskError;
 
+/// How much of a reason the log shows: it may hold a backtrace.
+const REASON_CHARS: usize = 300;
+
 /// The dead letters of one subtask.
 #[derive(Debug)]
 pub(crate) struct DeadLetters {
+    job: JobId,
     subtask: SubtaskId,
     policy: ErrorPolicy,
     /// Of the whole job, over its life.
@@ -44,8 +49,14 @@ pub(crate) struct SealedLetters {
 }
 
 impl DeadLetters {
-    pub(crate) fn new(subtask: SubtaskId, policy: ErrorPolicy, budget: Budget, metrics: Arc<SubtaskMetrics>) -> Self {
-        Self { subtask, policy, budget, metrics, open: Vec::new(), records: 0, given_up: 0 }
+    pub(crate) fn new(
+        job: JobId,
+        subtask: SubtaskId,
+        policy: ErrorPolicy,
+        budget: Budget,
+        metrics: Arc<SubtaskMetrics>,
+    ) -> Self {
+        Self { job, subtask, policy, budget, metrics, open: Vec::new(), records: 0, given_up: 0 }
     }
 
     /// Gives up on a record that no operator has seen.
@@ -103,10 +114,31 @@ impl DeadLetters {
     fn bury(&mut self, letter: &DeadLetter) {
         self.given_up += 1;
         self.metrics.dead_letters.add(1);
+        if self.given_up.is_power_of_two() {
+            self.tell(letter);
+        }
         if self.policy == ErrorPolicy::DeadLetter {
             serde_json::to_writer(&mut self.open, letter).expect("a dead letter is plain data, and memory takes it");
             self.open.push(b'\n');
             self.records += 1;
+        }
+    }
+
+    /// Says what was given up on last.
+    fn tell(&self, letter: &DeadLetter) {
+        let (job, uid, subtask, records) = (self.job, &self.subtask.uid, self.subtask.index, self.given_up);
+        let reason: String = letter.reason.lines().next().unwrap_or_default().chars().take(REASON_CHARS).collect();
+        let origin = &letter.origin;
+        match self.policy {
+            ErrorPolicy::DeadLetter => tracing::warn!(
+                %job, %uid, subtask, %origin, %reason,
+                "dead letters of this subtask since it was started: {records}; they can be read on the status page and over \
+                 REST, from the next checkpoint on; the newest:"
+            ),
+            ErrorPolicy::Skip | ErrorPolicy::Fail => tracing::warn!(
+                %job, %uid, subtask, %origin, %reason,
+                "records that this subtask has skipped since it was started: {records}; the newest:"
+            ),
         }
     }
 
@@ -131,11 +163,12 @@ fn key_of(keys: &Keys, row: usize) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heard::Heard;
     use crate::rejected::RejectedRecord;
 
     fn letters(policy: ErrorPolicy, budget: u64) -> DeadLetters {
         let subtask = SubtaskId { uid: "parse".parse().expect("it is a name"), index: 1 };
-        DeadLetters::new(subtask, policy, Budget::new(budget, 0), Arc::default())
+        DeadLetters::new(JobId(7), subtask, policy, Budget::new(budget, 0), Arc::default())
     }
 
     fn refuse(letters: &mut DeadLetters, times: usize) -> Result<(), TaskError> {
@@ -168,6 +201,24 @@ mod tests {
             let mut letters = letters(policy, 3);
             refuse(&mut letters, 3).expect("within the budget");
             assert_eq!(refuse(&mut letters, 1).expect_err("beyond the budget").fault, Fault::Guest);
+        }
+    }
+
+    #[test]
+    fn the_log_tells_of_the_first_letter_and_of_ever_fewer_after_it() {
+        for policy in [ErrorPolicy::DeadLetter, ErrorPolicy::Skip] {
+            let heard = Heard::default();
+            let mut letters = letters(policy, 10_000);
+            let listening = heard.listen();
+            refuse(&mut letters, 1_000).expect("within the budget");
+            drop(listening);
+            let lines = heard.lines();
+            assert_eq!(lines.len(), 10, "{lines:?}");
+            for part in ["since it was started: 1;", "job=00000000000000000000000000000007", "uid=parse", "reason=odd"]
+            {
+                assert!(lines[0].contains(part), "{part} is not in {}", lines[0]);
+            }
+            assert!(lines[9].contains(": 512;") && lines[9].contains("origin=file:7"), "{}", lines[9]);
         }
     }
 

@@ -63,9 +63,10 @@ pub(super) async fn upgrade(
     let draft = read_body(&headers, body)?;
     let job = node.job(&job)?;
     let how = Upgrading { dry_run, drops_state: allow_non_restored_state };
-    let Upgraded { spec, is_new, changes } = node.upgrade(job.id, &draft, how).await?;
+    let Upgraded { spec, is_new, changes, warnings } = node.upgrade(job.id, &draft, how).await?;
     let status = if is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
-    let (id, name, warnings) = (job.id.to_string(), job.name.to_string(), draft.warnings().to_vec());
+    let (id, name) = (job.id.to_string(), job.name.to_string());
+    let warnings = [draft.warnings(), &warnings].concat();
     Ok((status, Json(Upgrade { id, name, spec_number: spec.0, accepted: is_new, changes, warnings })))
 }
 

@@ -221,7 +221,7 @@ pub struct State {
     pub oldest_entry: Option<Timestamp>,
 }
 
-/// A job's checkpoints.
+/// A job's checkpoints. What is counted is counted since this process runs the job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Checkpoints {
@@ -235,8 +235,23 @@ pub struct Checkpoints {
     pub skipped: u64,
     /// The one that the present attempt started from.
     pub restored: Option<u64>,
+    /// The newest that stands, whichever process took it.
+    #[serde(default)]
+    pub newest: Option<StandingCheckpoint>,
     /// The newest first; lists of jobs hold the newest completed one alone.
     pub history: Vec<Checkpoint>,
+}
+
+/// The newest checkpoint of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StandingCheckpoint {
+    /// Its number: each has a higher one, as long as the job lives.
+    pub id: u64,
+    /// When it was triggered.
+    pub taken_at: Timestamp,
+    /// Bytes of all that it needs, what subtasks share counted once.
+    pub size: u64,
 }
 
 /// One checkpoint.
@@ -253,6 +268,9 @@ pub struct Checkpoint {
     pub duration_ms: Option<u64>,
     /// Bytes that it added to the store.
     pub bytes: u64,
+    /// Bytes of all that it needs, what subtasks share counted once; 0 until it is completed.
+    #[serde(default)]
+    pub size: u64,
     /// Why it failed; of one that is on its way, what it waits for that should not take time.
     pub failure: Option<String>,
 }
@@ -390,6 +408,11 @@ impl Checkpoints {
             failed: stats.failed,
             skipped: stats.skipped,
             restored: stats.restored.map(|id| id.0),
+            newest: stats.newest.map(|newest| StandingCheckpoint {
+                id: newest.id.0,
+                taken_at: newest.taken_at,
+                size: newest.bytes,
+            }),
             history,
         }
     }
@@ -403,6 +426,7 @@ impl Checkpoint {
             triggered_at: checkpoint.triggered_at,
             duration_ms: checkpoint.duration_ms,
             bytes: checkpoint.bytes,
+            size: checkpoint.size,
             failure: checkpoint.failure.clone(),
         }
     }

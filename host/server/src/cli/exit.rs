@@ -88,7 +88,11 @@ impl From<Problem> for Failure {
 
 impl From<DataFolderError> for Failure {
     fn from(error: DataFolderError) -> Self {
-        Self::wrong_use(error.to_string(), "name a folder that nobody else uses with --data")
+        let mend = match error {
+            DataFolderError::InUse { .. } => "name a folder that nobody else uses with --data",
+            DataFolderError::Unusable { .. } => "name a folder that can be written to with --data",
+        };
+        Self::wrong_use(error.to_string(), mend)
     }
 }
 

@@ -30,7 +30,8 @@ pub(super) fn serve(args: Serve, listeners: Vec<Listener>) -> Result<Outcome, Fa
     let clock = Clock::system();
     let journal = Journal::new(clock);
     let rocksdb = args.rocksdb.options()?;
-    log::start(&journal, "info", listeners)?;
+    // Of each request that is sent again the library would tell; what comes of them all, whoever asked says.
+    log::start(&journal, "info,object_store=warn", listeners)?;
     let runtimes = Runtimes::start(args.data_threads)?;
     let ended = runtimes.control.block_on(async {
         let mut signals = Signals::listen()?;

@@ -16,7 +16,7 @@ use super::exit::{FAILED, Failure, NO_ANSWER, Outcome, WRONG_USE};
 use super::view::{self, Before};
 use super::{commands, process, upgrade};
 use crate::api::Problem;
-use crate::api::shape::{Checkpoint, Checkpoints, Failure as JobFailure, Job, Sink, Vertex};
+use crate::api::shape::{Checkpoint, Checkpoints, Failure as JobFailure, Job, Sink, StandingCheckpoint, Vertex};
 use crate::journal::Line;
 
 #[test]
@@ -54,11 +54,11 @@ fn rocksdb(args: &[&str]) -> Result<LocalDiskOptions, String> {
 fn what_local_rocksdbs_may_use_is_set_by_whoever_starts_the_node() {
     assert_eq!(rocksdb(&[]), Ok(LocalDiskOptions::default()));
     let set =
-        ["--rocksdb-cache=1GiB", "--rocksdb-write-buffer", "65536", "--rocksdb-write-rate=20MB", "--rocksdb-threads=4"];
+        ["--rocksdb-cache=1GiB", "--rocksdb-write-buffer", "65536", "--rocksdb-write-rate=20mb", "--rocksdb-threads=4"];
     let wanted = LocalDiskOptions {
         block_cache_bytes: 1 << 30,
         write_buffer_bytes: 64 << 10,
-        write_rate: Some(20_000_000),
+        write_rate: Some(20 << 20),
         background_jobs: 4,
     };
     assert_eq!(rocksdb(&set), Ok(wanted));
@@ -68,6 +68,10 @@ fn what_local_rocksdbs_may_use_is_set_by_whoever_starts_the_node() {
 fn what_local_rocksdbs_cannot_use_is_refused_with_the_bound() {
     for (args, words) in [
         (["--rocksdb-cache=1000KiB"].as_slice(), "write 1MiB or more"),
+        (
+            &["--rocksdb-cache=64MB"],
+            "which to some is 64000000 bytes, and 67108864 to Flink; write 64000000, or \"64MiB\"",
+        ),
         (&["--rocksdb-cache=much"], "for example 1MiB, or a number of bytes"),
         (&["--rocksdb-write-buffer=1KiB"], "write 64KiB or more"),
         (&["--rocksdb-write-buffer=65GiB"], "write 64GiB or less"),
@@ -148,6 +152,7 @@ fn job(state: &str, records: u64) -> Job {
         triggered_at: 0,
         duration_ms: Some(8),
         bytes: 1234,
+        size: 4096,
         failure: None,
     };
     let failure =
@@ -170,7 +175,12 @@ fn job(state: &str, records: u64) -> Job {
             vertex("count", "operator", "count", records, 2 * records),
             vertex("out", "sink", "files", 2 * records, 0),
         ],
-        checkpoints: Checkpoints { completed: 11, history: vec![checkpoint], ..Checkpoints::default() },
+        checkpoints: Checkpoints {
+            completed: 11,
+            newest: Some(StandingCheckpoint { id: 12, taken_at: 0, size: 4096 }),
+            history: vec![checkpoint],
+            ..Checkpoints::default()
+        },
         sinks: vec![Sink { uid: "out".to_owned(), published: Some(11), recent: vec!["the 7\u{1b}[31m".to_owned()] }],
         spec_number: 0,
         on_trial: false,
@@ -189,7 +199,8 @@ words  RUNNING  exactly-once
   text   source    files            out 2,500  3,000/s
   count  operator  count  in 2,500  out 5,000  6,000/s
   out    sink      files  in 5,000             6,000/s
-checkpoints completed: 11 (newest: 12, 8 ms, 1.21 KiB); 1,500 dead letters
+newest checkpoint: 12 (8 ms, 4.00 KiB, 1.21 KiB of it written); since this node runs it: 11 completed
+1,500 dead letters
 last at out, published up to checkpoint 11:
   the 7\\u{1b}[31m";
     assert_eq!(shown, expected);
@@ -197,8 +208,8 @@ last at out, published up to checkpoint 11:
 
 #[test]
 fn without_a_terminal_a_job_is_a_line() {
-    let expected = "words RESTARTING (a trap) | text out 10 | count in 10 out 20 | out in 20 | checkpoints completed: 11 \
-                    (newest: 12, 8 ms, 1.21 KiB) | 1,500 dead letters";
+    let expected = "words RESTARTING (count[0]: a trap) | text out 10 | count in 10 out 20 | out in 20 | newest checkpoint: \
+                    12 (8 ms, 4.00 KiB, 1.21 KiB of it written); since this node runs it: 11 completed | 1,500 dead letters";
     assert_eq!(view::plain(&job("RESTARTING", 10)), expected);
     let skipping = Job { error_policy: "skip".to_owned(), ..job("RUNNING", 10) };
     assert!(view::plain(&skipping).ends_with("| 1,500 skipped records"), "what is skipped is in no dead letter");
@@ -211,13 +222,28 @@ words  FAILED  00000000000000000000000000000000  exactly-once
 started 1970-01-01T00:00:00.000Z, FAILED since 1970-01-01T00:00:01.500Z
 failed 1970-01-01T00:00:00.000Z at count[0] (guest): a trap
 
+records since its tasks were started:
   text   source    files        out 1
   count  operator  count  in 1  out 2
   out    sink      files  in 2
 
-checkpoints completed: 11 (newest: 12, 8 ms, 1.21 KiB)
+newest checkpoint: 12 (8 ms, 4.00 KiB, 1.21 KiB of it written); since this node runs it: 11 completed
 1,500 dead letters";
     assert_eq!(view::describe(&job("FAILED", 1)), expected);
+}
+
+#[test]
+fn what_an_earlier_process_saved_is_shown_after_a_restart() {
+    let mut job = job("RUNNING", 1);
+    job.checkpoints =
+        Checkpoints { newest: Some(StandingCheckpoint { id: 500, taken_at: 0, size: 4096 }), ..Checkpoints::default() };
+    let shown = view::describe(&job);
+    assert!(shown.contains("newest checkpoint: 500 (4.00 KiB); since this node runs it: 0 completed\n"), "{shown}");
+    let listed = view::list(&[job.clone()], &[]);
+    let row = listed.lines().nth(1).unwrap();
+    assert!(listed.starts_with("JOB ") && listed.contains("NEWEST CHECKPOINT") && row.contains(" 500 "), "{listed}");
+    job.checkpoints.newest = None;
+    assert!(view::describe(&job).contains("no checkpoint yet; since"));
 }
 
 #[test]
@@ -243,8 +269,8 @@ fn an_undone_upgrade_says_what_became_of_the_job() {
         upgrade::outcome(&job, 1).unwrap_err().to_string()
     };
     assert!(undone("RUNNING").ends_with("the job goes on as spec 2"));
-    assert!(undone("SUSPENDED").ends_with("as spec 2 the job cannot go on either, and waits: a trap"));
-    assert!(undone("FAILED").ends_with("as spec 2 the job is FAILED: a trap"));
+    assert!(undone("SUSPENDED").ends_with("as spec 2 the job cannot go on either, and waits: count[0]: a trap"));
+    assert!(undone("FAILED").ends_with("as spec 2 the job is FAILED: count[0]: a trap"));
 }
 
 #[test]

@@ -87,5 +87,5 @@ fn as_what_it_was(job: &Job) -> String {
 }
 
 fn why(job: &Job) -> String {
-    job.failures.first().map(|failure| format!(": {}", failure.message)).unwrap_or_default()
+    job.failures.first().map(|failure| format!(": {}", view::why(failure))).unwrap_or_default()
 }

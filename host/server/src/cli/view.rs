@@ -8,7 +8,7 @@ use weir_protocol::evolution::Change;
 use weir_protocol::time::Timestamp;
 use weir_protocol::upgrade::Changes;
 
-use crate::api::shape::{Checkpoints, Component, Job, Vertex, word};
+use crate::api::shape::{Checkpoints, Component, Failure, Job, StandingCheckpoint, Vertex, word};
 use crate::journal::Line;
 
 /// Longer lines of a live view are cut.
@@ -59,10 +59,11 @@ pub(super) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
 
 /// Jobs, and below them components.
 pub(super) fn list(jobs: &[Job], components: &[Component]) -> String {
-    let mut rows = vec![row(["JOB", "STATE", "ID", "STARTED", "CHECKPOINTS", "DEAD LETTERS"])];
+    let mut rows = vec![row(["JOB", "STATE", "ID", "STARTED", "NEWEST CHECKPOINT", "DEAD LETTERS"])];
     rows.extend(jobs.iter().map(|job| {
-        let (completed, letters) = (HumanCount(job.checkpoints.completed), HumanCount(job.dead_letters));
-        row([&job.name, &job.state, &job.id, &time(job.started_at), &completed.to_string(), &letters.to_string()])
+        let newest = job.checkpoints.newest.map_or_else(|| "-".to_owned(), |newest| newest.id.to_string());
+        let letters = HumanCount(job.dead_letters).to_string();
+        row([&job.name, &job.state, &job.id, &time(job.started_at), &newest, &letters])
     }));
     let mut uploaded = vec![row(["COMPONENT", "OPERATORS", "SIZE", "UPLOADED", "SHA-256"])];
     uploaded.extend(components.iter().map(|component| {
@@ -93,6 +94,7 @@ pub(super) fn describe(job: &Job) -> String {
         add(format!("failed {}{at} ({fault}): {}", time(failure.at), printable(&failure.message)));
     }
     add(String::new());
+    add("records since its tasks were started:".to_owned());
     add(vertices(job, None));
     add(String::new());
     add(checkpoints(&job.checkpoints));
@@ -102,6 +104,14 @@ pub(super) fn describe(job: &Job) -> String {
     }
     add(given_up(job));
     text
+}
+
+/// What failed and why, as one sentence.
+pub(super) fn why(failure: &Failure) -> String {
+    match &failure.subtask {
+        Some(subtask) => format!("{subtask}: {}", failure.message),
+        None => failure.message.clone(),
+    }
 }
 
 /// What an upgrade changes: a line for each source, operator and sink.
@@ -143,10 +153,10 @@ pub(super) struct Before<'a> {
 /// A job as it is followed in a terminal: several lines.
 pub(super) fn live(job: &Job, before: Option<Before<'_>>) -> String {
     let failure = job.failures.first().filter(|_| job.state != "RUNNING");
-    let failure = failure.map(|failure| format!("\nfailed: {}", failure.message)).unwrap_or_default();
+    let failure = failure.map(|failure| format!("\nfailed: {}", why(failure))).unwrap_or_default();
     let mut text = format!("{}  {}  {}{failure}\n", job.name, job.state, job.guarantee);
     text += &vertices(job, before);
-    text += &format!("\n{}; {}", checkpoints(&job.checkpoints), given_up(job));
+    text += &format!("\n{}\n{}", checkpoints(&job.checkpoints), given_up(job));
     for sink in &job.sinks {
         let published = sink.published.map(|id| format!(", published up to checkpoint {id}")).unwrap_or_default();
         text += &format!("\nlast at {}{published}:", sink.uid);
@@ -161,7 +171,7 @@ pub(super) fn plain(job: &Job) -> String {
     let counts = job.vertices.iter().map(|vertex| format!("{} {}", vertex.uid, counts(vertex).join(" ")));
     let counts = counts.collect::<Vec<_>>().join(" | ");
     let failure = job.failures.first().filter(|_| job.state != "RUNNING");
-    let failure = failure.map(|failure| format!(" ({})", failure.message.replace('\n', " "))).unwrap_or_default();
+    let failure = failure.map(|failure| format!(" ({})", why(failure).replace('\n', " "))).unwrap_or_default();
     let (state, checkpoints, given_up) = (&job.state, checkpoints(&job.checkpoints), given_up(job));
     let line = format!("{} {state}{failure} | {counts} | {checkpoints} | {given_up}", job.name);
     printable(&line)
@@ -207,16 +217,20 @@ fn rate(vertex: &Vertex, before: Before<'_>) -> Option<String> {
     (before.seconds > 0.0).then(|| format!("{}/s", HumanCount((records as f64 / before.seconds) as u64)))
 }
 
+/// The newest, which lasts, and what this process has counted.
 fn checkpoints(stats: &Checkpoints) -> String {
-    let newest = stats.history.iter().find(|checkpoint| checkpoint.state == "COMPLETED");
-    let newest = newest.map(|newest| {
-        let took = newest.duration_ms.map(|ms| format!(", {ms} ms")).unwrap_or_default();
-        format!(" (newest: {}{took}, {})", newest.id, HumanBytes(newest.bytes))
-    });
+    let newest = stats.newest.map_or_else(|| "no checkpoint yet".to_owned(), |newest| newest_checkpoint(newest, stats));
     let failed = if stats.failed == 0 { String::new() } else { format!(", {} failed", HumanCount(stats.failed)) };
     let waits = stats.history.iter().filter(|checkpoint| checkpoint.state == "IN_PROGRESS");
     let waits = waits.filter_map(|checkpoint| Some((checkpoint.id, checkpoint.failure.as_ref()?)));
     let waits =
         waits.map(|(id, why)| format!("; checkpoint {id} waits: {}", printable(why))).next().unwrap_or_default();
-    format!("checkpoints completed: {}{}{failed}{waits}", HumanCount(stats.completed), newest.unwrap_or_default())
+    format!("{newest}; since this node runs it: {} completed{failed}{waits}", HumanCount(stats.completed))
+}
+
+fn newest_checkpoint(newest: StandingCheckpoint, stats: &Checkpoints) -> String {
+    let own = stats.history.iter().find(|checkpoint| checkpoint.id == newest.id);
+    let took = own.and_then(|own| own.duration_ms).map(|ms| format!("{ms} ms, ")).unwrap_or_default();
+    let written = own.map(|own| format!(", {} of it written", HumanBytes(own.bytes))).unwrap_or_default();
+    format!("newest checkpoint: {} ({took}{}{written})", newest.id, HumanBytes(newest.size))
 }

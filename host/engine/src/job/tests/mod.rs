@@ -350,6 +350,28 @@ async fn a_cancelled_job_publishes_what_its_entries_name_and_stays_cancelled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_newest_checkpoint_is_shown_whichever_process_took_it() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let job = engine.submit(generator_job(&rig, "count", 9_000, 700)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    engine.stop().await;
+    let before = engine.job(job).unwrap().checkpoints.newest.unwrap();
+    let engine = rig.start(&Faults::default()).await;
+    assert_eq!(engine.job(job).unwrap().checkpoints.newest, Some(before));
+    let ended = wait_for(&engine, job, JobState::Finished).await.checkpoints;
+    let newest = ended.newest.unwrap();
+    assert!(newest.id > before.id && newest.bytes > 0, "{before:?}, {newest:?}");
+    assert!(ended.latest_completed.unwrap().size > 0);
+    let retained = engine.inspector(job).unwrap().retained().await.unwrap();
+    let listed = &retained[0].stored.entry.manifest;
+    assert_eq!((listed.checkpoint, listed.bytes()), (newest.id, newest.bytes), "as in a listing");
+    let engine = rig.start(&Faults::default()).await;
+    let again = engine.job(job).unwrap().checkpoints;
+    assert_eq!((again.newest, again.completed), (Some(newest), 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stopped_job_resumes_at_the_next_start() {
     let rig = Rig::new();
     let engine = rig.start(&Faults::default()).await;

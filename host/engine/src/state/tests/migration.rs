@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use weir_operator::batch::{BytesColumn, OptionalColumn};
+use weir_operator::batch::{BytesColumn, Keys, OptionalColumn};
 use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, Writes};
 use weir_operator::migrator::Migrator;
 use weir_operator::operator::CallError;
@@ -184,7 +184,7 @@ fn who_looks_into_a_checkpoint_sees_each_value_under_the_codec_that_it_was_writt
 fn a_failed_migration_names_the_state_both_versions_the_key_and_the_reason() {
     for (state, place) in [
         ("count", "key `key 777`"),
-        ("history", "key `key 777`, element 3"),
+        ("history", "key `key 777`, its element `bad`"),
         ("table", "key `key 777`, entry `another`"),
     ] {
         let mut old = empty(&version(1));
@@ -212,6 +212,18 @@ fn a_failed_migration_names_the_state_both_versions_the_key_and_the_reason() {
             other => panic!("one value cannot be migrated: {other:?}"),
         }
     }
+}
+
+#[test]
+fn the_key_whose_value_cannot_be_migrated_is_shown_as_it_is_asked_for() {
+    let mut old = empty(&version(1));
+    old.select(&Keys::encode([br#""ann\b""#.as_slice()]), 0).expect("a key can be selected");
+    let mut writes = Writes::default();
+    writes.value_writes_mut(COUNT).set(0, Some(b"bad"));
+    old.commit(&writes).expect("a write is allowed");
+    let file = slice(&frozen(&mut old));
+    let error = restore(empty(&version(3)), &[file], migration(), 0).expect_err("the value is bad").to_string();
+    assert!(error.contains(r#"key `"ann\b"`: "#), "{error}");
 }
 
 #[test]

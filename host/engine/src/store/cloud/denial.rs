@@ -7,6 +7,7 @@ use std::fmt;
 
 use object_store::Error;
 
+use crate::store::cause::{cause, of_the_system};
 use crate::store::location::{Cloud, CloudLocation};
 
 /// A refusal that only people can mend.
@@ -82,13 +83,16 @@ fn reached(cloud: Cloud, error: Error) -> Error {
     if !is_silent {
         return Error::Generic { store, source };
     }
-    let text = format!("{source}; see whether that server can be reached from here: it is named by {server}");
+    let error = Error::Generic { store, source };
+    let because = of_the_system(&error).map(|because| format!(": {because}")).unwrap_or_default();
+    let said = cause(&error);
+    let text = format!("{said}{because}; see whether that server can be reached from here: it is named by {server}");
     Error::Generic { store, source: text.into() }
 }
 
 /// Why a store cannot even be set up, and the mend.
 pub(super) fn of_settings(cloud: Cloud, error: &Error) -> String {
-    format!("{error}; {}", variables(cloud))
+    format!("{}; {}", cause(error), variables(cloud))
 }
 
 impl fmt::Display for Denial {
@@ -183,11 +187,11 @@ mod tests {
 
     #[test]
     fn a_server_that_does_not_answer_is_told_with_the_variable_that_names_it() {
-        let silent = "Error performing PUT http://127.0.0.1:9/b/x: HTTP error: error sending request";
+        let silent = "Error performing PUT http://127.0.0.1:9/b/x in 1ms - HTTP error: error sending request";
         let error = explained(&location(), Error::Generic { store: "S3", source: silent.into() });
         assert!(matches!(error, Error::Generic { .. }), "it may answer later: {error:?}");
         let text = error.to_string();
-        assert!(text.contains("http://127.0.0.1:9/b/x") && text.contains("AWS_ENDPOINT_URL"), "{text}");
+        assert!(text.contains("http://127.0.0.1:9: HTTP error") && text.contains("AWS_ENDPOINT_URL"), "{text}");
     }
 
     #[test]

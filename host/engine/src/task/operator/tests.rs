@@ -100,7 +100,7 @@ impl Bench {
         let id = SubtaskId { uid: "alarm".parse().expect("it is a name"), index: 0 };
         let (handover, handed) = handover();
         let (clock, budget) = (Clock::starting_at(1_000), Budget::new(10, 0));
-        let letters = DeadLetters::new(id.clone(), ErrorPolicy::DeadLetter, budget.clone(), Arc::default());
+        let letters = DeadLetters::new(JobId(1), id.clone(), ErrorPolicy::DeadLetter, budget.clone(), Arc::default());
         let metrics = Arc::default();
         let keep = handover.clone();
         let subtask = Subtask { id: id.clone(), clock, metrics, letters, handover, has_checkpoints: true };

@@ -17,7 +17,8 @@ pub(super) async fn statistics(State(node): State<Node>, path: Path<String>) -> 
 fn body(job: &JobStatus) -> Value {
     let stats = &job.checkpoints;
     let completed = || stats.history.iter().filter(|checkpoint| checkpoint.state == CheckpointState::Completed);
-    let sizes = of(completed().map(|checkpoint| checkpoint.bytes));
+    let added = of(completed().map(|checkpoint| checkpoint.bytes));
+    let sizes = of(completed().map(|checkpoint| checkpoint.size));
     let nothing = of(completed().map(|_| 0));
     let restored = stats.restored.map(|id| {
         json!({ "id": id, "restore_timestamp": job.state_since, "is_savepoint": false, "external_path": path(job, id.0) })
@@ -31,7 +32,7 @@ fn body(job: &JobStatus) -> Value {
             "failed": stats.failed,
         },
         "summary": {
-            "checkpointed_size": sizes,
+            "checkpointed_size": added,
             "state_size": sizes,
             "end_to_end_duration": of(completed().map(|checkpoint| checkpoint.duration_ms.unwrap_or(0))),
             "alignment_buffered": nothing,
@@ -67,7 +68,7 @@ fn checkpoint(job: &JobStatus, checkpoint: &CheckpointSummary) -> Value {
         "trigger_timestamp": checkpoint.triggered_at,
         "latest_ack_timestamp": latest_ack,
         "checkpointed_size": checkpoint.bytes,
-        "state_size": checkpoint.bytes,
+        "state_size": checkpoint.size,
         "end_to_end_duration": duration,
         "alignment_buffered": 0,
         "processed_data": 0,

@@ -222,6 +222,30 @@ async fn a_job_that_waits_for_a_person_goes_on_as_what_it_is_upgraded_to() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn less_memory_than_the_files_of_a_job_that_waits_is_warned_of() {
+    let rig = Rig::new();
+    let disk = tempfile::tempdir().unwrap();
+    let engine = rig.start_with_disk(disk.path()).await;
+    let mut spec = endless(&rig);
+    spec.sources = vec![generator("numbers", None, Some(20_000), 5_000)];
+    spec.state.backend = StateBackend::RocksDb;
+    let job = running(&engine, spec.clone()).await;
+    let holds = |status: &JobStatus| status.checkpoints.newest.is_some_and(|newest| newest.bytes > 50_000);
+    wait_until(&engine, job, holds).await;
+    engine.stop().await;
+    let engine = rig.start(&Faults::default()).await;
+    wait_for(&engine, job, JobState::Suspended).await;
+    spec.state.backend = StateBackend::HashMap;
+    for (memory, warnings) in [(500, 1), (1 << 20, 0)] {
+        spec.state.memory_bytes = Some(memory);
+        let how = Upgrading { dry_run: true, ..Upgrading::default() };
+        let said = engine.upgrade(job, spec.clone(), how).await.unwrap().warnings;
+        assert_eq!(said.len(), warnings, "{said:?}");
+        assert!(said.iter().all(|said| said.contains("`count`") && said.contains("raise `memory`")), "{said:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_job_takes_a_checkpoint_as_what_it_was_upgraded_to() {
     let rig = Rig::new();
     let input = tempfile::tempdir().unwrap();

@@ -18,6 +18,7 @@ use super::super::rig::{Rig, check_counts, endless, generator, generator_job, ke
 use super::{proven, running, upgrade, with_operator, with_parallelism};
 use crate::checkpoint::chain::{self, ChainError, RunOwner, SpecChain};
 use crate::clock::Entropy;
+use crate::heard::Heard;
 use crate::job::{JobState, JobStatus, Upgrading};
 use crate::store::Store;
 use crate::store::troubled::{Moment, Troubled};
@@ -48,6 +49,27 @@ async fn an_upgrade_that_the_job_cannot_go_on_with_is_undone() {
     let status = wait_for(&engine, job, JobState::Finished).await;
     assert!(status.failures.is_empty(), "{:?}", status.failures);
     check_counts(&rig.published(job), 20_000, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_does_not_call_it_the_jobs_failure_that_a_change_was_undone() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults { poison: "}", ..Faults::default() }).await;
+    let spec = generator_job(&rig, "count", 20_000, 5);
+    let job = running(&engine, spec.clone()).await;
+    let heard = Heard::default();
+    let listening = heard.listen();
+    let number = upgrade(&engine, job, broken(&spec)).await;
+    proven(&engine, job, number.next()).await;
+    drop(listening);
+    let lines = heard.lines();
+    let says = |words: &str| lines.iter().any(|line| line.contains(words) && line.contains("that I cannot read"));
+    assert!(says("upgrade to spec 1 was undone") && says("start again") && !says("the job fails"), "{lines:#?}");
+    let fails = engine.submit(JobSpec { name: "other".parse().unwrap(), ..broken(&spec) }).await.unwrap().id;
+    let listening = heard.listen();
+    wait_for(&engine, fails, JobState::Failed).await;
+    drop(listening);
+    assert!(heard.lines().iter().any(|line| line.contains("the job fails")), "{:#?}", heard.lines());
 }
 
 #[tokio::test(start_paused = true)]
