@@ -132,8 +132,8 @@ impl DeadLetters {
         match self.policy {
             ErrorPolicy::DeadLetter => tracing::warn!(
                 %job, %uid, subtask, %origin, %reason,
-                "dead letters of this subtask since it was started: {records}; they can be read on the status page and over \
-                 REST, from the next checkpoint on; the newest:"
+                "dead letters of this subtask since it was started: {records}, on the status page from the next checkpoint \
+                 on; the newest:"
             ),
             ErrorPolicy::Skip | ErrorPolicy::Fail => tracing::warn!(
                 %job, %uid, subtask, %origin, %reason,
@@ -214,11 +214,10 @@ mod tests {
             drop(listening);
             let lines = heard.lines();
             assert_eq!(lines.len(), 10, "{lines:?}");
-            for part in ["since it was started: 1;", "job=00000000000000000000000000000007", "uid=parse", "reason=odd"]
-            {
+            for part in ["since it was started: 1", "job=00000000000000000000000000000007", "uid=parse", "reason=odd"] {
                 assert!(lines[0].contains(part), "{part} is not in {}", lines[0]);
             }
-            assert!(lines[9].contains(": 512;") && lines[9].contains("origin=file:7"), "{}", lines[9]);
+            assert!(lines[9].contains(": 512") && lines[9].contains("origin=file:7"), "{}", lines[9]);
         }
     }
 

@@ -231,12 +231,12 @@ fn unknown(path: &str) -> String {
     if let Some((flinks, key)) = KEYS.iter().find(|(known, _)| elsewhere::is_end_of(given, known)) {
         let (own, _) = KEYS.iter().find(|(_, known)| known == key).expect("each key has a name of its own, the first");
         let own = own.trim_start_matches("state.");
-        return format!("there is no key `{path}`; what Flink calls `{flinks}` is `{own}` in [state]");
+        return format!("[state] has no key `{given}`; what Flink calls `{flinks}` is `{own}` in [state]");
     }
     if let Some((flinks, pointer)) =
         elsewhere::pointer(given).map(|pointer| (given, pointer)).or_else(|| elsewhere::ending_in(given))
     {
-        return format!("there is no key `{path}`; `{flinks}` is not read: {pointer}");
+        return format!("[state] has no key `{given}`; `{flinks}` is not read: {pointer}");
     }
     format!("there is no key `{path}`; {}", nearest::mend(path, KEYS.iter().map(|(known, _)| *known)))
 }
