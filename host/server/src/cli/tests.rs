@@ -242,6 +242,12 @@ fn what_an_earlier_process_saved_is_shown_after_a_restart() {
     let listed = view::list(&[job.clone()], &[]);
     let row = listed.lines().nth(1).unwrap();
     assert!(listed.starts_with("JOB ") && listed.contains("NEWEST CHECKPOINT") && row.contains(" 500 "), "{listed}");
+    assert!(shown.contains("\nrecords since its tasks were started:\n"), "{shown}");
+    job.attempts = 0;
+    assert!(
+        view::describe(&job).contains("\nits tasks have not run since this node started:\n"),
+        "zeros are no counts"
+    );
     job.checkpoints.newest = None;
     assert!(view::describe(&job).contains("no checkpoint yet; since"));
 }

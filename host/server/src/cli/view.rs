@@ -94,7 +94,13 @@ pub(super) fn describe(job: &Job) -> String {
         add(format!("failed {}{at} ({fault}): {}", time(failure.at), printable(&failure.message)));
     }
     add(String::new());
-    add("records since its tasks were started:".to_owned());
+    // An ended job's are not known any more once its node was restarted.
+    let since = if job.attempts == 0 {
+        "its tasks have not run since this node started:"
+    } else {
+        "records since its tasks were started:"
+    };
+    add(since.to_owned());
     add(vertices(job, None));
     add(String::new());
     add(checkpoints(&job.checkpoints));

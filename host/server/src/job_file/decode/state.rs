@@ -208,8 +208,8 @@ impl Found {
         }
         if let Some((path, bytes)) = self.memory_bytes.filter(|(_, bytes)| *bytes < MEMORY_BYTES_MIN) {
             warnings.push(format!(
-                "`{path}` is {}: the job works with that, but several times slower than with \"{}\" or more, since its \
-                 state goes to disk, and comes from there, in as small pieces",
+                "`{path}` is {}: the job works with that, but slowly, since its state goes to disk, and comes from there, \
+                 in as small pieces; say \"{}\" at least, or \"16MiB\" if there is that much",
                 size(bytes),
                 size(MEMORY_BYTES_MIN)
             ));
