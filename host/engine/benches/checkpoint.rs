@@ -142,7 +142,7 @@ impl Subtask<'_> {
         for (key, name) in (0..).zip(keys.distinct.iter()) {
             written.set(key, Some(&noise(name, round)));
         }
-        if let Some(fetch) = self.state.fetch_overwritten(&writes).expect("a value state") {
+        if let Some(fetch) = self.state.fetch_overwritten(&writes, &[]).expect("a value state") {
             self.state.supply(fetch.now()).expect("the disk can be read");
         }
         self.state.admit(&writes, &[]).expect("there is room");

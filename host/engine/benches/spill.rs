@@ -130,7 +130,7 @@ impl<'a> Weir<'a> {
         self.found.iter().for_each(|value| counts.push(Some(&next(value))));
         let mut writes = Writes::default();
         writes.value_writes_mut(COUNT).set_all(counts);
-        if let Some(fetch) = self.state.fetch_overwritten(&writes).expect("a value state") {
+        if let Some(fetch) = self.state.fetch_overwritten(&writes, &[]).expect("a value state") {
             self.state.supply(fetch.now()).expect("the disk can be read");
         }
         self.state.admit(&writes, &[]).expect("there is room");

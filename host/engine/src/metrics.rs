@@ -161,7 +161,7 @@ impl SubtaskMetrics {
         &self,
         now: Timestamp,
         bytes: u64,
-        timers: usize,
+        timers: u64,
         sizes: impl Iterator<Item = (&'s str, StateSize)>,
     ) {
         let mut state = self.state.lock().expect("nothing panics while it holds this lock");
@@ -171,7 +171,7 @@ impl SubtaskMetrics {
             state.reckoned_at = Some(now);
         }
         state.bytes = bytes;
-        state.timers = timers as u64;
+        state.timers = timers;
         for (name, size) in sizes {
             let metric = match state.states.get_mut(name) {
                 Some(metric) => metric,

@@ -121,14 +121,15 @@ impl SubtaskState {
 
     fn move_timer_if_live(&mut self, at: Position) -> bool {
         let record = self.log.record(at);
+        let is_put = record.flags().is_put();
         let timer = Timer::from_record(record.key(), record.entry());
-        if !timer.is_some_and(|timer| self.timers.is_live(timer, at)) {
+        if !timer.is_some_and(|timer| self.timers.is_live(timer, is_put, at)) {
             return false;
         }
         let new = self.log.copy_clean(at, &mut self.cleaner.scratch);
         let record = self.log.record(new);
         let timer = Timer::from_record(record.key(), record.entry()).expect("it was found a moment ago");
-        self.timers.repoint(timer, new);
+        self.timers.repoint(timer, is_put, new);
         self.log.leave(at);
         true
     }

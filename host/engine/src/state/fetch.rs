@@ -7,11 +7,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use weir_operator::batch::OptionalColumn;
 use weir_operator::keyed_state::{EntryRange, Fetch, Fetched, Read, StateError, StateId, StateWrites, Writes};
+use weir_operator::turn::TimerChange;
 use weir_protocol::time::Timestamp;
 
 use super::base::{Base, Page, write_key};
 use super::kept::Kept;
 use super::size::Size;
+use super::timers::{FoundTimers, WantedTimers};
 use super::{SubtaskState, bug, wrong_kind};
 use crate::spawn::Runtime;
 
@@ -23,10 +25,11 @@ struct FromBase {
     base: Base,
     runtime: Runtime,
     wanted: Vec<(StateId, Wanted)>,
+    timers: Option<WantedTimers>,
 }
 
 /// Keys of the base, beside the indices of the selected keys that they are for.
-enum Wanted {
+pub(super) enum Wanted {
     /// Sorted by the key of the base.
     Values(Vec<(Vec<u8>, u32)>),
     Lists(Vec<(Vec<u8>, u32)>),
@@ -45,7 +48,7 @@ enum Wanted {
 }
 
 /// All that the base holds of a list or map, but for what is resident.
-struct Whole {
+pub(super) struct Whole {
     prefix: Vec<u8>,
     key: u32,
     key_len: usize,
@@ -53,8 +56,8 @@ struct Whole {
     resident: Vec<Box<[u8]>>,
 }
 
-/// What was found, by state.
-struct Answer(Result<Vec<(StateId, Found)>, StateError>);
+/// What was found.
+struct Answer(Result<(Vec<(StateId, Found)>, Option<FoundTimers>), StateError>);
 
 /// In the order of what was wanted.
 enum Found {
@@ -83,8 +86,12 @@ impl Fetch for FromBase {
 
 impl FromBase {
     fn answer(self) -> Answer {
-        let found = self.wanted.into_iter().map(|(state, wanted)| Ok((state, read(&self.base, wanted)?)));
-        Answer(found.collect())
+        let found = || {
+            let found = self.wanted.into_iter().map(|(state, wanted)| Ok((state, read(&self.base, wanted)?)));
+            let timers = self.timers.map(|wanted| wanted.read(&self.base));
+            Ok((found.collect::<Result<_, StateError>>()?, timers.transpose()?))
+        };
+        Answer(found())
     }
 }
 
@@ -139,7 +146,7 @@ impl SubtaskState {
             }
             Read::Scan(state, key, range) => (state, self.wanted_page(state, key, range)?),
         };
-        Ok(self.fetch_wanted(wanted.map(|wanted| (state, wanted)).into_iter().collect()))
+        Ok(self.fetch_wanted(wanted.map(|wanted| (state, wanted)).into_iter().collect(), None))
     }
 
     /// A read was announced: what memory holds of its keys is fetched into the processor's caches, where they are several.
@@ -166,8 +173,13 @@ impl SubtaskState {
         Ok(())
     }
 
-    /// What must be known of what is written over, so that what is held can be counted; `None`: it is.
-    pub(super) fn fetch_sizes(&mut self, writes: &Writes) -> Result<Option<Box<dyn Fetch>>, StateError> {
+    /// What must be known of what is written over, so that what is held can be counted, and of timers, so that each is there
+    /// once; `None`: it is.
+    pub(super) fn fetch_for_commit(
+        &mut self,
+        writes: &Writes,
+        timers: &[TimerChange],
+    ) -> Result<Option<Box<dyn Fetch>>, StateError> {
         if !self.log.has_base() {
             return Ok(None);
         }
@@ -192,12 +204,18 @@ impl SubtaskState {
                 }
             }
         }
-        Ok(self.fetch_wanted(all))
+        let timers = self.wanted_timers(timers);
+        Ok(self.fetch_wanted(all, timers))
     }
 
-    fn fetch_wanted(&self, wanted: Vec<(StateId, Wanted)>) -> Option<Box<dyn Fetch>> {
-        let (base, runtime) = self.spill.as_ref().filter(|_| !wanted.is_empty())?.base_and_runtime();
-        Some(Box::new(FromBase { base, runtime, wanted }))
+    pub(super) fn fetch_wanted(
+        &self,
+        wanted: Vec<(StateId, Wanted)>,
+        timers: Option<WantedTimers>,
+    ) -> Option<Box<dyn Fetch>> {
+        let wants_any = !wanted.is_empty() || timers.is_some();
+        let (base, runtime) = self.spill.as_ref().filter(|_| wants_any)?.base_and_runtime();
+        Some(Box::new(FromBase { base, runtime, wanted, timers }))
     }
 
     fn wanted_sizes(&self, state: StateId, cleared: impl Iterator<Item = u32>) -> Result<Option<Wanted>, StateError> {
@@ -282,7 +300,9 @@ impl SubtaskState {
             return Err(bug("what was fetched is not of this state".to_owned()));
         };
         let Answer(found) = *answer;
-        found?.into_iter().try_for_each(|(state, found)| self.take_found(state, found))
+        let (found, timers) = found?;
+        timers.into_iter().for_each(|found| self.take_timers(found));
+        found.into_iter().try_for_each(|(state, found)| self.take_found(state, found))
     }
 
     fn take_found(&mut self, state: StateId, found: Found) -> Result<(), StateError> {

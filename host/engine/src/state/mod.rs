@@ -62,7 +62,7 @@ use std::sync::Arc;
 
 use weir_operator::batch::{BytesColumn, Keys, OptionalColumn};
 use weir_operator::keyed_state::{Entries, EntryRange, Fetch, Fetched, KeyedState, Read, StateError, StateId, Writes};
-use weir_operator::turn::{FiredTimers, TimeDomain, TimerChange};
+use weir_operator::turn::{FiredTimers, TimerChange};
 use weir_protocol::Fault;
 use weir_protocol::description::StateDescription;
 use weir_protocol::key_group::{KeyGroupRange, MaxParallelism};
@@ -83,14 +83,13 @@ use admission::Admission;
 use cleaner::Cleaner;
 use frozen::Naming;
 use kept::Kept;
-use limits::Growth;
 use log::Log;
 use record::STATES_MAX;
 use selection::Selection;
 use size::Amount;
 use spill::Spill;
 use sweeper::Sweeper;
-use timers::{Timer, Timers};
+use timers::Timers;
 
 /// Keyed state and timers of one subtask.
 #[derive(Debug)]
@@ -172,69 +171,6 @@ impl SubtaskState {
         }
     }
 
-    /// Registers and cancels timers, in order. Their keys are indices into `keys`, which callers have checked.
-    ///
-    /// # Errors
-    /// [`Fault::Guest`] when the log is full; then nothing was changed.
-    pub fn apply_timers(&mut self, changes: &[TimerChange], keys: &Keys) -> Result<(), StateError> {
-        let sizes = changes.iter().map(|change| timer_size(keys.distinct.get(change.key as usize)));
-        self.check_timers(sizes)?;
-        for change in changes {
-            let key = keys.distinct.get(change.key as usize);
-            let timer = Timer { domain: change.domain, at: change.at, tag: change.tag, key };
-            if change.register {
-                self.timers.register(&mut self.log, timer);
-            } else {
-                self.timers.cancel(&mut self.log, timer);
-            }
-        }
-        self.clean();
-        Ok(())
-    }
-
-    /// The timers of one domain that are due at `up_to`, in order of time, then tag, then key; at most `max`, and one
-    /// of each key: the answer ends before the first timer whose key stands in it already. `None` when none is due.
-    /// They stay registered until [`complete`](Self::complete).
-    #[must_use]
-    pub fn due(&self, domain: TimeDomain, up_to: Timestamp, max: usize) -> Option<FiredTimers> {
-        self.timers.due(domain, up_to, max)
-    }
-
-    /// Takes timers away that were handled. Those that their own handling cancelled are gone already; those that it
-    /// registered again are taken away with them, so call this before [`apply_timers`](Self::apply_timers).
-    ///
-    /// # Errors
-    /// [`Fault::Guest`] when the log is full; then nothing was changed.
-    pub fn complete(&mut self, fired: &FiredTimers) -> Result<(), StateError> {
-        let sizes = fired.keys.distinct.iter().map(timer_size);
-        self.check_timers(sizes)?;
-        let timers = fired.keys.key_of.iter().zip(&fired.at).zip(&fired.tags);
-        for ((&key, &at), &tag) in timers {
-            let key = fired.keys.distinct.get(key as usize);
-            self.timers.cancel(&mut self.log, Timer { domain: fired.domain, at, tag, key });
-        }
-        self.clean();
-        Ok(())
-    }
-
-    /// When the first processing-time timer is due.
-    #[must_use]
-    pub fn next_processing_time(&self) -> Option<Timestamp> {
-        self.timers.first(TimeDomain::ProcessingTime)
-    }
-
-    /// When the first event-time timer is due.
-    #[must_use]
-    pub fn next_event_time(&self) -> Option<Timestamp> {
-        self.timers.first(TimeDomain::EventTime)
-    }
-
-    /// The number of pending timers.
-    #[must_use]
-    pub fn timer_count(&self) -> usize {
-        self.timers.len()
-    }
-
     /// Bytes of live records: keys, values and 8 to 24 bytes each.
     #[must_use]
     pub const fn bytes_live(&self) -> u64 {
@@ -270,14 +206,6 @@ impl SubtaskState {
             Some(kept) => Ok((kept, &mut self.log, &self.selection)),
             None => Err(bug(format!("state {} is not declared", state.0))),
         }
-    }
-
-    fn check_timers(&self, sizes: impl Iterator<Item = (usize, usize)>) -> Result<(), StateError> {
-        let mut growth = Growth::default();
-        for (key, entry) in sizes {
-            growth.add(key, entry, None)?;
-        }
-        growth.check_room(&self.log)
     }
 }
 
@@ -358,8 +286,12 @@ impl KeyedState for SubtaskState {
         self.take_fetched(fetched)
     }
 
-    fn fetch_overwritten(&mut self, writes: &Writes) -> Result<Option<Box<dyn Fetch>>, StateError> {
-        self.fetch_sizes(writes)
+    fn fetch_overwritten(
+        &mut self,
+        writes: &Writes,
+        timers: &[TimerChange],
+    ) -> Result<Option<Box<dyn Fetch>>, StateError> {
+        self.fetch_for_commit(writes, timers)
     }
 
     fn admit(&mut self, writes: &Writes, timers: &[TimerChange]) -> Result<u64, StateError> {
@@ -384,11 +316,6 @@ impl KeyedState for SubtaskState {
         self.clean();
         Ok(())
     }
-}
-
-/// Lengths of a timer's key and entry.
-const fn timer_size(key: &[u8]) -> (usize, usize) {
-    (key.len(), timers::ENTRY)
 }
 
 fn wrong_kind(state: StateId, read_as: &str) -> StateError {

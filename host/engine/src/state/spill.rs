@@ -2,8 +2,8 @@
 //!
 //! A victim is the oldest chunk that no segment is being written to. Its live records are collected, written to the base
 //! by another thread, and only then taken from the indexes; so at any time each key is found in the one place or in the
-//! other. What is superseded meanwhile stays resident in its newer form, over an older one in the base. Timers do not
-//! leave: they are copied forward.
+//! other. What is superseded meanwhile stays resident in its newer form, over an older one in the base. Timers that fire
+//! next do not leave: they are copied forward ([`timers`](super::timers)).
 //!
 //! Guarantees that a commit is followed by work in proportion to what was appended since the last, and that what is held
 //! stays near its budget ([`SubtaskState::make_room`] waits for the disk where it must). Does not own when that is called.
@@ -21,6 +21,7 @@ use super::cleaner::LOOK_BYTES;
 use super::log::Position;
 use super::record::Flags;
 use super::stamp::Life;
+use super::timers::Timer;
 use super::{FrozenSegment, SubtaskState, bug};
 use crate::spawn::{Panicked, Runtime, TaskGroup};
 
@@ -28,6 +29,10 @@ use crate::spawn::{Panicked, Runtime, TaskGroup};
 const HANDED_BYTES_MAX: usize = 4 << 20;
 /// And at least, if there is so much.
 const HANDED_BYTES_MIN: usize = 512;
+/// A page of timers that is read from the base fills a part of the memory; so much at least.
+const PAGE_BYTES_MIN: u64 = 512;
+/// And at most.
+const PAGE_BYTES_MAX: u64 = 1 << 20;
 /// What is done in one step while somebody waits for room.
 const QUANTUM: u64 = 256 << 10;
 /// After so much work, what is held is added up again.
@@ -146,6 +151,16 @@ impl Spill {
 
     pub(super) fn base_and_runtime(&self) -> (Base, Runtime) {
         (self.base.clone(), self.runtime.clone())
+    }
+
+    /// Of the timers that fire next, so many bytes stay in memory.
+    pub(super) fn near_bytes(&self) -> u64 {
+        (self.memory_bytes / 64).min(PAGE_BYTES_MAX)
+    }
+
+    /// So many bytes of timers are read from the base in one go.
+    pub(super) fn page_bytes(&self) -> u64 {
+        self.near_bytes().max(PAGE_BYTES_MIN)
     }
 
     /// What has expired by then may leave the base.
@@ -323,7 +338,7 @@ impl SubtaskState {
         let size = record.size();
         spill.victim = Some((chunk, born, offset + size));
         let Some(state) = record.state().checked_sub(1) else {
-            self.move_if_live(at);
+            self.collect_timer(at, born);
             return Some(size as u64);
         };
         let hash = key_hash(record.key());
@@ -345,6 +360,22 @@ impl SubtaskState {
         Some(size as u64)
     }
 
+    /// Collects a timer, or its tombstone, if that is live and does not fire next.
+    fn collect_timer(&mut self, at: Position, born: u64) {
+        let spill = self.spill.as_mut().expect("callers looked");
+        let record = self.log.record(at);
+        let timer =
+            Timer::from_record(record.key(), record.entry()).expect("timers were checked when they were taken in");
+        if record.flags().is_put() && self.timers.is_near(&timer) {
+            self.move_if_live(at);
+        } else if self.timers.hand(timer, record, at) {
+            if !self.log.is_in_base(at) {
+                spill.outgoing.push_timer(record);
+            }
+            spill.leaving.push((at, born));
+        }
+    }
+
     fn next_victim(&mut self) -> Option<u64> {
         let spill = self.spill.as_mut().expect("callers looked");
         if spill.round_of == 0 {
@@ -353,7 +384,9 @@ impl SubtaskState {
             }
             spill.round_of = self.log.chunks_made();
             spill.last_victim = 0;
+            self.keep_near_timers();
         }
+        let spill = self.spill.as_mut().expect("callers looked");
         let Some((chunk, born)) = self.log.oldest_made(spill.last_victim + 1..=spill.round_of) else {
             spill.round_of = 0;
             if spill.leaving.is_empty() {
@@ -385,8 +418,13 @@ impl SubtaskState {
         spill.key.extend_from_slice(record.key());
         spill.entry.clear();
         spill.entry.extend_from_slice(record.entry());
-        let hash = key_hash(&spill.key);
-        self.states[usize::from(state - 1)].left(&mut self.log, hash, &spill.key, &spill.entry, at);
+        if let Some(state) = state.checked_sub(1) {
+            let hash = key_hash(&spill.key);
+            self.states[usize::from(state)].left(&mut self.log, hash, &spill.key, &spill.entry, at);
+        } else {
+            let timer = Timer::from_record(&spill.key, &spill.entry).expect("it was collected as a timer");
+            self.timers.left(&mut self.log, timer, at);
+        }
         size
     }
 }

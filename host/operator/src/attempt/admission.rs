@@ -15,7 +15,7 @@ pub(super) async fn admit(turn: &mut Turn, quota: &StateQuota) -> Result<(), Cal
     let unkeyed = turn.effects.unkeyed.growth();
     let mut most = unkeyed.max(0).cast_unsigned();
     if let Some(state) = &mut turn.state {
-        if let Some(fetch) = state.fetch_overwritten(&turn.effects.writes)? {
+        if let Some(fetch) = state.fetch_overwritten(&turn.effects.writes, &turn.effects.timers)? {
             state.supply(fetch.elsewhere().await)?;
         }
         most += state.admit(&turn.effects.writes, &turn.effects.timers)?;

@@ -96,12 +96,16 @@ pub trait KeyedState: std::any::Any + Send {
         Ok(())
     }
 
-    /// What must come from disk before what a call wrote can be committed: the sizes of what it writes over. Without asking,
-    /// what is written over unread stays in the count of what is held.
+    /// What must come from disk before what a call did can be committed: the sizes of what it writes over, and which of its
+    /// timers are registered already. Without asking, what is written over unread stays in the count of what is held.
     ///
     /// # Errors
     /// [`StateError`].
-    fn fetch_overwritten(&mut self, _writes: &Writes) -> Result<Option<Box<dyn Fetch>>, StateError> {
+    fn fetch_overwritten(
+        &mut self,
+        _writes: &Writes,
+        _timers: &[TimerChange],
+    ) -> Result<Option<Box<dyn Fetch>>, StateError> {
         Ok(None)
     }
 

@@ -13,7 +13,7 @@ mod sorted;
 
 pub use local_disk::{LocalDisk, LocalDiskOptions};
 
-pub(super) use outgoing::{Outgoing, write_key};
+pub(super) use outgoing::{Outgoing, write_key, write_timer_key};
 pub(super) use sorted::Sorted;
 
 use std::path::{Path, PathBuf};
@@ -175,6 +175,33 @@ impl Base {
             page.values.push(&value);
         }
         Ok(page)
+    }
+
+    /// Entries under a prefix from `start` on, in order, as long as what they come to by `bytes_of` is within `bytes`, and one
+    /// at least; and the first one behind them.
+    pub(super) fn entries_from(
+        &self,
+        prefix: &[u8],
+        start: &[u8],
+        bytes: u64,
+        bytes_of: fn(&[u8]) -> u64,
+    ) -> Result<(BytesColumn, Option<Box<[u8]>>), StateError> {
+        let mut entries = BytesColumn::default();
+        let Some((_, db)) = self.0.opened.get() else { return Ok((entries, None)) };
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(behind_prefix(prefix));
+        let first = [prefix, start].concat();
+        let mut filled = 0;
+        for found in db.iterator_opt(IteratorMode::From(&first, Direction::Forward), options) {
+            let (key, _) = found.map_err(|error| self.0.failed("read from", &error))?;
+            let entry = &key[prefix.len()..];
+            filled += bytes_of(entry);
+            if filled > bytes && !entries.is_empty() {
+                return Ok((entries, Some(entry.into())));
+            }
+            entries.push(entry);
+        }
+        Ok((entries, None))
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! Keys of the base are state and key group (2 bytes each, big-endian), key, two zero bytes, entry; in the key, each
 //! zero byte is followed by 255. So no key of one list or map begins as one of another does, entries lie in their order,
-//! and all of one state lies in the order of checkpoint files.
+//! and all of one state lies in the order of checkpoint files. Timers lie in the order in which they fire: their keys are
+//! state, entry, key.
 
 use weir_protocol::key_group::KeyGroup;
 
 use super::super::record::Record;
+use super::super::timers;
 
 /// Where the key begins: the bytes before it.
 const KEY_AT: usize = 4;
@@ -39,8 +41,17 @@ pub(super) enum Told<'a> {
 impl Outgoing {
     /// Adds what a record says.
     pub(in crate::state) fn push(&mut self, group: KeyGroup, record: Record<'_>) {
+        self.say(record, |into| write_key(record.state(), group, record.key(), record.entry(), into));
+    }
+
+    /// Adds what the record of a timer says.
+    pub(in crate::state) fn push_timer(&mut self, record: Record<'_>) {
+        self.say(record, |into| write_timer_key(record.entry(), record.key(), into));
+    }
+
+    fn say(&mut self, record: Record<'_>, write_key: impl FnOnce(&mut Vec<u8>)) {
         let before = self.bytes.len();
-        write_key(record.state(), group, record.key(), record.entry(), &mut self.bytes);
+        write_key(&mut self.bytes);
         let key = length(self.bytes.len() - before);
         let saying = if record.flags().is_put() { Saying::Put } else { Saying::Delete };
         let value = if saying == Saying::Put { record.value() } else { &[] };
@@ -90,6 +101,13 @@ pub(in crate::state) fn write_key(state: u16, group: KeyGroup, key: &[u8], entry
     into.extend_from_slice(rest);
     into.extend_from_slice(&[0, 0]);
     into.extend_from_slice(entry);
+}
+
+/// Appends the key of the base under which a timer stands.
+pub(in crate::state) fn write_timer_key(entry: &[u8], key: &[u8], into: &mut Vec<u8>) {
+    into.extend_from_slice(&timers::STATE.to_be_bytes());
+    into.extend_from_slice(entry);
+    into.extend_from_slice(key);
 }
 
 /// The state of a key of the base.

@@ -120,8 +120,9 @@ impl<B: Backend> Fleet<B> {
         }
     }
 
-    /// Registers or cancels timers.
+    /// Registers or cancels timers in one call.
     pub(super) fn timers(&mut self, changes: &[(bool, ModelTimer)]) {
+        let now = self.time.now;
         for subtask in &mut self.subtasks {
             let own: Vec<_> = changes.iter().filter(|(_, timer)| subtask.place.owns(&timer.3)).collect();
             let keys = encode(&own.iter().map(|(_, timer)| timer.3.clone()).collect::<Vec<_>>());
@@ -132,7 +133,8 @@ impl<B: Backend> Fleet<B> {
                 at: timer.1,
                 tag: timer.2,
             });
-            subtask.state.apply_timers(&changes.collect::<Vec<_>>(), &keys);
+            subtask.state.select(&keys, now).expect("keys can be selected");
+            subtask.apply_timers(&changes.collect::<Vec<_>>(), &keys);
         }
     }
 
@@ -144,7 +146,12 @@ impl<B: Backend> Fleet<B> {
             let fired = subtask.state.due(domain, up_to, max);
             assert_eq!(fired.as_ref().map(as_model).unwrap_or_default(), expected);
             if let Some(fired) = fired {
-                subtask.state.complete(&fired);
+                let state = &mut subtask.state;
+                let before = state.bytes_in_all();
+                state.select(&fired.keys, self.time.now).expect("keys can be selected");
+                let growth = state.growth(&Writes::default(), &[], Some(&fired));
+                state.complete(&fired);
+                assert_eq!(state.bytes_in_all().cast_signed() - before.cast_signed(), growth);
             }
             all.extend(expected);
         }
@@ -238,7 +245,7 @@ impl<B: Backend> Fleet<B> {
             }
             let due = |domain| model.due(domain, Timestamp::MAX, 1, |key| subtask.place.owns(key));
             let first = due(TimeDomain::ProcessingTime).first().map(|timer| timer.1);
-            assert_eq!(subtask.state.next_processing_time(), first);
+            subtask.check_next(first);
             subtask.state.make_room();
         }
     }
@@ -252,7 +259,7 @@ impl<B: Backend> Subtask<B> {
     /// Commits as a task does, and sees that it was said before what that would add.
     fn commit(&mut self, writes: &Writes) {
         let state = &mut self.state;
-        if let Some(fetch) = state.fetch_overwritten(writes).expect("declared states were written to") {
+        if let Some(fetch) = state.fetch_overwritten(writes, &[]).expect("declared states were written to") {
             state.supply(fetch.now()).expect("the disk can be read");
         }
         let most = state.admit(writes, &[]).expect("these writes are allowed");
@@ -260,6 +267,30 @@ impl<B: Backend> Subtask<B> {
         state.commit(writes).expect("they were admitted");
         assert_eq!(state.bytes_in_all().cast_signed() - before.cast_signed(), growth);
         assert!(growth <= most.cast_signed(), "{growth} is more than {most}");
+    }
+
+    /// The same for timers.
+    fn apply_timers(&mut self, changes: &[TimerChange], keys: &Keys) {
+        let (state, nothing) = (&mut self.state, Writes::default());
+        if let Some(fetch) = state.fetch_overwritten(&nothing, changes).expect("nothing else was written") {
+            state.supply(fetch.now()).expect("the disk can be read");
+        }
+        let (growth, before) = (state.growth(&nothing, changes, None), state.bytes_in_all());
+        state.apply_timers(changes, keys);
+        assert_eq!(state.bytes_in_all().cast_signed() - before.cast_signed(), growth);
+    }
+
+    /// When the first processing-time timer is due is never said too late, and is known once it was looked for.
+    fn check_next(&mut self, first: Option<Timestamp>) {
+        let said = self.state.next_processing_time();
+        if said != first {
+            assert!(
+                said.is_some_and(|said| first.is_none_or(|first| said < first)),
+                "{said:?} is not before {first:?}"
+            );
+            let _due = self.state.due(TimeDomain::ProcessingTime, Timestamp::MAX, 1);
+            assert_eq!(self.state.next_processing_time(), first);
+        }
     }
 
     /// What is counted is what the model has, as far as it had not expired by the last barrier.

@@ -47,7 +47,7 @@ pub(super) trait Backend: KeyedState + Sized {
     /// Takes from memory what need not be there.
     fn make_room(&mut self) {}
     fn apply_timers(&mut self, changes: &[TimerChange], keys: &Keys);
-    fn due(&self, domain: TimeDomain, up_to: Timestamp, max: usize) -> Option<FiredTimers>;
+    fn due(&mut self, domain: TimeDomain, up_to: Timestamp, max: usize) -> Option<FiredTimers>;
     fn complete(&mut self, fired: &FiredTimers);
     fn next_processing_time(&self) -> Option<Timestamp>;
 }

@@ -20,6 +20,7 @@ mod lists;
 mod migration;
 mod spilling;
 mod straight;
+mod timers;
 
 impl Backend for SubtaskState {
     type Frozen = FrozenSegment;
@@ -68,7 +69,7 @@ impl Backend for SubtaskState {
         Self::apply_timers(self, changes, keys).expect("there is room");
     }
 
-    fn due(&self, domain: TimeDomain, up_to: Timestamp, max: usize) -> Option<FiredTimers> {
+    fn due(&mut self, domain: TimeDomain, up_to: Timestamp, max: usize) -> Option<FiredTimers> {
         Self::due(self, domain, up_to, max)
     }
 

@@ -36,11 +36,11 @@ fn disk() -> (&'static std::path::Path, LocalDisk, Runtime) {
     (folder.path(), disk.clone(), Runtime::from(threads.handle().clone()))
 }
 
-fn block_on<F: Future>(future: F) -> F::Output {
+pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     shared().2.block_on(future)
 }
 
-fn spill_to(memory_bytes: u64, name: &str) -> SpillTo {
+pub(super) fn spill_to(memory_bytes: u64, name: &str) -> SpillTo {
     let (_, disk, runtime) = disk();
     SpillTo { disk, runtime, folder: None, memory_bytes, name: name.to_owned() }
 }
@@ -90,8 +90,12 @@ impl KeyedState for Spilling {
         self.0.supply(fetched)
     }
 
-    fn fetch_overwritten(&mut self, writes: &Writes) -> Result<Option<Box<dyn Fetch>>, StateError> {
-        self.0.fetch_overwritten(writes)
+    fn fetch_overwritten(
+        &mut self,
+        writes: &Writes,
+        timers: &[TimerChange],
+    ) -> Result<Option<Box<dyn Fetch>>, StateError> {
+        self.0.fetch_overwritten(writes, timers)
     }
 
     fn admit(&mut self, writes: &Writes, timers: &[TimerChange]) -> Result<u64, StateError> {
@@ -178,12 +182,16 @@ impl Backend for Spilling {
         self.make_room();
     }
 
-    fn due(&self, domain: TimeDomain, up_to: Timestamp, max: usize) -> Option<FiredTimers> {
+    fn due(&mut self, domain: TimeDomain, up_to: Timestamp, max: usize) -> Option<FiredTimers> {
+        while let Some(fetch) = self.0.fetch_due(domain, up_to, max) {
+            self.0.supply(fetch.now()).expect("the disk can be read");
+        }
         self.0.due(domain, up_to, max)
     }
 
     fn complete(&mut self, fired: &FiredTimers) {
         self.0.complete(fired).expect("there is room");
+        self.make_room();
     }
 
     fn next_processing_time(&self) -> Option<Timestamp> {

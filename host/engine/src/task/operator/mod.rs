@@ -194,6 +194,10 @@ impl OperatorTask {
 
     /// Fires timers of one call; whether there were any.
     async fn fire_timers(&mut self, domain: TimeDomain, up_to: Timestamp) -> Result<bool, TaskError> {
+        while let Some(fetch) = self.state().fetch_due(domain, up_to, TIMERS_PER_CALL_MAX) {
+            let found = fetch.elsewhere().await;
+            self.state_mut().supply(found)?;
+        }
         let Some(fired) = self.state_mut().due(domain, up_to, TIMERS_PER_CALL_MAX) else { return Ok(false) };
         self.subtask.metrics.timers_fired.add(u64::try_from(fired.at.len()).unwrap_or(u64::MAX));
         self.process(Work::Timers(fired)).await?;
@@ -234,15 +238,16 @@ impl OperatorTask {
         Ok(self.state_mut().make_room().await?)
     }
 
-    /// Makes everything that a call did visible: state and timers, then outputs, then what it rejected.
+    /// Makes everything that a call did visible: timers and state, then outputs, then what it rejected. What was fetched of
+    /// its timers is in memory until its writes are committed.
     async fn commit(&mut self, turn: &mut Turn) -> Result<(), TaskError> {
         let Effects { writes, unkeyed, timers, emissions, rejections, metrics } = std::mem::take(&mut turn.effects);
         if let Some(state) = turn.state.as_deref_mut().map(subtask_state_mut) {
-            state.commit(&writes)?;
             complete(state, &turn.work)?;
             if let Some(keys) = turn.work.keys() {
                 state.apply_timers(&timers, keys)?;
             }
+            state.commit(&writes)?;
         }
         self.unkeyed.commit(&mut turn.unkeyed, unkeyed);
         self.note_held_in(turn);

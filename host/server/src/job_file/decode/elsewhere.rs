@@ -20,7 +20,8 @@ const TUNED: &str = "the local RocksDB is a cache, tuned for what leaves memory 
     [state] and the options `--rocksdb-…` of `weir serve`";
 const MANAGED: &str = "memory is always bounded: by `memory` in [state] for each subtask's state, and for the node's \
     local RocksDBs by `weir serve --rocksdb-cache`";
-const TIMERS: &str = "timers stay in memory, which is what Flink calls HEAP";
+const TIMERS: &str = "timers are kept as all state of their job is: with `backend = \"rocksdb\"` they leave for the local disk \
+    once they outgrow `memory`, but for those that fire next";
 const METRICS: &str = "metrics of state are always there, as `weir_state_…` at /metrics";
 const RECOVERY: &str = "after a failure state is always restored from the object store";
 const ALIGNED: &str = "checkpoints are aligned and exactly-once, once there is a table [checkpoint]";
@@ -90,7 +91,7 @@ const POINTERS: &[(&str, &str)] = &[
 const IS_SO: [(&str, &str); 7] = [
     ("state.backend.rocksdb.memory.managed", "true"),
     ("state.backend.rocksdb.predefined-options", "DEFAULT"),
-    ("state.backend.rocksdb.timer-service.factory", "HEAP"),
+    ("state.backend.rocksdb.timer-service.factory", "ROCKSDB"),
     ("state.backend.local-recovery", "false"),
     ("execution.state-recovery.from-local", "false"),
     ("execution.checkpointing.mode", "EXACTLY_ONCE"),

@@ -197,7 +197,7 @@ fn what_asks_for_what_is_so_anyway_is_accepted() {
     for (key, said, other) in [
         ("state.backend.rocksdb.memory.managed", "true", "false"),
         ("state.backend.rocksdb.predefined-options", "\"DEFAULT\"", "\"FLASH_SSD_OPTIMIZED\""),
-        ("state.backend.rocksdb.timer-service.factory", "\"HEAP\"", "\"ROCKSDB\""),
+        ("state.backend.rocksdb.timer-service.factory", "\"ROCKSDB\"", "\"HEAP\""),
         ("execution.checkpointing.mode", "\"exactly_once\"", "\"AT_LEAST_ONCE\""),
         ("execution.checkpointing.unaligned.enabled", "\"false\"", "true"),
     ] {

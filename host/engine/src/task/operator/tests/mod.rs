@@ -1,3 +1,5 @@
+//! One subtask between whoever feeds it and whoever reads it.
+
 use std::sync::Arc;
 
 use weir_operator::abilities::{Abilities, NewRecords};
@@ -17,6 +19,8 @@ use super::*;
 use crate::clock::Clock;
 use crate::exchange::{Edge, InputChannel, Inputs, connect};
 use crate::task::{DeadLetters, Handed, Handover, Receiver, handover};
+
+mod on_disk;
 
 /// Registers a timer for each record: `e7` at event time 7, `p7` at processing time 7. Emits the tag of each timer that
 /// fires, and `end` when it finishes. A record `bad` is rejected.
@@ -95,6 +99,11 @@ fn wire() -> (Outputs, Inputs) {
 
 impl Bench {
     fn start() -> Self {
+        Self::of(no_state(), NO_TIME)
+    }
+
+    /// One whose state was restored, with the watermark that it had.
+    fn of(state: SubtaskState, watermark: Timestamp) -> Self {
         let (feeder, inputs) = wire();
         let (outputs, reader) = wire();
         let id = SubtaskId { uid: "alarm".parse().expect("it is a name"), index: 0 };
@@ -118,14 +127,12 @@ impl Bench {
         };
         let factory = Arc::new(NativeFactory::new(description(), || Alarm));
         let attempts = Attempts::new(factory, context, ErrorPolicy::DeadLetter, budget);
-        let groups = KeyGroupRange { start: 0, end: 128 };
-        let state = SubtaskState::new(&[], MaxParallelism::DEFAULT, groups).expect("no state is no problem");
         let task = OperatorTask {
             subtask,
             attempts,
             inputs: description().inputs,
             gate: Gate::new(inputs, CheckpointId(0), clock, Arc::default()),
-            watermarks: WatermarkMerge::new(1, NO_TIME),
+            watermarks: WatermarkMerge::new(1, watermark),
             outputs,
             state: Some(Box::new(state)),
             unkeyed: UnkeyedStore::default(),
@@ -157,19 +164,28 @@ impl Bench {
     async fn read(&mut self, count: usize) -> Vec<String> {
         let mut read = Vec::new();
         while read.len() < count {
-            match self.reader.next().await.expect("it runs").expect("it has not ended").1 {
-                Element::Batch(batch) => {
-                    read.extend(batch.values.iter().flatten().map(|value| String::from_utf8_lossy(value).into_owned()));
-                }
-                Element::Watermark(END_OF_TIME) => read.push("@end".to_owned()),
-                Element::Watermark(watermark) => read.push(format!("@{watermark}")),
-                Element::Idle => read.push("~".to_owned()),
-                Element::Barrier(barrier) => read.push(format!("#{}", barrier.checkpoint)),
-                Element::End => read.push(".".to_owned()),
-            }
+            read.extend(in_short(&self.reader.next().await.expect("it runs").expect("it has not ended").1));
         }
         read
     }
+}
+
+fn in_short(element: &Element) -> Vec<String> {
+    match element {
+        Element::Batch(batch) => {
+            batch.values.iter().flatten().map(|value| String::from_utf8_lossy(value).into_owned()).collect()
+        }
+        Element::Watermark(END_OF_TIME) => vec!["@end".to_owned()],
+        Element::Watermark(watermark) => vec![format!("@{watermark}")],
+        Element::Idle => vec!["~".to_owned()],
+        Element::Barrier(barrier) => vec![format!("#{}", barrier.checkpoint)],
+        Element::End => vec![".".to_owned()],
+    }
+}
+
+fn no_state() -> SubtaskState {
+    let groups = KeyGroupRange { start: 0, end: 128 };
+    SubtaskState::new(&[], MaxParallelism::DEFAULT, groups).expect("no state is no problem")
 }
 
 #[tokio::test]
