@@ -31,7 +31,7 @@ fn shared() -> &'static Shared {
     })
 }
 
-fn disk() -> (&'static std::path::Path, LocalDisk, Runtime) {
+pub(super) fn disk() -> (&'static std::path::Path, LocalDisk, Runtime) {
     let (folder, disk, threads) = shared();
     (folder.path(), disk.clone(), Runtime::from(threads.handle().clone()))
 }
@@ -306,7 +306,7 @@ fn the_folder_goes_with_the_state() {
     assert!(folders(folder, "passing").is_empty());
 }
 
-fn folders(under: &std::path::Path, name: &str) -> Vec<std::path::PathBuf> {
+pub(super) fn folders(under: &std::path::Path, name: &str) -> Vec<std::path::PathBuf> {
     let found = std::fs::read_dir(under.join("state")).expect("the folder can be listed");
     let paths = found.map(|entry| entry.expect("an entry can be read").path());
     paths.filter(|path| path.to_string_lossy().ends_with(name)).collect()

@@ -3,10 +3,12 @@
 use weir_operator::batch::{BytesColumn, Keys, OptionalColumn};
 use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, Read, Writes};
 
-use super::super::SubtaskState;
+use weir_protocol::Fault;
+
 use super::super::contract::{COUNT, HISTORY, TABLE, states};
-use super::spilling::small;
-use super::{new, slice};
+use super::super::{Migration, Progress, SubtaskState, file};
+use super::spilling::{disk, folders, small};
+use super::{new, numbered_keys, slice, write_all};
 
 const MEMORY: u64 = 2 << 20;
 
@@ -76,4 +78,27 @@ fn what_memory_has_no_room_for_goes_to_the_disk_past_the_log_and_is_all_there() 
     for key in 0..u32::try_from(keys.count()).expect("they are few") {
         assert!(held(&mut after, key) == held(&mut before, key), "key {:?}", keys.distinct.get(key as usize));
     }
+}
+
+#[test]
+fn a_folder_that_vanishes_during_a_restore_is_nobody_s_fault_and_named() {
+    let mut before = new();
+    write_all(&mut before, &numbered_keys(0..3_000), &[7; 10_000]);
+    let files = [slice(&before.freeze(0).expect("something was written"))];
+    let opened = file::open(&files).expect("it verifies");
+    let after = small(&states(), MEMORY, "vanishing-restore");
+    let mut restoring = after.restoring(opened, Migration::default(), 0).expect("it verifies");
+    assert!(matches!(restoring.step(), Ok(Progress::More(_))), "30 MB are more than a step");
+    for folder in folders(disk().0, "vanishing-restore") {
+        std::fs::remove_dir_all(folder).expect("it can be deleted");
+    }
+    let failed = loop {
+        match restoring.step() {
+            Ok(Progress::More(_)) => {}
+            Ok(Progress::Done) => panic!("what was written is nowhere"),
+            Err(error) => break error.into_state_error(),
+        }
+    };
+    assert_eq!(failed.fault, Fault::Unavailable);
+    assert!(failed.message.contains("vanishing-restore"), "{failed}");
 }
