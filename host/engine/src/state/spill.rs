@@ -75,9 +75,9 @@ pub(super) struct Spill {
     /// A round that found nothing to hand over is followed by none before more than this was appended.
     rests_until: u64,
     /// What is collected for the base.
-    outgoing: Outgoing,
+    pub(super) outgoing: Outgoing,
     /// The records that are collected, written or taken away, each with what tells its chunk from others.
-    leaving: Vec<(Position, u64)>,
+    pub(super) leaving: Vec<(Position, u64)>,
     stage: Stage,
     expiry: PendingExpiry,
     key: Vec<u8>,
@@ -358,22 +358,6 @@ impl SubtaskState {
         }
         spill.leaving.push((at, born));
         Some(size as u64)
-    }
-
-    /// Collects a timer, or its tombstone, if that is live and does not fire next.
-    fn collect_timer(&mut self, at: Position, born: u64) {
-        let spill = self.spill.as_mut().expect("callers looked");
-        let record = self.log.record(at);
-        let timer =
-            Timer::from_record(record.key(), record.entry()).expect("timers were checked when they were taken in");
-        if record.flags().is_put() && self.timers.is_near(&timer) {
-            self.move_if_live(at);
-        } else if self.timers.hand(timer, record, at) {
-            if !self.log.is_in_base(at) {
-                spill.outgoing.push_timer(record);
-            }
-            spill.leaving.push((at, born));
-        }
     }
 
     fn next_victim(&mut self) -> Option<u64> {

@@ -187,7 +187,7 @@ impl History {
 #[test]
 fn timers_on_disk_are_an_ordered_set_whatever_is_under_way() {
     let mut on_disk = 0;
-    for seed in 0..30 {
+    for seed in 0..16 {
         let mut history = History::new(seed);
         (0..600).for_each(|_| history.go_on());
         let History { mut state, model, mut files, .. } = history;

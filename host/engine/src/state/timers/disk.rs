@@ -12,7 +12,7 @@ use super::super::SubtaskState;
 use super::super::base::{Base, write_timer_key};
 use super::super::log::{Log, Position};
 use super::super::record::Record;
-use super::pending::{Place, bytes_of};
+use super::pending::{Pending, Place, bytes_of};
 use super::{STATE, Timer, Timers};
 
 /// What the base is asked for.
@@ -67,6 +67,9 @@ impl SubtaskState {
 
     /// Of what a call registers or cancels, what only the base could say is pending.
     pub(in crate::state) fn wanted_timers(&mut self, changes: &[TimerChange]) -> Option<WantedTimers> {
+        if self.timers.pending.iter().all(Pending::is_here) {
+            return None;
+        }
         let mut wanted = Vec::new();
         for change in changes {
             let TimerChange { domain, key, at, tag, .. } = *change;
@@ -108,6 +111,22 @@ impl SubtaskState {
         }
     }
 
+    /// Collects a timer, or its tombstone, for the base, if that is live and does not fire next.
+    pub(in crate::state) fn collect_timer(&mut self, at: Position, born: u64) {
+        let record = self.log.record(at);
+        let timer = Timer::from_record(record.key(), record.entry()).expect("a timer's record holds a timer");
+        if record.flags().is_put() && self.timers.is_near(&timer) {
+            self.move_if_live(at);
+        } else if self.timers.hand(timer, record, at)
+            && let Some(spill) = &mut self.spill
+        {
+            if !self.log.is_in_base(at) {
+                spill.outgoing.push_timer(record);
+            }
+            spill.leaving.push((at, born));
+        }
+    }
+
     /// A round of leaving begins: what fires next by now does not.
     pub(in crate::state) fn keep_near_timers(&mut self) {
         self.keep_near(TimeDomain::EventTime);
@@ -122,13 +141,13 @@ impl SubtaskState {
 
 impl Timers {
     /// Whether a timer stays in memory, because it fires next.
-    pub(in crate::state) fn is_near(&mut self, timer: &Timer<'_>) -> bool {
+    fn is_near(&mut self, timer: &Timer<'_>) -> bool {
         let (pending, place) = self.of(timer);
         pending.is_near(place)
     }
 
     /// A timer's record, or its tombstone, is handed to the base. Whether it is what is known of the timer.
-    pub(in crate::state) fn hand(&mut self, timer: Timer<'_>, record: Record<'_>, at: Position) -> bool {
+    fn hand(&mut self, timer: Timer<'_>, record: Record<'_>, at: Position) -> bool {
         let is_put = record.flags().is_put();
         let is_live = self.is_live(timer, is_put, at);
         if is_live && is_put {

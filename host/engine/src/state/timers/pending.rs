@@ -37,6 +37,11 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    /// Whether none is in the base only.
+    pub(super) const fn is_here(&self) -> bool {
+        self.first.is_none()
+    }
+
     /// Those that fire before any that is in the base only, in order.
     pub(super) fn nearest(&self) -> impl Iterator<Item = &Place> {
         let end = self.first.as_deref().map_or(Bound::Unbounded, Bound::Excluded);

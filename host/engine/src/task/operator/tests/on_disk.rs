@@ -123,6 +123,7 @@ async fn a_local_disk_that_is_damaged_ends_the_attempt_before_a_timer_is_missed(
     let table = std::fs::OpenOptions::new().write(true).open(&first).expect("it can be written");
     table.write_all_at(&vec![0; usize::try_from(bytes).expect("it is small")], 0).expect("it can be written");
     task.bench.mark(Element::Watermark(END_OF_TIME)).await;
+    let _may_have_ended = task.bench.feeder.broadcast(Element::End).await;
     let ended = task.bench.task.join_next().await.expect("it ends").expect("it does not panic");
     let error = ended.expect_err("timers are missing");
     assert_eq!(error.fault, Fault::Unavailable);
