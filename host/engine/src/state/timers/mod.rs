@@ -5,10 +5,10 @@
 //! rescaled as all keyed state is.
 //!
 //! Where memory is short, timers leave for the base as other records do, oldest record first, but for those that fire
-//! next: these would be read back at once. In the base they stand in the order in which they fire, and what is behind the
-//! first that only the base holds comes back a page at a time, before it is due. What a call registers or cancels there is
-//! asked for before it is committed, because a timer that is registered twice counts once; most are later than all that
-//! ever left, and need no look. What comes out is the same, timer for timer and call for call, wherever they were.
+//! next: these would be read back at once. In the base they stand in the order in which they fire, and come back a page at
+//! a time, once the first that only the base holds is due. What a call registers or cancels there is asked for before it
+//! is committed, because a timer that is registered twice counts once; most are later than all that ever left, and need no
+//! look. What comes out is the same, timer for timer and call for call, wherever they were.
 
 mod disk;
 mod pending;
