@@ -10,7 +10,7 @@ use object_store::Error;
 
 /// How much is shown of an answer that is in no known form.
 const ANSWER_CHARS: usize = 300;
-/// How the library begins to tell of a request.
+/// How the library begins to tell of a request, and of what it wanted the request for.
 const REQUEST: &str = "Error performing ";
 
 /// The error, without what its library adds.
@@ -26,10 +26,19 @@ pub(super) fn of_the_system(error: &Error) -> Option<String> {
 }
 
 fn said(text: &str) -> String {
-    let Some((before, request)) = text.split_once(REQUEST) else { return text.to_owned() };
+    let Some(request) = request(text) else { return text.to_owned() };
     let (request, answer) = request.split_once(" - ").unwrap_or((request, "a request failed"));
     let server = request.split_whitespace().nth(1).and_then(server).unwrap_or("the server");
+    let before = text.split_once(REQUEST).map_or("", |(before, _)| before);
     format!("{before}{server}: {}", shortened(answer))
+}
+
+/// A text from the method of its request on. The library tells first what the request was for, in words of its own and
+/// with names of objects; an answer may say anything.
+fn request(text: &str) -> Option<&str> {
+    let is_method = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    let mut begins = text.match_indices(REQUEST).map(|(at, _)| &text[at + REQUEST.len()..]);
+    begins.find(|after| after.split(' ').next().is_some_and(is_method))
 }
 
 /// Scheme, host and port of a URL.
@@ -81,6 +90,27 @@ mod tests {
         assert_eq!(generic(silent), "http://127.0.0.1:9: HTTP error: error sending request");
         assert_eq!(generic("Error performing GET REDACTED in 5s - it broke"), "the server: it broke");
         assert_eq!(generic("No space left on device (os error 28)"), "No space left on device (os error 28)");
+    }
+
+    #[test]
+    fn what_a_request_was_for_hides_neither_its_server_nor_its_answer() {
+        let failed = "Error performing GET https://h:9/b?list-type=2&prefix=p%2Fspec in 611ms, after 3 retries, \
+                      max_retries: 3, retry_timeout: 60s  - Server returned non-2xx status code: 403 Forbidden: \
+                      <Error><Code>AccessDenied</Code><Message>Error performing PUT x - no</Message></Error>";
+        let shown = "https://h:9: Server returned non-2xx status code: 403 Forbidden: AccessDenied: Error performing \
+                     PUT x - no";
+        for what in [
+            "list request",
+            "DeleteObjects request",
+            "CreateSession request",
+            "complete multipart request: p/a - b",
+            "get request p/a - b",
+        ] {
+            assert_eq!(generic(&format!("Error performing {what}: {failed}")), shown, "{what}");
+        }
+        let source = format!("Error performing get request p/x: {failed}").into();
+        let missing = cause(&Error::NotFound { path: "p/x".to_owned(), source });
+        assert_eq!(missing, format!("Object at location p/x not found: {shown}"));
     }
 
     #[test]
