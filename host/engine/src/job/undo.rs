@@ -56,7 +56,8 @@ impl Driver {
         let number = self.specs().want_next(&wanted, &self.shared.entropy, again, Some(undone.clone())).await?;
         // Otherwise somebody else has said meanwhile what the job shall be: the next attempt fails, and then finds it.
         if let Some(number) = number {
-            tracing::warn!(job = %self.job, reason = %undone.reason, "upgrade to spec {} was undone", undone.spec.0);
+            // Why, the driver tells of every failure.
+            tracing::warn!(job = %self.job, "upgrade to spec {} was undone", undone.spec.0);
             self.become_this(number, spec, Some(undone));
         }
         Ok(Some(Next::Again))
