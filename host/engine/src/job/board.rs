@@ -204,7 +204,7 @@ impl Board {
         stats.in_progress = stats.in_progress.saturating_sub(1);
         if let Some(summary) = stats.history.iter_mut().find(|summary| summary.id == id) {
             summary.end(CheckpointState::Completed, None, now);
-            summary.size = completed.bytes;
+            summary.size = completed.size;
             let CheckpointSummary { bytes, size, duration_ms, .. } = *summary;
             tracing::info!(%job, bytes, size, duration_ms, "checkpoint {id} completed");
             stats.latest_completed = Some(summary.clone());

@@ -252,14 +252,14 @@ pub struct StandingCheckpoint {
     /// When it was triggered.
     pub taken_at: Timestamp,
     /// Bytes of all that it needs, what subtasks share counted once.
-    pub bytes: u64,
+    pub size: u64,
 }
 
 impl StandingCheckpoint {
     /// That of a manifest; `None`: it has only start positions.
     pub(crate) fn of(manifest: &Manifest) -> Option<Self> {
         let Manifest { checkpoint: id, taken_at, .. } = *manifest;
-        (id > CheckpointId(0)).then(|| Self { id, taken_at, bytes: manifest.bytes() })
+        (id > CheckpointId(0)).then(|| Self { id, taken_at, size: manifest.bytes() })
     }
 }
 

@@ -411,7 +411,7 @@ impl Checkpoints {
             newest: stats.newest.map(|newest| StandingCheckpoint {
                 id: newest.id.0,
                 taken_at: newest.taken_at,
-                size: newest.bytes,
+                size: newest.size,
             }),
             history,
         }

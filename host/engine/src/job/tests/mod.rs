@@ -361,11 +361,11 @@ async fn the_newest_checkpoint_is_shown_whichever_process_took_it() {
     assert_eq!(engine.job(job).unwrap().checkpoints.newest, Some(before));
     let ended = wait_for(&engine, job, JobState::Finished).await.checkpoints;
     let newest = ended.newest.unwrap();
-    assert!(newest.id > before.id && newest.bytes > 0, "{before:?}, {newest:?}");
+    assert!(newest.id > before.id && newest.size > 0, "{before:?}, {newest:?}");
     assert!(ended.latest_completed.unwrap().size > 0);
     let retained = engine.inspector(job).unwrap().retained().await.unwrap();
     let listed = &retained[0].stored.entry.manifest;
-    assert_eq!((listed.checkpoint, listed.bytes()), (newest.id, newest.bytes), "as in a listing");
+    assert_eq!((listed.checkpoint, listed.bytes()), (newest.id, newest.size), "as in a listing");
     let engine = rig.start(&Faults::default()).await;
     let again = engine.job(job).unwrap().checkpoints;
     assert_eq!((again.newest, again.completed), (Some(newest), 0));

@@ -230,7 +230,7 @@ async fn less_memory_than_the_files_of_a_job_that_waits_is_warned_of() {
     spec.sources = vec![generator("numbers", None, Some(20_000), 5_000)];
     spec.state.backend = StateBackend::RocksDb;
     let job = running(&engine, spec.clone()).await;
-    let holds = |status: &JobStatus| status.checkpoints.newest.is_some_and(|newest| newest.bytes > 50_000);
+    let holds = |status: &JobStatus| status.checkpoints.newest.is_some_and(|newest| newest.size > 50_000);
     wait_until(&engine, job, holds).await;
     engine.stop().await;
     let engine = rig.start(&Faults::default()).await;
