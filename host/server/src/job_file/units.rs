@@ -36,7 +36,7 @@ const TWO_MEANINGS: [(&str, u64); 4] =
 
 /// Milliseconds: an integer, or a text with a unit.
 pub(super) const DURATION: Read<u64> =
-    |node, what| quantity(node, &DURATIONS).ok_or_else(|| wrong(node, what, "a duration", "500ms", "10s", "5min"));
+    |node, what| quantity(node, ms).ok_or_else(|| wrong(node, what, "a duration", "500ms", "10s", "5min"));
 
 /// Bytes: an integer, or a text with a unit.
 pub(super) const SIZE: Read<u64> = |node, what| {
@@ -45,7 +45,7 @@ pub(super) const SIZE: Read<u64> = |node, what| {
     {
         return Err(node.error(format!("{what} {readings}")));
     }
-    quantity(node, &SIZES).ok_or_else(|| wrong(node, what, "a size", "64KiB", "256MiB", "1GiB"))
+    quantity(node, size_of).ok_or_else(|| wrong(node, what, "a size", "64KiB", "256MiB", "1GiB"))
 };
 
 fn wrong(node: &Node, what: &str, kind: &str, first: &str, second: &str, third: &str) -> Error {
@@ -65,33 +65,44 @@ fn names(units: &[(&str, u64)]) -> String {
     units.iter().rev().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
-fn quantity(node: &Node, units: &[(&str, u64)]) -> Option<u64> {
+fn quantity(node: &Node, read: fn(&str) -> Option<u64>) -> Option<u64> {
     match &node.value {
         Value::Integer(integer) => u64::try_from(*integer).ok(),
-        Value::Text(text) => parse(text, units),
+        Value::Text(text) => read(text),
         Value::Null | Value::Boolean(_) | Value::Float(_) | Value::List(_) | Value::Table(_) => None,
     }
 }
 
 /// Bytes, as a command line gives them: a number, or one with a unit.
 pub(crate) fn bytes(text: &str) -> Option<u64> {
-    parse(text, &SIZES).filter(|_| two_readings(text).is_none())
+    size_of(text).filter(|_| two_readings(text).is_none())
 }
 
 /// Why a size is not read that means one thing to some and another to Flink, and how to write either.
 pub(crate) fn two_readings(text: &str) -> Option<String> {
     let (number, unit) = split(text)?;
     let (_, decimal) = TWO_MEANINGS.iter().find(|(name, _)| unit.ends_with('B') && name.eq_ignore_ascii_case(unit))?;
-    let (decimal, binary) = (number.checked_mul(*decimal)?, parse(text, &SIZES)?);
+    let (decimal, binary) = (number.checked_mul(*decimal)?, size_of(text)?);
     let written = size(binary);
-    Some(format!(
-        "is {text:?}, which to some is {decimal} bytes, and {binary} to Flink; write {decimal}, or \"{written}\""
-    ))
+    // None of either is none.
+    (decimal != binary).then(|| {
+        format!(
+            "is {text:?}, which to some is {decimal} bytes, and {binary} to Flink; write {decimal}, or \"{written}\""
+        )
+    })
 }
 
-fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+fn ms(text: &str) -> Option<u64> {
+    parse(text, &DURATIONS, |name, unit| name == unit)
+}
+
+fn size_of(text: &str) -> Option<u64> {
+    parse(text, &SIZES, str::eq_ignore_ascii_case)
+}
+
+fn parse(text: &str, units: &[(&str, u64)], is_named: fn(&str, &str) -> bool) -> Option<u64> {
     let (number, unit) = split(text)?;
-    let (_, factor) = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
+    let (_, factor) = units.iter().find(|(name, _)| is_named(name, unit))?;
     number.checked_mul(*factor)
 }
 

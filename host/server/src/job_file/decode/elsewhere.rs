@@ -2,6 +2,7 @@
 //!
 //! They are refused, so that nobody believes a setting to hold that does not.
 
+use super::timers;
 use crate::job_file::tree::{Node, Value};
 
 const STORE: &str =
@@ -50,7 +51,7 @@ const POINTERS: &[(&str, &str)] = &[
     ("state.backend.rocksdb.memory.high-prio-pool-ratio", TUNED),
     ("state.backend.rocksdb.memory.partitioned-index-filters", TUNED),
     ("state.backend.rocksdb.predefined-options", TUNED),
-    ("state.backend.rocksdb.timer-service.factory", TIMERS),
+    (timers::PLACE, TIMERS),
     ("state.backend.rocksdb.timer-service.cache-size", TIMERS),
     ("state.backend.rocksdb.metrics.", METRICS),
     ("state.backend.rocksdb.block.blocksize", TUNED),
@@ -88,10 +89,9 @@ const POINTERS: &[(&str, &str)] = &[
 ];
 
 /// Values that say what is so anyway, in any case.
-const IS_SO: [(&str, &str); 7] = [
+const IS_SO: [(&str, &str); 6] = [
     ("state.backend.rocksdb.memory.managed", "true"),
     ("state.backend.rocksdb.predefined-options", "DEFAULT"),
-    ("state.backend.rocksdb.timer-service.factory", "ROCKSDB"),
     ("state.backend.local-recovery", "false"),
     ("execution.state-recovery.from-local", "false"),
     ("execution.checkpointing.mode", "EXACTLY_ONCE"),

@@ -6,6 +6,7 @@ mod operator;
 mod sink;
 mod source;
 mod state;
+mod timers;
 
 use std::collections::BTreeMap;
 

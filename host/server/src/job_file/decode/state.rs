@@ -7,7 +7,7 @@
 
 use weir_protocol::job_graph::{CheckpointStorage, StateBackend, StateSpec};
 
-use super::elsewhere;
+use super::{elsewhere, timers};
 use crate::job_file::fields::{FLAG, TEXT};
 use crate::job_file::nearest;
 use crate::job_file::tree::{Entry, Error, Node, Place, Value};
@@ -101,20 +101,24 @@ pub(super) fn state(entries: &[Entry]) -> Result<State, Error> {
     let mut found = Found::default();
     settings.iter().try_for_each(|setting| found.take(setting))?;
     found.check_memory(&settings)?;
+    let mut places = settings.iter().filter(|setting| setting.path == timers::PLACE);
+    places.try_for_each(|place| timers::check(place.node, found.backend()))?;
     Ok(found.state())
 }
 
 fn flatten<'a>(path: String, place: &'a Place, node: &'a Node, into: &mut Vec<Setting<'a>>) -> Result<(), Error> {
-    match &node.value {
-        Value::Table(entries) => entries
-            .iter()
-            .try_for_each(|entry| flatten(format!("{path}.{}", entry.key), &entry.place, &entry.node, into)),
-        _ if !path.contains('.') => Err(node.error(format!("`{path}` must be a table, not {}", node.shown()))),
-        Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) | Value::List(_) => {
-            into.push(Setting { path, place, node });
-            Ok(())
-        }
+    // The job file's own table may hold nothing; any other that does is a key like one with a value.
+    if let Value::Table(entries) = &node.value
+        && (path == "state" || !entries.is_empty())
+    {
+        let inner = |entry: &'a Entry| flatten(format!("{path}.{}", entry.key), &entry.place, &entry.node, into);
+        return entries.iter().try_for_each(inner);
     }
+    if !path.contains('.') && !matches!(node.value, Value::Table(_)) {
+        return Err(node.error(format!("`{path}` must be a table, not {}", node.shown())));
+    }
+    into.push(Setting { path, place, node });
+    Ok(())
 }
 
 /// What was read so far, each with the key that said it.
@@ -139,7 +143,8 @@ impl Found {
             return Ok(());
         }
         let error = |message| Error { place: (*place).clone(), message };
-        if elsewhere::asks_for_what_is(path, node) {
+        // Whether timers are where that says is known once all is read.
+        if path == timers::PLACE || elsewhere::asks_for_what_is(path, node) {
             return Ok(());
         }
         if let Some(pointer) = elsewhere::pointer(path) {
@@ -175,9 +180,8 @@ impl Found {
 
     /// With all state in memory so little would have nearly every record given up on.
     fn check_memory(&self, settings: &[Setting<'_>]) -> Result<(), Error> {
-        let backend = self.backend.as_ref().map_or(StateSpec::default().backend, |(_, backend)| *backend);
         let Some((path, bytes)) = &self.memory_bytes else { return Ok(()) };
-        if *bytes >= MEMORY_BYTES_MIN || backend != StateBackend::HashMap {
+        if *bytes >= MEMORY_BYTES_MIN || self.backend() != StateBackend::HashMap {
             return Ok(());
         }
         let setting = settings.iter().find(|setting| setting.path == *path).expect("its key said it");
@@ -190,10 +194,14 @@ impl Found {
         )))
     }
 
+    fn backend(&self) -> StateBackend {
+        self.backend.as_ref().map_or(StateSpec::default().backend, |(_, backend)| *backend)
+    }
+
     fn state(self) -> State {
         let default = StateSpec::default();
         let spec = StateSpec {
-            backend: self.backend.map_or(default.backend, |(_, backend)| backend),
+            backend: self.backend(),
             storage: self.storage.map(|(_, storage)| storage).or(self.implied).unwrap_or(default.storage),
             incremental: self.incremental.map_or(default.incremental, |(_, incremental)| incremental),
             local_dir: self.local_dir.as_ref().map(|(_, dir)| dir.clone()),
@@ -259,7 +267,7 @@ fn once<T: PartialEq>(known: &mut Option<(String, T)>, setting: &Setting<'_>, va
 }
 
 /// One of several names, in any case.
-fn named<'a, T>(node: &Node, what: &str, all: &'a [T], name: fn(&T) -> &str) -> Result<&'a T, Error> {
+pub(super) fn named<'a, T>(node: &Node, what: &str, all: &'a [T], name: fn(&T) -> &str) -> Result<&'a T, Error> {
     let given = if let Value::Text(text) = &node.value { text.as_str() } else { "" };
     all.iter().find(|one| name(one).eq_ignore_ascii_case(given)).ok_or_else(|| {
         let known = all.iter().map(|one| format!("{:?}", name(one))).collect::<Vec<_>>().join(", ");

@@ -134,6 +134,16 @@ fn a_wrong_type_is_refused_with_what_was_expected_and_given() {
         "interval = -5",
         "line 5: `interval` must be a duration (\"500ms\", \"10s\", \"5min\" or milliseconds), not -5",
     );
+    for given in ["10S", "5MIN"] {
+        check(
+            "interval = \"1s\"",
+            &format!("interval = {given:?}"),
+            &format!(
+                "line 5: `interval` must be a duration (\"500ms\", \"10s\", \"5min\" or milliseconds), not the text \
+                 \"{given}\"; the units are ms, s, min, h, d"
+            ),
+        );
+    }
     check("interval = \"1s\"", "interval = 0", "line 5: `interval` must be longer than 0");
     check(
         "memory = \"1MiB\"",

@@ -197,7 +197,6 @@ fn what_asks_for_what_is_so_anyway_is_accepted() {
     for (key, said, other) in [
         ("state.backend.rocksdb.memory.managed", "true", "false"),
         ("state.backend.rocksdb.predefined-options", "\"DEFAULT\"", "\"FLASH_SSD_OPTIMIZED\""),
-        ("state.backend.rocksdb.timer-service.factory", "\"ROCKSDB\"", "\"HEAP\""),
         ("execution.checkpointing.mode", "\"exactly_once\"", "\"AT_LEAST_ONCE\""),
         ("execution.checkpointing.unaligned.enabled", "\"false\"", "true"),
     ] {
@@ -207,12 +206,56 @@ fn what_asks_for_what_is_so_anyway_is_accepted() {
 }
 
 #[test]
+fn timers_may_be_said_to_be_where_the_backend_keeps_them_and_nowhere_else() {
+    const FACTORY: &str = "state.backend.rocksdb.timer-service.factory";
+    let job = |backend: &str, place: &str| read(&format!("{FACTORY:?} = {place:?}\n\"state.backend\" = {backend:?}"));
+    for (backend, places, other) in
+        [("hashmap", ["HEAP", "heap"], "ROCKSDB"), ("rocksdb", ["ROCKSDB", "rocksdb"], "heap")]
+    {
+        for place in places {
+            assert_eq!(
+                job(backend, place),
+                Ok((state(&format!("state.backend = {backend:?}")), Vec::new())),
+                "{place}"
+            );
+        }
+        let error = job(backend, other).unwrap_err();
+        let mend = format!(
+            "leave the key out, or say backend = \"{}\" in [state]",
+            if backend == "hashmap" { "rocksdb" } else { "hashmap" }
+        );
+        assert!(error.starts_with(&format!("line 2: `{FACTORY}` is \"{}\", but ", other.to_uppercase())), "{error}");
+        assert!(error.contains(&format!("the backend `{backend}`")) && error.ends_with(&mend), "{error}");
+    }
+    assert_eq!(read(&format!("{FACTORY:?} = \"HEAP\"")), Ok((StateSpec::default(), Vec::new())));
+    let error = job("rocksdb", "FORST").unwrap_err();
+    assert!(error.contains("must be one of \"HEAP\", \"ROCKSDB\", not the text \"FORST\""), "{error}");
+}
+
+#[test]
+fn a_table_that_holds_nothing_is_no_less_a_key() {
+    for (said, key) in [
+        ("[table]", "table"),
+        ("[table.exec]", "table.exec"),
+        ("[execution]", "execution"),
+        ("[state.bakend]", "state.bakend"),
+        ("[state]\nbakend = {}", "state.bakend"),
+    ] {
+        let error = read(said).unwrap_err();
+        assert!(error.contains(&format!("there is no key `{key}`; ")), "{said}: {error}");
+    }
+    assert!(read("[state.backend]").unwrap_err().contains("`state.backend` must be one of "));
+    assert_eq!(read("[state]"), Ok((StateSpec::default(), Vec::new())));
+}
+
+#[test]
 fn what_is_wrong_is_refused_with_its_line_and_the_mend() {
     for (said, expected) in [
         ("state.bakend = \"hashmap\"", "line 2: there is no key `state.bakend`; did you mean `state.backend`?"),
         ("state = 1", "line 2: `state` must be a table, not 1"),
         ("state.incremental = 1", "line 2: `state.incremental` must be true or false, not 1"),
         ("state.memory = 0", "line 2: `state.memory` must be more than 0"),
+        ("state.memory = \"0MB\"", "line 2: `state.memory` must be more than 0"),
         ("state.local-dir = \"\"", "line 2: `state.local-dir` is empty; name a local folder"),
         (
             "state.incremental = true\n\"state.backend.incremental\" = false",
