@@ -59,6 +59,11 @@ impl DeadLetters {
         Self { job, subtask, policy, budget, metrics, open: Vec::new(), records: 0, given_up: 0 }
     }
 
+    /// Whose they are.
+    pub(crate) const fn job(&self) -> JobId {
+        self.job
+    }
+
     /// Gives up on a record that no operator has seen.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What the subtask's state holds, as people and the job's quota are told.
 
 use weir_operator::turn::Turn;
+use weir_protocol::id::SubtaskId;
 
 use super::{OperatorTask, subtask_state};
 use crate::metrics::GROWTH_MS_MIN;
@@ -33,7 +34,19 @@ impl OperatorTask {
         self.shown_at = self.processing_time;
     }
 
-    /// The same, if they were not told for a second.
+    /// Tells people of timers that the end leaves behind: of processing time, since all of event time have fired.
+    pub(super) fn tell_left_timers(&self) {
+        let timers = self.state().timer_count();
+        if timers > 0 {
+            let (job, SubtaskId { uid, index: subtask }) = (self.subtask.letters.job(), &self.subtask.id);
+            tracing::info!(
+                %job, %uid, subtask,
+                "the input has ended; pending timers of processing time, which do not fire any more: {timers}"
+            );
+        }
+    }
+
+    /// The same as [`show_held`](Self::show_held), if people were not told for a second.
     pub(super) fn show_held_each_second(&mut self) {
         if self.processing_time.saturating_sub(self.shown_at) >= GROWTH_MS_MIN {
             self.show_held();

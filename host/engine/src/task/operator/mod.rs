@@ -289,6 +289,7 @@ impl OperatorTask {
     /// subtask's last report.
     async fn end(mut self) -> Result<(), TaskError> {
         self.process(Work::Finish).await?;
+        self.tell_left_timers();
         self.outputs.broadcast(Element::Watermark(END_OF_TIME)).await?;
         self.outputs.broadcast(Element::End).await?;
         let now = self.now();
