@@ -145,7 +145,7 @@ impl Subtask<'_> {
         if let Some(fetch) = self.state.fetch_overwritten(&writes, &[]).expect("a value state") {
             self.state.supply(fetch.now()).expect("the disk can be read");
         }
-        self.state.admit(&writes, &[]).expect("there is room");
+        self.state.admit(&writes, &[], None).expect("there is room");
         self.state.commit(&writes).expect("it was admitted");
         if let Some(segment) = self.state.freeze_early(0) {
             self.runtime.block_on(self.uploader.close_early(segment)).expect("the store takes it");

@@ -133,7 +133,7 @@ impl<'a> Weir<'a> {
         if let Some(fetch) = self.state.fetch_overwritten(&writes, &[]).expect("a value state") {
             self.state.supply(fetch.now()).expect("the disk can be read");
         }
-        self.state.admit(&writes, &[]).expect("there is room");
+        self.state.admit(&writes, &[], None).expect("there is room");
         self.state.commit(&writes).expect("it was admitted");
         self.batches += 1;
         if self.batches.is_multiple_of(EPOCH) {

@@ -208,7 +208,7 @@ fn update(state: &mut SubtaskState, keys: &Keys, scratch: &mut Scratch) {
     }
     let mut writes = Writes::default();
     writes.value_writes_mut(COUNT).set_all(counts);
-    state.admit(&writes, &[]).expect("there is room");
+    state.admit(&writes, &[], None).expect("there is room");
     state.commit(&writes).expect("it was admitted");
 }
 

@@ -60,6 +60,8 @@ pub struct SubtaskMetrics {
 pub struct StateMetrics {
     /// Bytes of all states and timers, as the job's quota counts them.
     pub bytes: u64,
+    /// Bytes of records and timers of keys that memory holds, as their limit counts them.
+    pub live: u64,
     /// Pending timers.
     pub timers: u64,
     /// Each state, by name.
@@ -161,6 +163,7 @@ impl SubtaskMetrics {
         &self,
         now: Timestamp,
         bytes: u64,
+        live: u64,
         timers: u64,
         sizes: impl Iterator<Item = (&'s str, StateSize)>,
     ) {
@@ -171,6 +174,7 @@ impl SubtaskMetrics {
             state.reckoned_at = Some(now);
         }
         state.bytes = bytes;
+        state.live = live;
         state.timers = timers;
         for (name, size) in sizes {
             let metric = match state.states.get_mut(name) {

@@ -20,7 +20,6 @@ use super::state_memory::memory_limit;
 use super::{EngineError, JobState, JobStatus, Upgrading};
 use crate::checkpoint::chain::{self, ChainError, SpecChain};
 use crate::checkpoint::inspect::Inspector;
-use crate::metrics::StateMetrics;
 
 /// What is known of a job that is to be changed.
 pub(super) struct Ground<'a> {
@@ -142,9 +141,8 @@ fn operators(graph: &JobGraph) -> impl Iterator<Item = (&Uid, &[StateDescription
 fn too_little_memory(status: &JobStatus, plan: &Plan) -> Option<Refusal> {
     let room = memory_limit(&plan.graph.spec().state)?;
     plan.graph.vertices().iter().find_map(|vertex| {
-        let VertexKind::Operator { description, .. } = &vertex.kind else { return None };
         let now = status.vertices.iter().find(|now| now.uid == vertex.uid)?;
-        let held = now.subtasks.iter().map(|subtask| keyed_bytes(&subtask.state(), &description.states));
+        let held = now.subtasks.iter().map(|subtask| subtask.state().live);
         let held = if now.subtasks.len() == vertex.parallelism as usize {
             held.max().unwrap_or(0)
         } else {
@@ -164,11 +162,4 @@ fn saved_bytes(subtasks: Option<&Vec<SubtaskManifest>>) -> u64 {
         .filter_map(|subtask| subtask.state_files().map(|file| &file.blob).max_by_key(|blob| blob.bytes()));
     let once = largest.filter(|blob| blob.object().is_none_or(|object| seen.insert(&object.name)));
     once.map(Blob::bytes).sum()
-}
-
-/// What counts against the memory: all but what belongs to no key.
-fn keyed_bytes(held: &StateMetrics, declared: &[StateDescription]) -> u64 {
-    let unkeyed =
-        declared.iter().filter(|state| !state.kind.is_keyed()).filter_map(|state| held.states.get(&state.name));
-    held.bytes.saturating_sub(unkeyed.map(|state| state.size.bytes).sum())
 }

@@ -26,22 +26,26 @@ impl SubtaskState {
     ///
     /// # Errors
     /// [`Fault::Guest`](weir_protocol::Fault::Guest), naming the limit.
-    pub(super) fn admit_call(&mut self, writes: &Writes, timers: &[TimerChange]) -> Result<u64, StateError> {
-        let growth = self.check(writes)?;
+    pub(super) fn admit_call(
+        &mut self,
+        writes: &Writes,
+        timers: &[TimerChange],
+        fired: Option<&FiredTimers>,
+    ) -> Result<u64, StateError> {
+        let mut growth = self.check(writes)?;
+        for timer in timers.iter().filter(|timer| timer.register) {
+            growth.add(self.selection.key(timer.key).len(), ENTRY, Some(0))?;
+        }
+        growth.check_room(&self.log)?;
         if let Err(error) = growth.check_budget(&self.log, &self.limits) {
             let (live, max) = (self.log.live(), self.limits.live_bytes_max);
-            let exactly = self.growth_of_call(writes, timers, None);
+            let exactly = self.growth_of_call(writes, timers, fired);
             if exactly > 0 && live.saturating_add_signed(exactly) > max {
                 return Err(error);
             }
         }
-        let mut with_timers = growth;
-        for timer in timers.iter().filter(|timer| timer.register) {
-            with_timers.add(self.selection.key(timer.key).len(), ENTRY, Some(0))?;
-        }
-        with_timers.check_room(&self.log)?;
         self.admission.is_admitted = true;
-        Ok(with_timers.bytes())
+        Ok(growth.bytes())
     }
 
     /// By how many bytes what a call did makes what is held larger.

@@ -294,8 +294,13 @@ impl KeyedState for SubtaskState {
         self.fetch_for_commit(writes, timers)
     }
 
-    fn admit(&mut self, writes: &Writes, timers: &[TimerChange]) -> Result<u64, StateError> {
-        self.admit_call(writes, timers)
+    fn admit(
+        &mut self,
+        writes: &Writes,
+        timers: &[TimerChange],
+        fired: Option<&FiredTimers>,
+    ) -> Result<u64, StateError> {
+        self.admit_call(writes, timers, fired)
     }
 
     fn growth(&mut self, writes: &Writes, timers: &[TimerChange], fired: Option<&FiredTimers>) -> i64 {

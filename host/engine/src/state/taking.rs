@@ -29,8 +29,8 @@ use super::stamp::{STAMP_BYTES, join, split};
 use super::straight::Straight;
 use super::timers::Timer;
 
-/// After so much was restored, room is made.
-const ROOM_BYTES: u64 = 64 << 10;
+/// After so much was restored, room is made. Tests restore little.
+const ROOM_BYTES: u64 = if cfg!(test) { 64 } else { 64 << 10 };
 
 /// A step ends after so much was taken, so that a restore that nobody waits for any more ends soon.
 const STEP_BYTES: u64 = 16 << 20;

@@ -14,19 +14,17 @@ use crate::turn::{Turn, Work};
 pub(super) async fn admit(turn: &mut Turn, quota: &StateQuota) -> Result<(), CallError> {
     let unkeyed = turn.effects.unkeyed.growth();
     let mut most = unkeyed.max(0).cast_unsigned();
+    let fired = if let Work::Timers(fired) = &turn.work { Some(fired) } else { None };
     if let Some(state) = &mut turn.state {
         if let Some(fetch) = state.fetch_overwritten(&turn.effects.writes, &turn.effects.timers)? {
             state.supply(fetch.elsewhere().await)?;
         }
-        most += state.admit(&turn.effects.writes, &turn.effects.timers)?;
+        most += state.admit(&turn.effects.writes, &turn.effects.timers, fired)?;
     }
     if quota.has_room(most) {
         return Ok(());
     }
-    let keyed = turn.state.as_mut().map_or(0, |state| {
-        let fired = if let Work::Timers(fired) = &turn.work { Some(fired) } else { None };
-        state.growth(&turn.effects.writes, &turn.effects.timers, fired)
-    });
+    let keyed = turn.state.as_mut().map_or(0, |state| state.growth(&turn.effects.writes, &turn.effects.timers, fired));
     let growth = unkeyed + keyed;
     if growth <= 0 || quota.has_room(growth.cast_unsigned()) {
         return Ok(());

@@ -110,16 +110,20 @@ pub trait KeyedState: std::any::Any + Send {
     }
 
     /// Whether what a call did may be committed as far as the subtask is concerned; and by how many bytes it makes what is
-    /// held larger, at most.
+    /// held larger, at most. `fired` are the timers that it was called for.
     ///
     /// # Errors
     /// [`StateError`]; with [`Fault::Guest`] it is too much, and the call is to be undone.
-    fn admit(&mut self, _writes: &Writes, _timers: &[TimerChange]) -> Result<u64, StateError> {
+    fn admit(
+        &mut self,
+        _writes: &Writes,
+        _timers: &[TimerChange],
+        _fired: Option<&FiredTimers>,
+    ) -> Result<u64, StateError> {
         Ok(0)
     }
 
-    /// By how many bytes what a call did makes what is held larger (or smaller), exactly; `fired` are the timers that it was
-    /// called for. Costs a look at each key that was written.
+    /// By how many bytes what a call did makes what is held larger (or smaller), exactly. Costs a look at each key that was written.
     fn growth(&mut self, _writes: &Writes, _timers: &[TimerChange], _fired: Option<&FiredTimers>) -> i64 {
         0
     }

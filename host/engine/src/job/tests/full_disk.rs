@@ -61,7 +61,7 @@ async fn a_job_whose_local_disk_is_full_says_so_and_goes_on_from_its_last_checkp
     assert!(told.contains("local RocksDB") && told.contains("No space left on device"), "{told}");
     disk.make_room();
     let status = wait_for(&engine, job, JobState::Finished).await;
-    assert!(status.attempts > 3, "{status:?}");
+    assert!(status.attempts >= 3 && status.checkpoints.restored.is_some(), "{status:?}");
     check_counts(&rig.published(job), RECORDS, usize::try_from(KEYS).unwrap());
 }
 

@@ -108,15 +108,13 @@ impl Base {
         Ok(folder)
     }
 
-    /// Takes over files, which are gone afterwards. They overlap neither each other nor what it holds.
-    fn take_over(&self, files: Vec<PathBuf>) -> Result<(), StateError> {
-        if files.is_empty() {
-            return Ok(());
-        }
+    /// Takes over a file, which is gone afterwards. What it holds lies between no two keys of another file, nor of what was
+    /// written.
+    fn take_over(&self, file: PathBuf) -> Result<(), StateError> {
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
-        let taken = self.0.db()?.ingest_external_file_opts(&options, files);
-        taken.map_err(|error| self.0.failed("hand files to", &error))
+        let taken = self.0.db()?.ingest_external_file_opts(&options, vec![file]);
+        taken.map_err(|error| self.0.failed("hand a file to", &error))
     }
 
     /// Adds the size of all under a prefix, which is of a key of so many bytes, but the entries in `resident`, which are in

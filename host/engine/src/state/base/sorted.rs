@@ -1,8 +1,8 @@
 //! Sorted files: what comes in the base's own order, it takes over as files, without merging anything.
 //!
-//! Receives the records of each state in the order of their keys. Guarantees that the base holds all of them once
-//! [`Sorted::finish`] returns, and none before. Does not own where records come from; what is written when it is given up
-//! goes with the base's folder.
+//! Receives the records of each state in the order of their keys; others are refused. Guarantees that the base holds all
+//! of them once [`Sorted::finish`] returns. One file a state is open at a time, of which memory holds a block and the index.
+//! Does not own where records come from; what is written when it is given up goes with the base's folder.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use rocksdb::{DBCompressionType, Options, SstFileWriter};
 use weir_operator::keyed_state::StateError;
+use weir_protocol::Fault;
 use weir_protocol::key_group::KeyGroup;
 
 use super::Base;
@@ -31,7 +32,7 @@ pub(in crate::state) struct Sorted {
     base: Base,
     /// By state.
     open: BTreeMap<u16, SortedFile>,
-    closed: Vec<PathBuf>,
+    begun: usize,
     key: Vec<u8>,
 }
 
@@ -39,18 +40,20 @@ struct SortedFile {
     writer: SstFileWriter<'static>,
     path: PathBuf,
     bytes: usize,
+    /// The key that was added last.
+    last: Vec<u8>,
 }
 
 impl Sorted {
     /// Nothing is written yet.
     pub(in crate::state) const fn new(base: Base) -> Self {
-        Self { base, open: BTreeMap::new(), closed: Vec::new(), key: Vec::new() }
+        Self { base, open: BTreeMap::new(), begun: 0, key: Vec::new() }
     }
 
     /// Adds a record, whose key and entry lie behind those that were added of its state.
     ///
     /// # Errors
-    /// When the local disk failed.
+    /// [`Fault::Corrupt`] where it does not; [`Fault::Unavailable`] when the local disk failed.
     pub(in crate::state) fn push(
         &mut self,
         state: u16,
@@ -64,12 +67,18 @@ impl Sorted {
         let file = match self.open.get_mut(&state) {
             Some(file) => file,
             None => {
-                let file = SortedFile::begin(&self.base, self.closed.len() + self.open.len())?;
+                let file = SortedFile::begin(&self.base, self.begun)?;
+                self.begun += 1;
                 self.open.entry(state).or_insert(file)
             }
         };
+        if self.key <= file.last {
+            let message = format!("its records are out of order in key group {}", group.0);
+            return Err(StateError { fault: Fault::Corrupt, message });
+        }
         file.writer.put(&self.key, stored).map_err(|error| self.base.0.failed("write a file for", &error))?;
         file.bytes += self.key.len() + stored.len();
+        std::mem::swap(&mut file.last, &mut self.key);
         if file.bytes >= FILE_BYTES {
             self.close(state)?;
         }
@@ -84,14 +93,13 @@ impl Sorted {
         while let Some((&state, _)) = self.open.first_key_value() {
             self.close(state)?;
         }
-        self.base.take_over(self.closed)
+        Ok(())
     }
 
     fn close(&mut self, state: u16) -> Result<(), StateError> {
         let Some(mut file) = self.open.remove(&state) else { return Ok(()) };
         file.writer.finish().map_err(|error| self.base.0.failed("write a file for", &error))?;
-        self.closed.push(file.path);
-        Ok(())
+        self.base.take_over(file.path)
     }
 }
 
@@ -100,7 +108,7 @@ impl SortedFile {
         let path = base.folder()?.join(format!("restored-{number}"));
         let writer = SstFileWriter::create(&TABLES);
         writer.open(&path).map_err(|error| base.0.failed("write a file for", &error))?;
-        Ok(Self { writer, path, bytes: 0 })
+        Ok(Self { writer, path, bytes: 0, last: Vec::new() })
     }
 }
 

@@ -262,7 +262,7 @@ impl<B: Backend> Subtask<B> {
         if let Some(fetch) = state.fetch_overwritten(writes, &[]).expect("declared states were written to") {
             state.supply(fetch.now()).expect("the disk can be read");
         }
-        let most = state.admit(writes, &[]).expect("these writes are allowed");
+        let most = state.admit(writes, &[], None).expect("these writes are allowed");
         let (growth, before) = (state.growth(writes, &[], None), state.bytes_in_all());
         state.commit(writes).expect("they were admitted");
         assert_eq!(state.bytes_in_all().cast_signed() - before.cast_signed(), growth);

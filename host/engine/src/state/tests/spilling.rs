@@ -13,6 +13,7 @@ use weir_protocol::time::Timestamp;
 
 use super::super::contract::{self, Backend, COUNT, Place, states};
 use super::super::file::FileSlice;
+use super::super::spill::Spill;
 use super::super::{Expiry, FrozenSegment, LocalDisk, LocalDiskOptions, Migration, SpillTo, StateLimits, SubtaskState};
 use super::{numbered_keys, restore, write_all};
 use crate::metrics::StateSize;
@@ -98,8 +99,13 @@ impl KeyedState for Spilling {
         self.0.fetch_overwritten(writes, timers)
     }
 
-    fn admit(&mut self, writes: &Writes, timers: &[TimerChange]) -> Result<u64, StateError> {
-        self.0.admit(writes, timers)
+    fn admit(
+        &mut self,
+        writes: &Writes,
+        timers: &[TimerChange],
+        fired: Option<&FiredTimers>,
+    ) -> Result<u64, StateError> {
+        self.0.admit(writes, timers, fired)
     }
 
     fn is_empty(&mut self, state: StateId, key: u32) -> Result<bool, StateError> {
@@ -256,6 +262,27 @@ fn state_of_ten_times_its_memory_stays_within_it_and_is_all_there() {
         assert!(read(&mut restored, &keys) == expected, "round {round} after a restore");
         block_on(state.make_room()).expect("the disk can be written");
         block_on(restored.make_room()).expect("the disk can be written");
+    }
+}
+
+/// Of what is read nothing is written, since the disk has it already.
+#[test]
+fn what_leaves_at_once_is_bounded_where_the_disk_has_it_already_too() {
+    const MEMORY: u64 = 1 << 20;
+    let mut state = small(&states(), MEMORY, "reading");
+    for round in 0..40_u32 {
+        write_all(&mut state, &numbered_keys(round * 1_000..(round + 1) * 1_000), &[1; 100]);
+        drop(state.freeze(0));
+        block_on(state.make_room()).expect("the disk can be written");
+    }
+    for round in (0..40_u32).chain(0..40) {
+        assert!(read(&mut state, &numbered_keys(round * 1_000..(round + 1) * 1_000)).iter().all(Option::is_some));
+        state.commit(&Writes::default()).expect("nothing was written");
+        block_on(state.make_room()).expect("the disk can be written");
+        let held = state.bytes_held();
+        assert!((MEMORY / 2..2 * MEMORY).contains(&held), "{held} bytes are held");
+        let leaving = state.spill.as_ref().map_or(0, Spill::bytes);
+        assert!(leaving < MEMORY / 16, "{leaving} bytes are on their way");
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use weir_operator::batch::Keys;
 use weir_operator::keyed_state::{KeyedState, Writes};
 use weir_operator::turn::{FiredTimers, TimeDomain, TimerChange};
+use weir_protocol::Fault;
 use weir_protocol::time::{END_OF_TIME, Timestamp};
 
 use super::super::contract::{Place, states};
@@ -322,4 +323,28 @@ fn the_time_of_the_first_timer_on_disk_is_known_without_a_look() {
     call(&mut state, &[(true, (TimeDomain::EventTime, -5, 0, key(1)))]);
     assert_eq!(state.next_event_time(), Some(-5));
     assert_eq!(restored(&[file], 0).next_event_time(), Some(0));
+}
+
+/// As for whatever else a call makes larger; but a timer that sets itself again needs no more than it had.
+#[test]
+fn timers_above_the_budget_are_not_admitted_unless_they_take_the_place_of_those_that_fired() {
+    let limits = StateLimits { live_bytes_max: 1_000, ..StateLimits::default() };
+    let mut state = super::new().with_limits(limits);
+    let keys = Keys::encode((0..40_u8).map(|number| [number]).collect::<Vec<_>>().iter().map(|key| &key[..]));
+    let registered = |keys: std::ops::Range<u32>, at| -> Vec<TimerChange> {
+        keys.map(|key| TimerChange { register: true, domain: TimeDomain::EventTime, key, at, tag: 0 }).collect()
+    };
+    state.select(&keys, 0).expect("keys can be selected");
+    let all = registered(0..40, 1);
+    let error = state.admit(&Writes::default(), &all, None).expect_err("they are too many");
+    assert_eq!(error.fault, Fault::Guest);
+    let some = registered(0..30, 1);
+    state.admit(&Writes::default(), &some, None).expect("there is room");
+    state.apply_timers(&some, &keys).expect("they were admitted");
+    assert!(state.bytes_live() > 700, "it is nearly full: {}", state.bytes_live());
+    let fired = state.due(TimeDomain::EventTime, 1, 30).expect("all are due");
+    let again = registered(0..30, 2);
+    state.select(&fired.keys, 0).expect("keys can be selected");
+    state.admit(&Writes::default(), &again, None).expect_err("beside those that are there they are too many");
+    state.admit(&Writes::default(), &again, Some(&fired)).expect("they take the place of those that fired");
 }

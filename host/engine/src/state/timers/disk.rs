@@ -123,7 +123,7 @@ impl SubtaskState {
             if !self.log.is_in_base(at) {
                 spill.outgoing.push_timer(record);
             }
-            spill.leaving.push((at, born));
+            spill.collect(at, born, record.size());
         }
     }
 

@@ -146,7 +146,7 @@ impl Places {
         self.0.get(place).copied()
     }
 
-    /// Adds a timer that is not there, or points it to where its record is now.
+    /// Adds a timer that is not there.
     pub(super) fn insert(&mut self, place: &[u8], at: u32) {
         self.1 += place.len() as u64;
         self.0.insert(place.into(), at);

@@ -30,7 +30,7 @@ impl OperatorTask {
         let (state, unkeyed) = (self.state(), &self.unkeyed);
         let bytes = state.bytes_in_all() + unkeyed.state().bytes();
         let sizes = state.sizes().chain(unkeyed.sizes());
-        self.subtask.metrics.note_state(self.processing_time, bytes, state.timer_count(), sizes);
+        self.subtask.metrics.note_state(self.processing_time, bytes, state.bytes_live(), state.timer_count(), sizes);
         self.shown_at = self.processing_time;
     }
 

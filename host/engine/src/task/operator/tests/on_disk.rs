@@ -105,7 +105,7 @@ async fn a_local_disk_that_is_damaged_ends_the_attempt_before_a_timer_is_missed(
     let disk = LocalDisk::open(folder.path(), options).expect("it is empty");
     let mut task = Spilling::start(spilling(&disk), NO_TIME);
     let mut next = 0;
-    let first = loop {
+    let table = loop {
         let records: Vec<_> = (next..next + 100).map(|at| format!("e{at}")).collect();
         task.bench.feed(&records.iter().map(String::as_str).collect::<Vec<_>>()).await;
         // What makes room is over when a watermark comes out.
@@ -114,13 +114,14 @@ async fn a_local_disk_that_is_damaged_ends_the_attempt_before_a_timer_is_missed(
         task.until(&format!("@{watermark}")).await;
         next += 100;
         // The first is whole once the next one is begun.
-        if let [first, _, ..] = &tables(folder.path())[..] {
-            break first.clone();
+        if let [first, _, ..] = &tables(folder.path())[..]
+            && let Ok(table) = std::fs::OpenOptions::new().write(true).open(first)
+        {
+            break table;
         }
         assert!(next < BEHIND, "nothing reaches the disk");
     };
-    let bytes = std::fs::metadata(&first).expect("it is there").len();
-    let table = std::fs::OpenOptions::new().write(true).open(&first).expect("it can be written");
+    let bytes = table.metadata().expect("it is there").len();
     table.write_all_at(&vec![0; usize::try_from(bytes).expect("it is small")], 0).expect("it can be written");
     task.bench.mark(Element::Watermark(END_OF_TIME)).await;
     let _may_have_ended = task.bench.feeder.broadcast(Element::End).await;

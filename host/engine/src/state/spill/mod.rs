@@ -8,22 +8,21 @@
 //! Guarantees that a commit is followed by work in proportion to what was appended since the last, and that what is held
 //! stays near its budget ([`SubtaskState::make_room`] waits for the disk where it must). Does not own when that is called.
 
+mod expiry;
+mod leaving;
+
 use std::path::PathBuf;
 
 use futures::FutureExt;
 use weir_operator::keyed_state::StateError;
-use weir_protocol::key_group::key_hash;
-use weir_protocol::time::{END_OF_TIME, NO_TIME, Timestamp};
+use weir_protocol::time::Timestamp;
 
 use super::base::{Base, LocalDisk, Outgoing};
-use super::below::Leaving;
-use super::cleaner::LOOK_BYTES;
 use super::log::Position;
-use super::record::Flags;
 use super::stamp::Life;
-use super::timers::Timer;
 use super::{FrozenSegment, SubtaskState, bug};
 use crate::spawn::{Panicked, Runtime, TaskGroup};
+use expiry::PendingExpiry;
 
 /// Handed to the base in one go, at most: so much may be held twice while it is written.
 const HANDED_BYTES_MAX: usize = 4 << 20;
@@ -76,43 +75,14 @@ pub(super) struct Spill {
     rests_until: u64,
     /// What is collected for the base.
     pub(super) outgoing: Outgoing,
+    /// Bytes of the records that are collected, those that the base has already too.
+    collected: usize,
     /// The records that are collected, written or taken away, each with what tells its chunk from others.
-    pub(super) leaving: Vec<(Position, u64)>,
+    leaving: Vec<(Position, u64)>,
     stage: Stage,
     expiry: PendingExpiry,
     key: Vec<u8>,
     entry: Vec<u8>,
-}
-
-/// When what left for the base expires: nobody sweeps there for the files' sake.
-#[derive(Debug)]
-struct PendingExpiry {
-    /// Nothing of it, of what was not noted at a barrier yet.
-    first: Timestamp,
-    /// All of it.
-    last: Timestamp,
-}
-
-impl Default for PendingExpiry {
-    fn default() -> Self {
-        Self { first: END_OF_TIME, last: NO_TIME }
-    }
-}
-
-impl PendingExpiry {
-    fn note(&mut self, when: Timestamp) {
-        self.first = self.first.min(when);
-        self.last = self.last.max(when);
-    }
-
-    /// Whether something has expired; it is once for what expires first, and once when all has.
-    fn is_due(&mut self, now: Timestamp) -> bool {
-        let is_due = self.first <= now;
-        if is_due {
-            self.first = if self.last > now { self.last } else { END_OF_TIME };
-        }
-        is_due
-    }
 }
 
 #[derive(Debug)]
@@ -141,6 +111,7 @@ impl Spill {
             round_of: 0,
             rests_until: 0,
             outgoing: Outgoing::default(),
+            collected: 0,
             leaving: Vec::new(),
             stage: Stage::Collecting,
             expiry: PendingExpiry::default(),
@@ -180,10 +151,16 @@ impl Spill {
         self.expiry.note(when);
     }
 
+    /// A record of so many bytes is collected; what the base is told of it, if anything, is among what goes out.
+    pub(super) fn collect(&mut self, at: Position, born: u64, size: usize) {
+        self.leaving.push((at, born));
+        self.collected += size;
+    }
+
     /// Bytes that are held on their way.
     pub(super) fn bytes(&self) -> u64 {
         let ready = if let Stage::Ready(outgoing) = &self.stage { outgoing.bytes() } else { 0 };
-        (self.outgoing.bytes() + ready + self.leaving.len() * size_of::<(Position, u64)>()) as u64
+        (self.outgoing.bytes() + ready + self.leaving.capacity() * size_of::<(Position, u64)>()) as u64
     }
 
     /// Begins to write what is ready.
@@ -296,7 +273,7 @@ impl SubtaskState {
                 Stage::Ready(_) | Stage::Writing(_) => break,
                 Stage::Taking(next) => self.take_one(next),
                 Stage::Collecting if !is_over => break,
-                Stage::Collecting if spill.outgoing.bytes() >= spill.handed_bytes_max => self.get_ready(),
+                Stage::Collecting if spill.collected >= spill.handed_bytes_max => self.get_ready(),
                 Stage::Collecting => match self.collect_one() {
                     Some(cost) => cost,
                     None if self.spill.as_ref().is_some_and(|spill| spill.leaving.is_empty()) => break,
@@ -314,101 +291,5 @@ impl SubtaskState {
             self.selection.records_moved();
         }
         has_moved
-    }
-
-    fn get_ready(&mut self) -> u64 {
-        let spill = self.spill.as_mut().expect("callers looked");
-        let outgoing = std::mem::take(&mut spill.outgoing);
-        spill.stage = if outgoing.bytes() == 0 { Stage::Taking(0) } else { Stage::Ready(outgoing) };
-        LOOK_BYTES
-    }
-
-    /// Collects the next record of the victim. What that cost; `None`: nothing is left that could leave.
-    fn collect_one(&mut self) -> Option<u64> {
-        let spill = self.spill.as_mut().expect("callers looked");
-        let Some((chunk, born, offset)) = spill.victim else {
-            return self.next_victim();
-        };
-        let Some(at) = self.log.position_in(chunk, born, offset) else {
-            spill.victim = None;
-            self.log.release(chunk, born);
-            return Some(LOOK_BYTES);
-        };
-        let record = self.log.record(at);
-        let size = record.size();
-        spill.victim = Some((chunk, born, offset + size));
-        let Some(state) = record.state().checked_sub(1) else {
-            self.collect_timer(at, born);
-            return Some(size as u64);
-        };
-        let hash = key_hash(record.key());
-        let leaving = self.states[usize::from(state)].leave(&self.log, hash, record, at);
-        if leaving == Leaving::Stays {
-            return Some(size as u64);
-        }
-        let group = self.naming.group_of(hash);
-        if leaving == Leaving::GoesOverNothing {
-            spill.outgoing.push_clear(group, record);
-        }
-        if !record.flags().has(Flags::CLEAR) && !self.log.is_in_base(at) {
-            spill.outgoing.push(group, record);
-        }
-        if let Some(life) = self.states[usize::from(state)].life().filter(|_| record.flags().is_put()) {
-            spill.note_expiry(life.sweep_at(record.value()));
-        }
-        spill.leaving.push((at, born));
-        Some(size as u64)
-    }
-
-    fn next_victim(&mut self) -> Option<u64> {
-        let spill = self.spill.as_mut().expect("callers looked");
-        if spill.round_of == 0 {
-            if self.log.appended() <= spill.rests_until {
-                return None;
-            }
-            spill.round_of = self.log.chunks_made();
-            spill.last_victim = 0;
-            self.keep_near_timers();
-        }
-        let spill = self.spill.as_mut().expect("callers looked");
-        let Some((chunk, born)) = self.log.oldest_made(spill.last_victim + 1..=spill.round_of) else {
-            spill.round_of = 0;
-            if spill.leaving.is_empty() {
-                spill.rests_until = self.log.appended() + spill.handed_bytes_max as u64 / 2;
-            }
-            return None;
-        };
-        self.log.begin_base();
-        spill.victim = Some((chunk, born, 0));
-        spill.last_victim = born;
-        Some(LOOK_BYTES)
-    }
-
-    /// Takes a record from its index, if it is still what its key holds. What that cost.
-    fn take_one(&mut self, next: usize) -> u64 {
-        let spill = self.spill.as_mut().expect("callers looked");
-        let Some(&(at, born)) = spill.leaving.get(next) else {
-            spill.leaving.clear();
-            spill.stage = Stage::Collecting;
-            return LOOK_BYTES;
-        };
-        spill.stage = Stage::Taking(next + 1);
-        if !self.log.is_same(at, born) {
-            return LOOK_BYTES;
-        }
-        let record = self.log.record(at);
-        let (state, size) = (record.state(), record.size() as u64);
-        spill.key.clear();
-        spill.key.extend_from_slice(record.key());
-        spill.entry.clear();
-        spill.entry.extend_from_slice(record.entry());
-        if let Some(state) = state.checked_sub(1) {
-            let hash = key_hash(&spill.key);
-            self.states[usize::from(state)].left(&mut self.log, hash, &spill.key, &spill.entry, at);
-        } else {
-            let timer = Timer::from_record(&spill.key, &spill.entry).expect("it was collected as a timer");
-            self.timers.left(&mut self.log, timer, at);
-        }
-        size
     }
 }
