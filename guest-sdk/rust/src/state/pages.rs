@@ -48,7 +48,7 @@ impl Pages {
         Some(entry.and_then(|entry| Ok((entry, value?))))
     }
 
-    /// The next page, if there may be one.
+    /// The next page, if it has any entry.
     fn fetch(&mut self, scan: impl FnOnce(Option<&[u8]>, Option<&[u8]>, u32) -> Page) -> Option<()> {
         let from = self.from.take()?;
         self.page = scan(Some(&from), self.end.as_deref(), PAGE_ENTRIES);
@@ -59,6 +59,6 @@ impl Pages {
             after.push(0);
             self.from = Some(after);
         }
-        Some(())
+        (!Column::of_bytes(&self.page.entries).is_empty()).then_some(())
     }
 }

@@ -166,6 +166,13 @@ fn keyed(text: &str) -> Incoming {
 }
 
 #[test]
+fn entries_of_an_empty_map_or_range_are_none() {
+    let mut scores = Harness::<Scores>::new();
+    scores.send_batch(["from 0", "add 5", "from 6"].map(keyed));
+    assert_eq!(scores.take_values(), ["[]", "[]"]);
+}
+
+#[test]
 fn map_is_read_page_by_page_to_its_end() {
     let mut scores = Harness::<Scores>::new();
     let adds: Vec<String> = (0..600).map(|number| format!("add {number}")).collect();
