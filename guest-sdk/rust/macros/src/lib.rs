@@ -2,6 +2,9 @@
 //!
 //! It only translates: what an input or a field means is the business of `weir_sdk::describe`.
 
+mod name;
+
+use name::{Name, check_fields, check_names};
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
 use quote::quote;
@@ -33,10 +36,14 @@ pub fn describe(item: TokenStream) -> TokenStream {
 fn expand(item: &DeriveInput) -> Result<Tokens, Error> {
     let ident = &item.ident;
     let (impl_generics, type_generics, where_clause) = item.generics.split_for_impl();
-    let name = Options::of(&item.attrs)?.name.unwrap_or_else(|| kebab_case(&ident.to_string()));
+    let name = Name::of(Options::of(&item.attrs)?.name, ident, kebab_case);
+    name.check()?;
+    let name = name.text;
     let doc = doc_of(&item.attrs);
     let inputs = inputs_of(&item.attrs)?;
+    let inputs = inputs.iter().map(Input::declaration);
     let fields = fields_of(item)?;
+    check_fields(&fields)?;
     let values = fields.iter().map(DeclaredField::value);
     let visited = fields.iter().filter(|field| !field.skip).map(|field| field.ident);
     Ok(quote! {
@@ -64,7 +71,7 @@ fn expand(item: &DeriveInput) -> Result<Tokens, Error> {
 /// What `#[describe(…)]` says.
 #[derive(Default)]
 struct Options {
-    name: Option<String>,
+    name: Option<LitStr>,
     skip: bool,
     /// Milliseconds.
     ttl: Option<u64>,
@@ -80,7 +87,7 @@ impl Options {
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("describe")) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("name") {
-                    options.name = Some(meta.value()?.parse::<LitStr>()?.value());
+                    options.name = Some(meta.value()?.parse()?);
                 } else if meta.path.is_ident("skip") {
                     options.skip = true;
                 } else if meta.path.is_ident("ttl") {
@@ -188,20 +195,23 @@ fn millis_of(text: &LitStr) -> Result<u64, Error> {
         "d" => 86_400_000,
         _ => 0,
     };
-    let number: u64 = value[..value.len() - unit.len()].parse().unwrap_or(0);
-    match number.checked_mul(factor) {
-        Some(millis) if millis > 0 => Ok(millis),
-        Some(_) | None => Err(Error::new_spanned(
-            text,
-            "expected a duration above 0: a number and `ms`, `s`, `m`, `h` or `d`, like `\"30m\"`",
-        )),
+    let digits = &value[..value.len() - unit.len()];
+    if factor == 0 || digits.is_empty() {
+        let mend = "expected a duration: a number and `ms`, `s`, `m`, `h` or `d`, like `\"30m\"`";
+        return Err(Error::new_spanned(text, mend));
+    }
+    // What is no number now has too many digits for one.
+    match digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)) {
+        Some(0) => Err(Error::new_spanned(text, "expected a duration above 0: this state would hold nothing")),
+        Some(millis) => Ok(millis),
+        None => Err(Error::new_spanned(text, "this is too long: a duration has at most 2^64 - 1 milliseconds")),
     }
 }
 
 /// A field of the struct: a part of the operator, or (`skip`) plain memory.
 struct DeclaredField<'a> {
     ident: &'a Ident,
-    name: String,
+    name: Name,
     ty: &'a Type,
     skip: bool,
     ttl: Option<Tokens>,
@@ -211,7 +221,7 @@ struct DeclaredField<'a> {
 
 impl DeclaredField<'_> {
     fn value(&self) -> Tokens {
-        let Self { ident, name, ty, skip, ttl, version, migrations } = self;
+        let Self { ident, name: Name { text: name, .. }, ty, skip, ttl, version, migrations } = self;
         let declared = match ttl {
             _ if *skip => quote!(::core::default::Default::default()),
             Some(ttl) => quote!(spec.expiring(#name, #ttl)),
@@ -246,27 +256,29 @@ fn fields_of(item: &DeriveInput) -> Result<Vec<DeclaredField<'_>>, Error> {
 fn declared_field(field: &Field) -> Result<DeclaredField<'_>, Error> {
     let options = Options::of(&field.attrs)?;
     let ident = field.ident.as_ref().ok_or_else(|| Error::new_spanned(field, "this field has no name"))?;
-    let own_name = ident.to_string();
     let ttl = options.ttl();
-    let name = options.name.unwrap_or_else(|| own_name.trim_start_matches("r#").to_owned());
-    let Options { skip, version, migrations, .. } = options;
+    let Options { name, skip, version, migrations, .. } = options;
+    let name = Name::of(name, ident, str::to_owned);
     Ok(DeclaredField { ident, name, ty: &field.ty, skip, ttl, version, migrations })
 }
 
-fn inputs_of(attributes: &[Attribute]) -> Result<Vec<Tokens>, Error> {
-    attributes.iter().filter(|attribute| attribute.path().is_ident("input")).map(input_of).collect()
+fn inputs_of(attributes: &[Attribute]) -> Result<Vec<Input>, Error> {
+    let inputs = attributes.iter().filter(|attribute| attribute.path().is_ident("input"));
+    let inputs: Vec<Input> = inputs.map(Attribute::parse_args).collect::<Result<_, _>>()?;
+    check_names("input", inputs.iter().map(|input| &input.name))?;
+    Ok(inputs)
 }
 
 /// What `#[input(…)]` says: `NAME: KIND`, or `NAME: KIND, reads(COLUMN, …)`.
 struct Input {
-    name: String,
+    name: Name,
     kind: Tokens,
     columns: Option<Vec<Tokens>>,
 }
 
 impl Parse for Input {
     fn parse(input: ParseStream<'_>) -> Result<Self, Error> {
-        let name = input.parse::<Ident>()?.to_string();
+        let name = Name::of(None, &input.parse()?, str::to_owned);
         input.parse::<Token![:]>().map_err(|error| Error::new(error.span(), INPUT_FORM))?;
         let kind = kind_of(&input.parse()?)?;
         if input.is_empty() {
@@ -287,13 +299,17 @@ impl Parse for Input {
 
 const INPUT_FORM: &str = "write `#[input(name: keyed)]`; or `unkeyed`, or `broadcast`";
 
-fn input_of(attribute: &Attribute) -> Result<Tokens, Error> {
-    let Input { name, kind, columns } = attribute.parse_args()?;
-    let columns = match columns {
-        Some(columns) => quote!(::weir_sdk::describe::Columns::empty() #(| ::weir_sdk::describe::Columns::#columns)*),
-        None => quote!(::weir_sdk::describe::Columns::all()),
-    };
-    Ok(quote!(spec.input(#name, ::weir_sdk::describe::InputKind::#kind, #columns);))
+impl Input {
+    fn declaration(&self) -> Tokens {
+        let Self { name: Name { text: name, .. }, kind, columns } = self;
+        let columns = match columns {
+            Some(columns) => {
+                quote!(::weir_sdk::describe::Columns::empty() #(| ::weir_sdk::describe::Columns::#columns)*)
+            }
+            None => quote!(::weir_sdk::describe::Columns::all()),
+        };
+        quote!(spec.input(#name, ::weir_sdk::describe::InputKind::#kind, #columns);)
+    }
 }
 
 fn kind_of(word: &Ident) -> Result<Tokens, Error> {
@@ -342,7 +358,7 @@ fn kebab_case(name: &str) -> String {
 mod tests {
     use super::{expand, kebab_case, millis_of};
 
-    fn error_of(item: &str) -> String {
+    pub(crate) fn error_of(item: &str) -> String {
         expand(&syn::parse_str(item).unwrap()).unwrap_err().to_string()
     }
 
@@ -376,7 +392,12 @@ mod tests {
                 .all(|text| millis(text).is_none())
         );
         let of_field = |attribute: &str| error_of(&format!("struct A {{ {attribute} last: ValueState<u64> }}"));
-        assert!(of_field("#[describe(ttl = \"1w\")]").starts_with("expected a duration above 0"));
+        let of_ttl = |text: &str| of_field(&format!("#[describe(ttl = \"{text}\")]"));
+        assert!(["1w", "5", "h", ""].into_iter().all(|text| of_ttl(text).starts_with("expected a duration: a number")));
+        assert!(of_ttl("0s").starts_with("expected a duration above 0"));
+        for too_long in ["9999999999999d", "99999999999999999999ms"] {
+            assert!(of_ttl(too_long).starts_with("this is too long"), "{too_long}");
+        }
         assert!(of_field("#[describe(refresh_on_read)]").starts_with("this needs a `ttl"));
         assert!(of_field("#[describe(skip, ttl = \"1s\")]").starts_with("what is skipped"));
     }
