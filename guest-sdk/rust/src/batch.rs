@@ -75,8 +75,13 @@ impl<'a> Batch<'a> {
 
     /// Stops at the use of a column that the input does not read, before it is taken for an empty one.
     pub(crate) fn expect_column(&self, column: Columns) {
-        let Input { name, columns, .. } = self.input;
-        assert!(columns.contains(column), "input `{name}` does not read its {column:?}: name them in its `reads(…)`");
+        let name = self.input.name;
+        assert!(self.reads(column), "input `{name}` does not read its {column:?}: name them in its `reads(…)`");
+    }
+
+    /// Whether the input reads this column.
+    pub(crate) fn reads(&self, column: Columns) -> bool {
+        self.input.columns.contains(column)
     }
 
     pub(crate) fn is_keyed(&self) -> bool {

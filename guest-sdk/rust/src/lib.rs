@@ -26,6 +26,7 @@ pub mod prelude;
 pub mod record;
 pub mod state;
 pub mod telemetry;
+mod text;
 pub mod timers;
 
 pub use describe::Describe;

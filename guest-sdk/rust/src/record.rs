@@ -1,15 +1,16 @@
 //! One record of the batch being processed, borrowed from its columns.
 
-use std::str;
+use std::{fmt, str};
 
 use serde::de::DeserializeOwned;
 
 use crate::batch::{Batch, NO_TIME};
 use crate::describe::Columns;
 use crate::error::{Error, Result};
+use crate::text::Text;
 
 /// A record: a row of the batch. Nothing is copied; keep what is needed longer than the call.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Record<'a> {
     batch: &'a Batch<'a>,
     row: usize,
@@ -101,5 +102,23 @@ impl<'a> Record<'a> {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.batch.headers().get(name).get(self.row)
+    }
+}
+
+/// Shows the columns that the input reads.
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Record");
+        shown.field("input", &self.input());
+        if self.batch.is_keyed() && self.batch.reads(Columns::KEYS) {
+            shown.field("key", &Text(self.key()));
+        }
+        if self.batch.reads(Columns::VALUES) {
+            shown.field("value", &self.value().map(Text));
+        }
+        if self.batch.reads(Columns::TIMESTAMPS) {
+            shown.field("timestamp", &self.timestamp());
+        }
+        shown.finish()
     }
 }

@@ -1,9 +1,12 @@
 //! Time, and timers, which survive failures as state does.
 
+use std::fmt;
+
 use crate::batch::{NO_TIME, Timers};
 pub use crate::bindings::weir::operator::types::TimeDomain;
 use crate::error::{Error, Result};
 use crate::host;
+use crate::text::Text;
 
 /// The event time up to which no more records are expected, in milliseconds since the Unix epoch; `None` before the
 /// first watermark. Constant within a call.
@@ -48,7 +51,7 @@ impl Timer {
 }
 
 /// A timer that is due.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct FiredTimer<'a> {
     timers: Timers<'a>,
     index: usize,
@@ -89,5 +92,13 @@ impl<'a> FiredTimer<'a> {
     #[must_use]
     pub fn domain(&self) -> TimeDomain {
         self.timers.domain()
+    }
+}
+
+impl fmt::Debug for FiredTimer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("FiredTimer");
+        shown.field("domain", &self.domain()).field("key", &Text(self.key()));
+        shown.field("at", &self.at()).field("tag", &self.tag()).finish()
     }
 }

@@ -6,6 +6,7 @@ mod description;
 mod failures;
 mod migration;
 mod output;
+mod shown;
 mod state;
 mod timers;
 mod unkeyed;
