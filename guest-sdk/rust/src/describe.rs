@@ -60,8 +60,9 @@ pub trait Field {
 /// A field that is a keyed state, and so may have a time to live.
 pub trait StateField: Field {}
 
-/// How long each value, list element and map entry of a state lives; `#[describe(ttl = "…")]` on its field. A
-/// [`Harness`](crate::harness::Harness) lets nothing expire.
+/// How long each value, list element and map entry of a state lives; `#[describe(ttl = "…")]` on its field. The
+/// clock is processing time: in a test, that of
+/// [`advance_processing_time`](crate::harness::Harness::advance_processing_time).
 ///
 /// ```
 /// use weir_sdk::prelude::*;
@@ -84,6 +85,12 @@ pub trait StateField: Field {}
 /// }
 ///
 /// weir_sdk::export!(Distinct);
+/// # use weir_sdk::harness::Harness;
+///
+/// let mut distinct = Harness::<Distinct>::new();
+/// distinct.send(("ann", "first")).advance_processing_time(3_599_999).send(("ann", "second"));
+/// distinct.advance_processing_time(3_600_000).send(("ann", "third"));
+/// assert_eq!(distinct.take_values(), ["first", "third"]);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ttl {
@@ -91,7 +98,8 @@ pub struct Ttl {
     pub duration_ms: u64,
     /// Whether a read makes what is there live longer too.
     pub refresh_on_read: bool,
-    /// Whether a read may still see what has expired and was not cleaned up yet.
+    /// Whether a read may still see what has expired and was not cleaned up yet. When the host cleans up is not laid down: a
+    /// [`Harness`](crate::harness::Harness) does so at once, and never shows any.
     pub return_expired: bool,
 }
 
@@ -180,6 +188,12 @@ impl Spec {
             ttl: None,
             properties: Vec::new(),
         });
+    }
+
+    /// The names of the states that have a time to live, with that.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn lives(&self) -> impl Iterator<Item = (String, contract::Ttl)> {
+        self.states.iter().filter_map(|state| Some((state.name.clone(), state.ttl?)))
     }
 
     pub(crate) fn inputs(&self) -> &[Input] {

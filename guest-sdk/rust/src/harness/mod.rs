@@ -97,13 +97,14 @@ impl<O: Describe> Harness<O> {
             seed: 1,
             properties: Vec::new(),
         };
+        let world = World { lives: spec.lives().collect(), ..World::default() };
         let mut harness = Self {
             start: <O as Runnable<F>>::start,
             instance: None,
             prototype,
             spec,
             context,
-            world: World::default(),
+            world,
             emitted: Vec::new(),
             dead_letters: Vec::new(),
         };
@@ -145,9 +146,10 @@ impl<O: Describe> Harness<O> {
         self
     }
 
-    /// The time of day becomes `to`, in milliseconds since the Unix epoch; timers that are due fire. It starts at 0.
+    /// The time of day becomes `to`, in milliseconds since the Unix epoch: what has lived its [`Ttl`](crate::describe::Ttl)
+    /// is gone, timers that are due fire. It starts at 0.
     pub fn advance_processing_time(&mut self, to: i64) -> &mut Self {
-        self.world.processing_time = self.world.processing_time.max(to);
+        self.world.advance_processing_time(to);
         self.fire_due();
         self
     }

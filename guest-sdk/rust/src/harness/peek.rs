@@ -4,7 +4,7 @@ use super::{DeadLetter, Harness};
 use crate::bindings::exports::weir::operator::operators::StateKind;
 use crate::codec::{Codec, EntryKey};
 use crate::describe::Describe;
-use crate::host::simulated::Stored;
+use crate::host::simulated::{Held, Stored};
 use crate::state::{Aggregate, AggregatingState, ListState, MapState, Reduce, ReducingState, ValueState};
 use crate::telemetry::Level;
 use crate::timers::Timer;
@@ -36,7 +36,7 @@ impl<O: Describe> Harness<O> {
         key: impl AsRef<[u8]>,
     ) -> Option<T> {
         match self.stored(state(&self.prototype).name(), key.as_ref())? {
-            Stored::Value(value) => Some(decoded::<T, C>(value)),
+            Stored::Value(value) => Some(decoded::<T, C>(value.as_ref())),
             Stored::List(_) | Stored::Map(_) => None,
         }
     }
@@ -65,7 +65,7 @@ impl<O: Describe> Harness<O> {
     #[must_use]
     pub fn list<T, C: Codec<T>>(&self, state: impl FnOnce(&O) -> &ListState<T, C>, key: impl AsRef<[u8]>) -> Vec<T> {
         match self.stored(state(&self.prototype).name(), key.as_ref()) {
-            Some(Stored::List(values)) => values.iter().map(|value| decoded::<T, C>(value)).collect(),
+            Some(Stored::List(values)) => values.iter().map(|value| decoded::<T, C>(value.as_ref())).collect(),
             Some(Stored::Value(_) | Stored::Map(_)) | None => Vec::new(),
         }
     }
@@ -80,14 +80,15 @@ impl<O: Describe> Harness<O> {
         let Some(Stored::Map(entries)) = self.stored(state(&self.prototype).name(), key.as_ref()) else {
             return Vec::new();
         };
-        let entry = |(entry, value): (&Vec<u8>, &Vec<u8>)| {
+        let entry = |(entry, value): (&Vec<u8>, &Held)| {
             let entry = K::decode_key(entry).unwrap_or_else(|reason| panic!("an entry's key cannot be read: {reason}"));
-            (entry, decoded::<V, C>(value))
+            (entry, decoded::<V, C>(value.as_ref()))
         };
         entries.iter().map(entry).collect()
     }
 
-    /// Puts bytes into a value state behind the operator's back, as an older version of it may have written them.
+    /// Puts bytes into a value state behind the operator's back, as an older version of it may have written them. Where
+    /// the state has a time to live, that begins now.
     ///
     /// # Panics
     /// If the operator has no such value state: of a list's element or a map's entry, [`migrated`](Self::migrated) says
@@ -96,8 +97,9 @@ impl<O: Describe> Harness<O> {
         let mut declared = crate::instance::described::<O>().states.into_iter();
         let is_value = declared.any(|declared| declared.name == state && declared.kind == StateKind::KeyedValue);
         assert!(is_value, "the operator has no value state `{state}`; for elements and entries there is `migrated`");
+        let value = Held::written(value, self.world.processing_time);
         let states = self.world.states.entry(state.to_owned()).or_default();
-        states.insert(key.as_ref().to_vec(), Stored::Value(value.to_vec()));
+        states.insert(key.as_ref().to_vec(), Stored::Value(value));
         self
     }
 

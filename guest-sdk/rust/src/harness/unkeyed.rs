@@ -5,7 +5,7 @@ use super::peek::decoded;
 use crate::codec::{Codec, EntryKey};
 use crate::column::ColumnBuilder;
 use crate::describe::Describe;
-use crate::host::simulated::Stored;
+use crate::host::simulated::Unkeyed;
 use crate::state::{BroadcastState, OperatorListState, Spread};
 
 impl<O: Describe> Harness<O> {
@@ -16,8 +16,8 @@ impl<O: Describe> Harness<O> {
         state: impl FnOnce(&O) -> &OperatorListState<S, T, C>,
     ) -> Vec<T> {
         match self.world.unkeyed.get(state(&self.prototype).name()) {
-            Some(Stored::List(values)) => values.iter().map(|value| decoded::<T, C>(value)).collect(),
-            Some(Stored::Value(_) | Stored::Map(_)) | None => Vec::new(),
+            Some(Unkeyed::List(values)) => values.iter().map(|value| decoded::<T, C>(value)).collect(),
+            Some(Unkeyed::Map(_)) | None => Vec::new(),
         }
     }
 
@@ -34,7 +34,7 @@ impl<O: Describe> Harness<O> {
             encoded.unwrap_or_else(|reason| panic!("the value cannot be written as {}: {reason}", C::name()));
         }
         let dealt = column.as_column().iter().flatten().map(<[u8]>::to_vec).collect();
-        self.world.unkeyed.insert(name, Stored::List(dealt));
+        self.world.unkeyed.insert(name, Unkeyed::List(dealt));
         self.replace_instance()
     }
 
@@ -44,7 +44,7 @@ impl<O: Describe> Harness<O> {
         &self,
         state: impl FnOnce(&O) -> &BroadcastState<K, V, C>,
     ) -> Vec<(K, V)> {
-        let Some(Stored::Map(entries)) = self.world.unkeyed.get(state(&self.prototype).name()) else {
+        let Some(Unkeyed::Map(entries)) = self.world.unkeyed.get(state(&self.prototype).name()) else {
             return Vec::new();
         };
         let entry = |(entry, value): (&Vec<u8>, &Vec<u8>)| {

@@ -3,6 +3,7 @@
 mod aggregates;
 mod batch_form;
 mod description;
+mod expiry;
 mod failures;
 mod migration;
 mod output;

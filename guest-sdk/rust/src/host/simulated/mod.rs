@@ -7,6 +7,7 @@ mod emitted;
 pub(crate) mod headers;
 pub(crate) mod output;
 pub(crate) mod state;
+mod stored;
 pub(crate) mod telemetry;
 pub(crate) mod timers;
 mod unkeyed_state;
@@ -15,8 +16,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use emitted::Emitted;
+pub(crate) use stored::{Held, Stored, Unkeyed};
 
 use crate::batch::NO_TIME;
+use crate::bindings::exports::weir::operator::operators::Ttl;
 use crate::telemetry::Level;
 use crate::timers::Timer;
 
@@ -72,8 +75,10 @@ pub(crate) struct Row {
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) states: BTreeMap<String, BTreeMap<Vec<u8>, Stored>>,
+    /// How long what they hold lives, where that was declared.
+    pub(crate) lives: BTreeMap<String, Ttl>,
     /// State that belongs to no key.
-    pub(crate) unkeyed: BTreeMap<String, Stored>,
+    pub(crate) unkeyed: BTreeMap<String, Unkeyed>,
     pub(crate) timers: BTreeSet<Pending>,
     pub(crate) watermark: i64,
     pub(crate) processing_time: i64,
@@ -83,14 +88,6 @@ pub(crate) struct World {
     pub(crate) histograms: BTreeMap<String, Vec<f64>>,
     /// The calls that state took, by name.
     pub(crate) state_calls: Vec<&'static str>,
-}
-
-/// What a state holds for one key.
-#[derive(Debug, Clone)]
-pub(crate) enum Stored {
-    Value(Vec<u8>),
-    List(Vec<Vec<u8>>),
-    Map(BTreeMap<Vec<u8>, Vec<u8>>),
 }
 
 /// A registered timer; in the order in which timers fire.
@@ -106,6 +103,7 @@ impl Default for World {
     fn default() -> Self {
         Self {
             states: BTreeMap::new(),
+            lives: BTreeMap::new(),
             unkeyed: BTreeMap::new(),
             timers: BTreeSet::new(),
             watermark: NO_TIME,

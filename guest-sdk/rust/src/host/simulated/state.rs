@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use super::timers::processing_time;
 pub(crate) use super::unkeyed_state::{BroadcastState, OperatorState};
-use super::{Call, Stored, with};
+use super::{Call, Held, Stored, with};
 use crate::bindings::weir::operator::state::{Lists, Page};
 use crate::bindings::weir::operator::types::{BytesColumn, OptionalColumn};
 use crate::column::{Column, ColumnBuilder};
@@ -22,6 +23,18 @@ fn write(name: &str, key: u32, value: Option<Stored>) {
             None => state.remove(&key),
         };
     });
+}
+
+/// What follows each read of a key's value or list, or of one entry of its map.
+fn refresh(name: &str, key: u32, entry: Option<&[u8]>) {
+    with(|scene| {
+        let key = scene.key(key).to_vec();
+        scene.world.refresh(name, &key, entry);
+    });
+}
+
+fn held(value: &[u8]) -> Held {
+    Held::written(value, processing_time())
 }
 
 fn count(call: &'static str) {
@@ -59,9 +72,10 @@ impl ValueState {
         let mut column = ColumnBuilder::new();
         for key in all_keys() {
             read(&self.name, key, |stored| match stored {
-                Some(Stored::Value(value)) => column.push(value),
+                Some(Stored::Value(value)) => column.push(value.as_ref()),
                 _ => column.push_missing(),
             });
+            refresh(&self.name, key, None);
         }
         column.take()
     }
@@ -80,7 +94,7 @@ impl ValueState {
         let column = Column::of(values);
         same_length(keys, column.len());
         for (&key, value) in keys.iter().zip(column.iter()) {
-            write(&self.name, key, value.map(|value| Stored::Value(value.to_vec())));
+            write(&self.name, key, value.map(|value| Stored::Value(held(value))));
         }
     }
 }
@@ -98,12 +112,14 @@ impl ListState {
 
     pub(crate) fn get(&self, key: u32) -> BytesColumn {
         count("list.get");
-        ColumnBuilder::from_iter(self.list(key)).take().values
+        let list = self.list(key);
+        refresh(&self.name, key, None);
+        ColumnBuilder::from_iter(list).take().values
     }
 
     pub(crate) fn set(&self, key: u32, values: &BytesColumn) {
         count("list.set");
-        let values: Vec<_> = Column::of_bytes(values).iter().flatten().map(<[u8]>::to_vec).collect();
+        let values: Vec<_> = Column::of_bytes(values).iter().flatten().map(held).collect();
         write(&self.name, key, Some(values).filter(|values| !values.is_empty()).map(Stored::List));
     }
 
@@ -113,7 +129,7 @@ impl ListState {
         same_length(keys, values.len());
         for (&key, value) in keys.iter().zip(values.iter().flatten()) {
             let mut list = self.list(key);
-            list.push(value.to_vec());
+            list.push(held(value));
             write(&self.name, key, Some(Stored::List(list)));
         }
     }
@@ -123,13 +139,14 @@ impl ListState {
         let mut values = ColumnBuilder::new();
         let mut ends = Vec::new();
         for &key in keys {
-            self.list(key).iter().for_each(|value| values.push(value));
+            self.list(key).iter().for_each(|value| values.push(value.as_ref()));
+            refresh(&self.name, key, None);
             ends.push(u32::try_from(values.len()).expect("few values"));
         }
         Lists { ends, values: values.take().values }
     }
 
-    fn list(&self, key: u32) -> Vec<Vec<u8>> {
+    fn list(&self, key: u32) -> Vec<Held> {
         read(&self.name, key, |stored| match stored {
             Some(Stored::List(list)) => list.clone(),
             _ => Vec::new(),
@@ -150,7 +167,9 @@ impl MapState {
 
     pub(crate) fn get(&self, key: u32, entry: &[u8]) -> Option<Vec<u8>> {
         count("map.get");
-        self.map(key).remove(entry)
+        let value = self.map(key).remove(entry)?;
+        refresh(&self.name, key, Some(entry));
+        Some(value.as_ref().to_vec())
     }
 
     pub(crate) fn clear(&self, key: u32) {
@@ -160,7 +179,8 @@ impl MapState {
 
     pub(crate) fn is_empty(&self, key: u32) -> bool {
         count("map.is-empty");
-        self.map(key).is_empty()
+        // The host looks at the first entry, and so refreshes it.
+        Column::of_bytes(&self.page(key, None, None, 1).entries).is_empty()
     }
 
     pub(crate) fn get_many(&self, keys: &[u32], entries: &BytesColumn) -> OptionalColumn {
@@ -170,9 +190,10 @@ impl MapState {
         let mut values = ColumnBuilder::new();
         for (&key, entry) in keys.iter().zip(entries.iter().flatten()) {
             match self.map(key).get(entry) {
-                Some(value) => values.push(value),
+                Some(value) => values.push(value.as_ref()),
                 None => values.push_missing(),
             }
+            refresh(&self.name, key, Some(entry));
         }
         values.take()
     }
@@ -185,7 +206,7 @@ impl MapState {
         for ((&key, entry), value) in keys.iter().zip(entries.iter().flatten()).zip(values.iter()) {
             let mut map = self.map(key);
             match value {
-                Some(value) => map.insert(entry.to_vec(), value.to_vec()),
+                Some(value) => map.insert(entry.to_vec(), held(value)),
                 None => map.remove(entry),
             };
             write(&self.name, key, Some(map).filter(|map| !map.is_empty()).map(Stored::Map));
@@ -194,10 +215,16 @@ impl MapState {
 
     pub(crate) fn scan(&self, key: u32, start: Option<&[u8]>, end: Option<&[u8]>, limit: u32) -> Page {
         count("map.scan");
-        page(&self.map(key), start, end, limit)
+        self.page(key, start, end, limit)
     }
 
-    fn map(&self, key: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    fn page(&self, key: u32, start: Option<&[u8]>, end: Option<&[u8]>, limit: u32) -> Page {
+        let page = page(&self.map(key), start, end, limit);
+        Column::of_bytes(&page.entries).iter().for_each(|entry| refresh(&self.name, key, entry));
+        page
+    }
+
+    fn map(&self, key: u32) -> BTreeMap<Vec<u8>, Held> {
         read(&self.name, key, |stored| match stored {
             Some(Stored::Map(map)) => map.clone(),
             _ => BTreeMap::new(),
@@ -206,7 +233,12 @@ impl MapState {
 }
 
 /// A page of a map.
-pub(super) fn page(map: &BTreeMap<Vec<u8>, Vec<u8>>, start: Option<&[u8]>, end: Option<&[u8]>, limit: u32) -> Page {
+pub(super) fn page<V: AsRef<[u8]>>(
+    map: &BTreeMap<Vec<u8>, V>,
+    start: Option<&[u8]>,
+    end: Option<&[u8]>,
+    limit: u32,
+) -> Page {
     let start = start.map_or(Bound::Unbounded, |start| Bound::Included(start.to_vec()));
     let before_end = |entry: &[u8]| end.is_none_or(|end| entry < end);
     let mut range = map.range((start, Bound::Unbounded)).take_while(|(entry, _)| before_end(entry));

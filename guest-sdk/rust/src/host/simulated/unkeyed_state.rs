@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::state::{expect_open, page};
-use super::{Call, Stored, with};
+use super::{Call, Unkeyed, with};
 use crate::bindings::weir::operator::state::Page;
 use crate::bindings::weir::operator::types::BytesColumn;
 use crate::column::{Column, ColumnBuilder};
@@ -23,8 +23,8 @@ impl OperatorState {
         with(|scene| {
             scene.world.state_calls.push("operator.get");
             let values = match scene.world.unkeyed.get(&self.name) {
-                Some(Stored::List(values)) => values.clone(),
-                Some(Stored::Value(_) | Stored::Map(_)) | None => Vec::new(),
+                Some(Unkeyed::List(values)) => values.clone(),
+                Some(Unkeyed::Map(_)) | None => Vec::new(),
             };
             ColumnBuilder::from_iter(values).take().values
         })
@@ -35,7 +35,7 @@ impl OperatorState {
             scene.expect_call(&[Call::Process, Call::Timers, Call::Finish], "operator-state.set");
             scene.world.state_calls.push("operator.set");
             let values = Column::of_bytes(values).iter().flatten().map(<[u8]>::to_vec).collect();
-            scene.world.unkeyed.insert(self.name.clone(), Stored::List(values));
+            scene.world.unkeyed.insert(self.name.clone(), Unkeyed::List(values));
         });
     }
 }
@@ -71,7 +71,7 @@ impl BroadcastState {
         with(|scene| {
             assert!(scene.is_broadcast, "trap: {what} is legal only while a batch of a broadcast input is processed");
             let state = scene.world.unkeyed.entry(self.name.clone());
-            let Stored::Map(map) = state.or_insert_with(|| Stored::Map(BTreeMap::new())) else {
+            let Unkeyed::Map(map) = state.or_insert_with(|| Unkeyed::Map(BTreeMap::new())) else {
                 unreachable!("a state has one kind");
             };
             match value {
@@ -85,8 +85,8 @@ impl BroadcastState {
         with(|scene| {
             scene.world.state_calls.push(call);
             match scene.world.unkeyed.get(&self.name) {
-                Some(Stored::Map(map)) => map.clone(),
-                Some(Stored::Value(_) | Stored::List(_)) | None => BTreeMap::new(),
+                Some(Unkeyed::Map(map)) => map.clone(),
+                Some(Unkeyed::List(_)) | None => BTreeMap::new(),
             }
         })
     }
