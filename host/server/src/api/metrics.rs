@@ -93,7 +93,7 @@ const FAMILIES: &[Family] = &[
     Family {
         name: "weir_operator_state_expired_total",
         kind: "counter",
-        help: "Values, elements and entries that were dropped because they had expired.",
+        help: "Values, elements and entries that left memory because they had expired; what expires on disk does not count.",
         samples: |job, sample| {
             job.operators().for_each(|vertex| sample(&[("operator", &vertex.uid)], number(vertex.state_expired)));
         },

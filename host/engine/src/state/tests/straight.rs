@@ -6,6 +6,7 @@ use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, Read, Writes};
 use weir_protocol::Fault;
 
 use super::super::contract::{COUNT, HISTORY, TABLE, states};
+use super::super::file::{FileRecord, FileSlice, Header, Reader, RecordKind, Writer};
 use super::super::{Migration, Progress, SubtaskState, file};
 use super::spilling::{disk, folders, small};
 use super::{new, numbered_keys, slice, write_all};
@@ -78,6 +79,32 @@ fn what_memory_has_no_room_for_goes_to_the_disk_past_the_log_and_is_all_there() 
     for key in 0..u32::try_from(keys.count()).expect("they are few") {
         assert!(held(&mut after, key) == held(&mut before, key), "key {:?}", keys.distinct.get(key as usize));
     }
+}
+
+/// Nobody's disk is to blame for it.
+#[test]
+fn a_file_whose_records_are_out_of_order_is_corrupt() {
+    let mut before = new();
+    write_all(&mut before, &numbered_keys(0..200), &[7; 100]);
+    let good = slice(&before.freeze(0).expect("something was written"));
+    let reader = Reader::open(good.bytes).expect("it verifies");
+    let mut records = Vec::new();
+    reader
+        .read(good.key_groups, |record: FileRecord<'_>| {
+            records.push((record.row, record.group, record.key.to_vec()));
+            Ok(())
+        })
+        .expect("it can be read");
+    records.sort_by(|(_, group, key), (_, other, than)| group.cmp(other).then(than.cmp(key)));
+    let mut writer = Writer::new(Header { complete: false, ..reader.header().clone() });
+    for (row, group, key) in &records {
+        let (kind, row, group) = (RecordKind::Put, *row, *group);
+        writer.push(&FileRecord { kind, row, group, key, entry: &[], value: &[7; 100] });
+    }
+    let bad = FileSlice { bytes: writer.finish(), key_groups: good.key_groups };
+    let error = small(&states(), 0, "disorder").restored(&[bad], 0).expect_err("it cannot be what was written");
+    assert_eq!(error.fault, Fault::Corrupt);
+    assert!(error.message.contains("out of order"), "{error}");
 }
 
 #[test]
