@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use mimalloc::MiMalloc;
-use rustix::time::{ClockId, clock_gettime};
-use weir_engine::clock::Clock;
+use weir_engine::clock::{Clock, thread_cpu_time};
 use weir_engine::exchange::{Connection, Edge, Element, InputChannel, Inputs, Outputs, connect};
 use weir_engine::source::{self, Polled};
 use weir_operator::batch::{Batch, Keys};
@@ -59,12 +58,12 @@ async fn measure(partition: &PartitionSpec, keys: u64, targets: u32) -> f64 {
         receivers.into_iter().map(|receivers| Inputs::new(receivers.into_iter().map(channel).collect())).collect();
     let templates: Vec<Batch> = (0..64).map(|index| batch(index * ROWS, keys)).collect();
     let mut copying = Duration::ZERO;
-    let start = cpu_time();
+    let start = thread_cpu_time();
     let mut arrived = 0;
     for (_, template) in (0..BATCHES).zip(templates.iter().cycle()) {
-        let before = cpu_time();
+        let before = thread_cpu_time();
         let batch = template.clone();
-        copying += cpu_time() - before;
+        copying += thread_cpu_time() - before;
         {
             let mut sending = std::pin::pin!(outputs.send(0, batch));
             while sending.as_mut().now_or_never().is_none() {
@@ -78,7 +77,7 @@ async fn measure(partition: &PartitionSpec, keys: u64, targets: u32) -> f64 {
     }
     arrived += take_all(&mut inputs);
     assert_eq!(arrived, ROWS * BATCHES, "every record arrives");
-    (cpu_time() - start - copying).as_secs_f64() * 1e9 / (ROWS * BATCHES) as f64
+    (thread_cpu_time() - start - copying).as_secs_f64() * 1e9 / (ROWS * BATCHES) as f64
 }
 
 async fn generate(keys: u64, distribution: KeyDistribution) -> f64 {
@@ -92,19 +91,13 @@ async fn generate(keys: u64, distribution: KeyDistribution) -> f64 {
     });
     let positions = source::resolve_start(&connector, 1).await.expect("the generator can be");
     let mut generator = source::open(&connector, 0, 1, &positions, Clock::system()).expect("the positions are its own");
-    let start = cpu_time();
+    let start = thread_cpu_time();
     let mut made = 0;
     while let Polled::Batch { batch, .. } = generator.next().await.expect("a generator does not fail") {
         made += u64::from(batch.rows);
     }
     assert_eq!(made, count, "every record is made");
-    (cpu_time() - start).as_secs_f64() * 1e9 / count as f64
-}
-
-/// Of this thread, so that a busy neighbour does not count.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::try_from(time).expect("CPU time is not negative")
+    (thread_cpu_time() - start).as_secs_f64() * 1e9 / count as f64
 }
 
 fn take_all(inputs: &mut [Inputs]) -> u64 {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use mimalloc::MiMalloc;
 use rocksdb::{BlockBasedOptions, Cache, DB, DEFAULT_COLUMN_FAMILY_NAME, Options, WriteBatch, WriteOptions};
-use rustix::time::{ClockId, clock_gettime};
+use weir_engine::clock::process_cpu_time;
 use weir_engine::state::{LocalDisk, LocalDiskOptions, SpillTo, StateLimits, SubtaskState};
 use weir_operator::batch::{Keys, OptionalColumn};
 use weir_operator::keyed_state::{KeyedState, Read, StateId, Writes};
@@ -293,13 +293,9 @@ fn description() -> StateDescription {
 
 /// The CPU time that all threads spend meanwhile.
 fn cpu(work: impl FnOnce()) -> Duration {
-    let now = || {
-        let time = clock_gettime(ClockId::ProcessCPUTime);
-        Duration::new(u64::try_from(time.tv_sec).expect("it counts up"), u32::try_from(time.tv_nsec).expect("< 10^9"))
-    };
-    let before = now();
+    let before = process_cpu_time();
     work();
-    now() - before
+    process_cpu_time() - before
 }
 
 fn goal(ratio: f64, least: f64) -> String {

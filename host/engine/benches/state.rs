@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use mimalloc::MiMalloc;
-use rustix::time::{ClockId, clock_gettime};
+use weir_engine::clock::thread_cpu_time;
 use weir_engine::state::file::FileSlice;
 use weir_engine::state::{StateLimits, SubtaskState};
 use weir_operator::batch::{Keys, OptionalColumn};
@@ -244,13 +244,9 @@ fn draw(state: &mut u64) -> u64 {
 
 /// The CPU time that this thread spends on something.
 fn timed(work: impl FnOnce()) -> Duration {
-    let now = || {
-        let time = clock_gettime(ClockId::ThreadCPUTime);
-        Duration::new(u64::try_from(time.tv_sec).expect("it counts up"), u32::try_from(time.tv_nsec).expect("< 10^9"))
-    };
-    let before = now();
+    let before = thread_cpu_time();
     work();
-    now() - before
+    thread_cpu_time() - before
 }
 
 fn millions(records: u64) -> f64 {

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mimalloc::MiMalloc;
-use rustix::time::{ClockId, clock_gettime};
+use weir_engine::clock::process_cpu_time;
 use weir_engine::state::{LocalDisk, LocalDiskOptions, SpillTo, StateLimits, SubtaskState};
 use weir_operator::batch::Keys;
 use weir_operator::keyed_state::{KeyedState, Writes};
@@ -128,11 +128,7 @@ impl<'a> Weir<'a> {
 }
 
 fn cpu(work: impl FnOnce()) -> Duration {
-    let now = || {
-        let time = clock_gettime(ClockId::ProcessCPUTime);
-        Duration::new(u64::try_from(time.tv_sec).expect("it counts up"), u32::try_from(time.tv_nsec).expect("< 10^9"))
-    };
-    let before = now();
+    let before = process_cpu_time();
     work();
-    now() - before
+    process_cpu_time() - before
 }

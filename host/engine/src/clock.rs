@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use rustix::time::{ClockId, clock_gettime};
 use weir_protocol::id::{JobId, Nonce};
 use weir_protocol::time::Timestamp;
 
@@ -66,9 +67,17 @@ impl Clock {
 /// The CPU time that the calling thread has used so far; for measuring what must not depend on a busy neighbour.
 #[must_use]
 pub fn thread_cpu_time() -> Duration {
-    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    let part = |value: i64| u64::try_from(value).unwrap_or(0);
-    Duration::from_secs(part(used.tv_sec)) + Duration::from_nanos(part(used.tv_nsec))
+    cpu_time(ClockId::ThreadCPUTime)
+}
+
+/// The same of all threads of this process, so that work on others is not free.
+#[must_use]
+pub fn process_cpu_time() -> Duration {
+    cpu_time(ClockId::ProcessCPUTime)
+}
+
+fn cpu_time(clock: ClockId) -> Duration {
+    Duration::try_from(clock_gettime(clock)).expect("CPU time is not negative")
 }
 
 /// Gives random numbers; a cheap handle to one generator.
