@@ -5,7 +5,7 @@
 use proc_macro2::Span;
 use syn::{Error, Ident, LitStr, Type};
 
-use crate::DeclaredField;
+use crate::field::DeclaredField;
 
 /// The longest name, in bytes.
 const BYTES_MAX: usize = 128;
