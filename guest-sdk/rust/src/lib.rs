@@ -40,12 +40,68 @@ pub struct Page;
 
 /// Makes the crate a component of these operators: `weir_sdk::export!(Split, Count);`, once, in a `cdylib`.
 ///
-/// Each is an [`Operator`] or a [`BatchOperator`]. Outside of a component, as in `cargo test`, it only checks that.
+/// Each is an [`Operator`] or a [`BatchOperator`], and has a name of its own. Outside of a component, as in `cargo test`,
+/// it only checks that.
+///
+/// ```compile_fail,E0080
+/// use weir_sdk::prelude::*;
+///
+/// mod other {
+///     # use weir_sdk::prelude::*;
+///     #[derive(Describe)]
+///     pub struct Count;
+///     # impl Operator for Count {
+///     #     fn process(&mut self, record: &Record, out: &mut Output) -> Result { out.forward() }
+///     # }
+/// }
+///
+/// #[derive(Describe)]
+/// struct Count;
+/// # impl Operator for Count {
+/// #     fn process(&mut self, record: &Record, out: &mut Output) -> Result { out.forward() }
+/// # }
+///
+/// weir_sdk::export!(Count, other::Count); // two are called `count`
+/// ```
+///
+/// With another name for one of them it is a component:
+///
+/// ```
+/// use weir_sdk::prelude::*;
+///
+/// mod other {
+///     # use weir_sdk::prelude::*;
+///     #[derive(Describe)]
+///     #[describe(name = "other-count")]
+///     pub struct Count;
+///     # impl Operator for Count {
+///     #     fn process(&mut self, record: &Record, out: &mut Output) -> Result { out.forward() }
+///     # }
+/// }
+///
+/// #[derive(Describe)]
+/// struct Count;
+/// # impl Operator for Count {
+/// #     fn process(&mut self, record: &Record, out: &mut Output) -> Result { out.forward() }
+/// # }
+///
+/// weir_sdk::export!(Count, other::Count);
+/// ```
 #[macro_export]
 macro_rules! export {
     ($($operator:ty),+ $(,)?) => {
         const _: () = {
             const OPERATORS: &[$crate::instance::Entry] = &[$($crate::instance::Entry::of::<$operator, _>()),+];
+
+            const _: () = {
+                $(assert!(
+                    $crate::instance::Entry::of::<$operator, _>().has_own_name(OPERATORS),
+                    concat!(
+                        "`", stringify!($operator), "` has the name of another operator of this component: \
+                         give one of them another name with `#[describe(name = \"…\")]`"
+                    ),
+                );)+
+            };
 
             #[cfg(target_family = "wasm")]
             struct Component;

@@ -95,6 +95,26 @@ impl Entry {
     pub const fn of<O: Runnable<F>, F>() -> Self {
         Self { name: O::NAME, describe: described::<O>, start: O::start, migrate: migrated::<O> }
     }
+
+    /// Whether one alone of these has its name.
+    #[must_use]
+    pub const fn has_own_name(&self, all: &[Self]) -> bool {
+        let (mut index, mut of_this_name) = (0, 0);
+        while index < all.len() {
+            of_this_name += are_same(self.name.as_bytes(), all[index].name.as_bytes()) as usize;
+            index += 1;
+        }
+        of_this_name == 1
+    }
+}
+
+/// What `==` is where constants are computed.
+const fn are_same(a: &[u8], b: &[u8]) -> bool {
+    let mut index = 0;
+    while index < a.len() && index < b.len() && a[index] == b[index] {
+        index += 1;
+    }
+    index == a.len() && index == b.len()
 }
 
 /// What the operator says of itself.
