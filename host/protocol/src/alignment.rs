@@ -2,7 +2,8 @@
 //!
 //! Receives, in the order in which a task meets them, the barriers and ends of its inputs (one input for each upstream
 //! subtask of each edge). Guarantees that no record behind barrier *n* of an input is due before *n* is on every input
-//! that still runs; an input that has ended counts as aligned. A newer barrier gives up an older one that is still
+//! that still runs; an input that has ended counts as aligned. A task of which all have ended, and that still works, is
+//! told of barriers by the coordinator. A newer barrier gives up an older one that is still
 //! incomplete. Does not own the queues: the task must not read an input while [`Alignment::is_blocked`].
 
 use crate::id::CheckpointId;
@@ -93,6 +94,19 @@ impl Alignment {
         assert_ne!(self.inputs[input], Input::Blocked, "input {input} was read although it is blocked");
         self.inputs[input] = Input::Ended;
         self.complete()
+    }
+
+    /// Notes a barrier that the coordinator has triggered, after which no input can bring one any more: whether to freeze the
+    /// state and send it on.
+    ///
+    /// # Panics
+    /// While an input runs: it may have records that come before the barrier.
+    #[must_use]
+    pub fn on_trigger(&mut self, barrier: Barrier) -> bool {
+        assert!(self.has_ended(), "a barrier comes with the inputs while there are any");
+        let is_new = barrier.checkpoint > self.passed;
+        self.passed = self.passed.max(barrier.checkpoint);
+        is_new
     }
 
     /// Gives a checkpoint up, and all before it, because the coordinator did. Returns whether inputs were unblocked.

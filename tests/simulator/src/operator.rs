@@ -171,6 +171,14 @@ impl Operator {
         }
     }
 
+    /// The barrier that the coordinator has triggered, where no input can bring it any more.
+    pub(crate) fn on_trigger(&mut self, barrier: Barrier) -> Option<Barrier> {
+        match &mut self.gate {
+            Gate::Aligned(alignment) => alignment.on_trigger(barrier).then(|| self.close(barrier)),
+            Gate::Unaligned(_) => None,
+        }
+    }
+
     /// After the barrier that the end may have completed.
     pub(crate) fn merge_end(&mut self, input: usize) {
         let merged = self.merge.on_end(input);

@@ -84,6 +84,8 @@ totals! {
     orphans,
     /// Sources that were idle for a time.
     idlings,
+    /// Barriers that came to an operator after all its inputs had ended.
+    barriers_at_the_end,
     /// Slots of the ingest log that were acknowledged.
     ingested,
     /// Objects that were damaged.

@@ -24,6 +24,12 @@ use crate::instance::{Failure, Instance, Runnable};
 use crate::operator::Context;
 use crate::timers::TimeDomain;
 
+/// How many timers fire at the end for each that was pending, on average, as in the host.
+const FIRED_FOR_EACH_MAX: usize = 1_000;
+
+/// But so many in any case.
+const FIRED_MAX: usize = 100_000;
+
 /// An operator `O` with a host around it.
 ///
 /// ```
@@ -237,9 +243,22 @@ impl<O: Describe> Harness<O> {
     }
 
     /// Fires timers until none is due, at most one of each key in a call.
+    ///
+    /// # Panics
+    /// When timers that fire at the end set timers without end.
     fn fire_due(&mut self) {
         for event_time in [true, false] {
+            let is_the_end = event_time && self.world.watermark == i64::MAX;
+            let most = FIRED_MAX.max(self.world.timers.len().saturating_mul(FIRED_FOR_EACH_MAX));
+            let mut fired = 0;
             while let Some(due) = self.next_due(event_time) {
+                fired += due.len();
+                assert!(
+                    !is_the_end || fired <= most,
+                    "`{}` sets event-time timers without end: the inputs have ended, and {fired} have fired since, because each \
+                     sets another; let it set the next one only while the watermark is below i64::MAX",
+                    O::NAME
+                );
                 due.iter().for_each(|timer| {
                     self.world.timers.remove(timer);
                 });

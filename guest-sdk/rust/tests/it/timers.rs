@@ -70,3 +70,23 @@ fn pending_event_timers_fire_before_finish() {
     session.send(visit("a", 0)).finish();
     assert_eq!(session.take_values().len(), 1);
 }
+
+/// Sets a timer for each record, and the next each time one fires.
+#[derive(Describe)]
+struct Clockwork;
+
+impl Operator for Clockwork {
+    fn process(&mut self, _record: &Record, out: &mut Output) -> Result {
+        out.register(Timer::event_time(0))
+    }
+
+    fn on_timer(&mut self, timer: &FiredTimer, out: &mut Output) -> Result {
+        out.register(Timer::event_time(timer.at() + 60_000))
+    }
+}
+
+#[test]
+#[should_panic(expected = "`clockwork` sets event-time timers without end")]
+fn timers_that_set_timers_at_the_end_for_ever_fail_the_test() {
+    Harness::<Clockwork>::new().send(("key", "value")).finish();
+}

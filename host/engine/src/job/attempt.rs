@@ -15,6 +15,7 @@ use weir_protocol::time::Timestamp;
 
 use crate::checkpoint::chain::RunOwner;
 use crate::checkpoint::upload::Unsaved;
+use crate::exchange::Barrier;
 use crate::spawn::{Panicked, TaskGroup};
 use crate::task::{SourceCommands, TaskError};
 
@@ -79,6 +80,7 @@ async fn begin<'a>(
     let quota = StateQuota::new(spec.limits.state_bytes_max);
     let unsaved = Unsaved::default();
     let (recorded, recorded_by) = watch::channel(highest);
+    let (triggered, triggered_by) = watch::channel(None);
     let (sender, events) = events();
     let deployer = Deployer {
         shared,
@@ -92,6 +94,7 @@ async fn begin<'a>(
         quota: &quota,
         unsaved: &unsaved,
         recorded: recorded_by,
+        triggered: triggered_by,
         events: sender,
     };
     let deployed = tokio::select! {
@@ -119,6 +122,7 @@ async fn begin<'a>(
         coordinator,
         assembly,
         recorded,
+        triggered,
         unsaved,
         sources,
         running: subtasks,
@@ -146,6 +150,8 @@ pub(super) struct Attempt<'a> {
     pub(super) coordinator: Option<Coordinator>,
     pub(super) assembly: Assembly,
     pub(super) recorded: watch::Sender<CheckpointId>,
+    /// For tasks to which no input brings barriers any more.
+    pub(super) triggered: watch::Sender<Option<Barrier>>,
     /// What is closed and not in the store yet.
     pub(super) unsaved: Unsaved,
     pub(super) sources: Vec<SourceCommands>,

@@ -32,6 +32,7 @@ impl Attempt<'_> {
                 let subtasks = self.setting.plan.graph.subtasks().count();
                 board.checkpoint_triggered(barrier.checkpoint, false, u32::try_from(subtasks).unwrap_or(u32::MAX), now);
                 self.sources.iter().for_each(|source| source.trigger(barrier));
+                self.triggered.send_replace(Some(barrier));
             }
             Action::Record(complete) => return self.record(complete).await.map(Some),
             Action::Skip { checkpoint } => {

@@ -24,7 +24,7 @@ use weir_protocol::watermark::WatermarkMerge;
 
 use crate::checkpoint::BlobError;
 use crate::checkpoint::upload::{BlobWriter, PartUploader, UnkeyedUploader, Unsaved};
-use crate::exchange::{Inputs, Outputs};
+use crate::exchange::{Barrier, Inputs, Outputs};
 use crate::metrics::SubtaskMetrics;
 use crate::sink::{Recent, SinkContext};
 use crate::source;
@@ -100,6 +100,8 @@ pub(crate) struct Deployer<'a> {
     pub(crate) quota: &'a StateQuota,
     pub(crate) unsaved: &'a Unsaved,
     pub(crate) recorded: watch::Receiver<CheckpointId>,
+    /// The newest barrier that was triggered.
+    pub(crate) triggered: watch::Receiver<Option<Barrier>>,
     pub(crate) events: Events,
 }
 
@@ -223,6 +225,7 @@ impl Deployer<'_> {
                 processing_time,
                 share,
                 shown_at: processing_time,
+                triggered: self.triggered.clone(),
             }
             .run()
             .boxed()

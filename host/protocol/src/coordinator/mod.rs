@@ -72,7 +72,8 @@ pub enum Event {
 /// Something to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Have every source that still runs note its positions and send the barrier.
+    /// Have every source that still runs note its positions and send the barrier, and every task that still works after
+    /// all its inputs have ended take it.
     Trigger(Barrier),
     /// Append the entry with the manifest of these reports; then [`Event::Recorded`] or [`Event::RecordFailed`].
     Record(Complete),

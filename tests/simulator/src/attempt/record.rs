@@ -67,7 +67,7 @@ impl Attempt {
                     world.broken("unsaved-is-bounded", format!("{unsaved} is closed and not in the store"));
                 }
                 for (index, task) in plane.tasks.iter_mut().enumerate() {
-                    if matches!(task.work, Work::Source(_)) {
+                    if matches!(task.work, Work::Source(_) | Work::Operator(_)) {
                         world.tell_in_order(id, &mut task.triggered_at, Message::Trigger(index, barrier));
                     }
                 }

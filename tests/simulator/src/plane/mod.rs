@@ -89,7 +89,7 @@ impl Plane {
         };
         let inputs: Vec<usize> = (0..self.tasks[task].inputs.len()).filter(open).collect();
         if self.tasks[task].has_ended() {
-            return self.end(task, world);
+            return self.last_step(task, world);
         }
         if inputs.is_empty() {
             return self.flush(task, world);
@@ -107,9 +107,23 @@ impl Plane {
             self.flush(task, world);
         }
         if self.tasks[task].has_ended() {
-            return self.end(task, world);
+            return self.last_step(task, world);
         }
         self.wake(task, world);
+    }
+
+    /// An operator may work on after its inputs have ended; barriers come from the coordinator then.
+    fn last_step(&mut self, task: usize, world: &mut World) {
+        let this = &mut self.tasks[task];
+        if let (Work::Operator(operator), Some(barrier)) = (&mut this.work, this.triggered.take()) {
+            let taken = operator.on_trigger(barrier);
+            world.totals.barriers_at_the_end += u64::from(taken.is_some());
+            self.operator_sealed(task, taken, world);
+        }
+        if matches!(self.tasks[task].work, Work::Operator(_)) && !world.chance.one_in(4) {
+            return self.wake(task, world);
+        }
+        self.end(task, world);
     }
 
     /// Sends what an operator has committed.

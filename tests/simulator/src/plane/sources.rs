@@ -51,9 +51,12 @@ impl Plane {
         }
     }
 
-    /// A source notes its positions and sends the barrier behind what it has sent.
+    /// A source notes its positions and sends the barrier behind what it has sent. Others keep it for their end.
     pub(crate) fn trigger(&mut self, task: usize, barrier: Barrier, world: &mut World) {
-        let Work::Source(source) = &self.tasks[task].work else { return };
+        let Work::Source(source) = &self.tasks[task].work else {
+            self.tasks[task].triggered = Some(barrier);
+            return;
+        };
         if source.has_ended {
             return;
         }

@@ -24,6 +24,8 @@ pub(crate) struct Task {
     pub(super) has_finished: bool,
     /// When the last barrier that it is to send arrives.
     pub(crate) triggered_at: u64,
+    /// The newest barrier that was triggered, for when no input brings it.
+    pub(super) triggered: Option<Barrier>,
 }
 
 #[derive(Debug)]
@@ -54,7 +56,7 @@ impl Input {
 
 impl Task {
     pub(crate) fn new(id: SubtaskId, work: Work, inputs: Vec<Input>, reporter: Reporter) -> Self {
-        Self { id, work, inputs, reporter, is_due: false, has_finished: false, triggered_at: 0 }
+        Self { id, work, inputs, reporter, is_due: false, has_finished: false, triggered_at: 0, triggered: None }
     }
 
     pub(super) fn has_ended(&self) -> bool {

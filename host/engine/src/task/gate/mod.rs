@@ -94,6 +94,11 @@ impl Gate {
         }
     }
 
+    /// Whether a barrier that the coordinator triggered is to be taken: every channel has ended, and none has brought it.
+    pub(crate) fn passes(&mut self, barrier: Barrier) -> bool {
+        self.alignment.on_trigger(barrier)
+    }
+
     fn take(&mut self, index: InputIndex, element: Element) {
         let channel = index.0;
         match element {

@@ -7,6 +7,7 @@
 
 use std::any::Any;
 
+use tokio::sync::watch;
 use weir_operator::attempt::{Attempts, StateShare, Step};
 use weir_operator::keyed_state::KeyedState;
 use weir_operator::turn::{Effects, TimeDomain, Turn, Work};
@@ -22,9 +23,6 @@ use crate::step::{self, Place};
 use super::gate::{Arrival, Gate};
 use super::seed::Seeds;
 use super::{Handed, SealedKind, Subtask, TaskError};
-
-/// Timers handed to one call, at most.
-const TIMERS_PER_CALL_MAX: usize = 1_024;
 
 /// One subtask of an operator.
 pub(crate) struct OperatorTask {
@@ -45,6 +43,8 @@ pub(crate) struct OperatorTask {
     pub(crate) share: StateShare,
     /// When people were last told what the state holds.
     pub(crate) shown_at: Timestamp,
+    /// The newest barrier that the job's sources were told to send.
+    pub(crate) triggered: watch::Receiver<Option<Barrier>>,
 }
 
 /// All that can happen to an operator.
@@ -61,7 +61,9 @@ impl OperatorTask {
         let now = self.now();
         self.attempts.open(now, self.unkeyed.state()).await?;
         self.show_held();
-        self.fire_event_timers().await?;
+        if self.watermarks.current() != END_OF_TIME {
+            self.fire_event_timers().await?;
+        }
         let mut has_fired = false;
         while !self.gate.has_ended() {
             let event = self.next(has_fired).await?;
@@ -141,17 +143,17 @@ impl OperatorTask {
         is_left
     }
 
-    /// A watermark goes on behind the outputs of the timers that it made due. The end of time goes on with the end
-    /// itself, so that what `finish` emits is not late.
+    /// A watermark goes on behind the outputs of the timers that it made due. The end of time fires what is left, and goes
+    /// on, with the end itself: until then barriers come, and what `finish` emits is not late.
     async fn on_merged(&mut self, merged: Merged) -> Result<(), TaskError> {
         match merged {
             Merged::Unchanged => Ok(()),
             Merged::Advanced(watermark) => {
                 self.subtask.metrics.set_watermark(watermark);
-                self.fire_event_timers().await?;
                 if watermark == END_OF_TIME {
                     return Ok(());
                 }
+                self.fire_event_timers().await?;
                 Ok(self.outputs.broadcast(Element::Watermark(watermark)).await?)
             }
             Merged::Idle => Ok(self.outputs.broadcast(Element::Idle).await?),
@@ -183,25 +185,6 @@ impl OperatorTask {
         self.subtask.seal(checkpoint, kind).await?;
         step::Step::Barrier.after(Place::of_subtask(&self.subtask.id).at(checkpoint));
         Ok(())
-    }
-
-    /// Fires all event-time timers that are due, also those that firing makes due.
-    async fn fire_event_timers(&mut self) -> Result<(), TaskError> {
-        let watermark = self.watermarks.current();
-        while self.fire_timers(TimeDomain::EventTime, watermark).await? {}
-        Ok(())
-    }
-
-    /// Fires timers of one call; whether there were any.
-    async fn fire_timers(&mut self, domain: TimeDomain, up_to: Timestamp) -> Result<bool, TaskError> {
-        while let Some(fetch) = self.state().fetch_due(domain, up_to, TIMERS_PER_CALL_MAX) {
-            let found = fetch.elsewhere().await;
-            self.state_mut().supply(found)?;
-        }
-        let Some(fired) = self.state_mut().due(domain, up_to, TIMERS_PER_CALL_MAX) else { return Ok(false) };
-        self.subtask.metrics.timers_fired.add(u64::try_from(fired.at.len()).unwrap_or(u64::MAX));
-        self.process(Work::Timers(fired)).await?;
-        Ok(true)
     }
 
     /// Processes work until each row of it is committed or given up on.
@@ -285,26 +268,6 @@ impl OperatorTask {
         Ok(())
     }
 
-    /// Everything has arrived, and every event-time timer has fired. What changed since the last barrier is part of the
-    /// subtask's last report.
-    async fn end(mut self) -> Result<(), TaskError> {
-        self.process(Work::Finish).await?;
-        self.tell_left_timers();
-        self.outputs.broadcast(Element::Watermark(END_OF_TIME)).await?;
-        self.outputs.broadcast(Element::End).await?;
-        let now = self.now();
-        let segment = if self.subtask.has_checkpoints { self.state_mut().freeze(now) } else { None };
-        let unkeyed = if self.subtask.has_checkpoints { self.unkeyed.freeze() } else { None };
-        self.show_held();
-        let kind = SealedKind::Operator {
-            segment,
-            unkeyed,
-            watermark: self.watermarks.current(),
-            processing_time: self.processing_time,
-        };
-        self.subtask.finish(kind).await
-    }
-
     fn is_keyed(&self, work: &Work) -> bool {
         match work {
             Work::Batch { input, .. } => self.inputs[*input as usize].kind == InputKind::Keyed,
@@ -351,7 +314,9 @@ impl From<weir_operator::attempt::JobFailure> for TaskError {
     }
 }
 
+mod end;
 mod held;
+mod timers;
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::exchange::{Edge, InputChannel, Inputs, connect};
 use crate::task::{DeadLetters, Handed, Handover, Receiver, handover};
 
+mod ending;
 mod on_disk;
 
 /// Registers a timer for each record: `e7` at event time 7, `p7` at processing time 7. Emits the tag of each timer that
@@ -84,6 +85,7 @@ struct Bench {
     feeder: Outputs,
     reader: Inputs,
     handed: Receiver,
+    trigger: watch::Sender<Option<Barrier>>,
     task: tokio::task::JoinSet<Result<(), TaskError>>,
     _keep: Handover,
 }
@@ -104,10 +106,19 @@ impl Bench {
 
     /// One whose state was restored, with the watermark that it had.
     fn of(state: SubtaskState, watermark: Timestamp) -> Self {
+        Self::running(|| Alarm, state, watermark)
+    }
+
+    fn running<O: NativeOperator + 'static>(
+        make: impl Fn() -> O + Send + Sync + 'static,
+        state: SubtaskState,
+        watermark: Timestamp,
+    ) -> Self {
         let (feeder, inputs) = wire();
         let (outputs, reader) = wire();
         let id = SubtaskId { uid: "alarm".parse().expect("it is a name"), index: 0 };
         let (handover, handed) = handover();
+        let (trigger, triggered) = watch::channel(None);
         let (clock, budget) = (Clock::starting_at(1_000), Budget::new(10, 0));
         let letters = DeadLetters::new(JobId(1), id.clone(), ErrorPolicy::DeadLetter, budget.clone(), Arc::default());
         let metrics = Arc::default();
@@ -125,7 +136,7 @@ impl Bench {
             unkeyed: UnkeyedState::default(),
             limits: LimitSpec::default(),
         };
-        let factory = Arc::new(NativeFactory::new(description(), || Alarm));
+        let factory = Arc::new(NativeFactory::new(description(), make));
         let attempts = Attempts::new(factory, context, ErrorPolicy::DeadLetter, budget);
         let task = OperatorTask {
             subtask,
@@ -140,10 +151,11 @@ impl Bench {
             processing_time: NO_TIME,
             share: StateQuota::new(None).share(),
             shown_at: NO_TIME,
+            triggered,
         };
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(task.run());
-        Self { feeder, reader, handed, task: tasks, _keep: keep }
+        Self { feeder, reader, handed, trigger, task: tasks, _keep: keep }
     }
 
     /// Sends one batch of records, all of one key.
