@@ -9,7 +9,7 @@ use weir_protocol::manifest::Outlet;
 
 use crate::checkpoint::chain::RunOwner;
 use crate::sink::{self, Publisher, Sink, SinkContext, SinkError};
-use crate::store::{Store, shown};
+use crate::store::{Store, StoreError, shown};
 
 use super::driver::Driver;
 use super::ended::Ended;
@@ -78,8 +78,20 @@ pub(crate) async fn try_out(spec: &JobSpec, job: JobId, shared: &Shared) -> Resu
     };
     tried.map_err(|error| SinkError {
         fault: error.fault(),
-        message: format!("the local folder for state, `{}`, cannot be used: {error}", shown(folder)),
+        message: format!("the local folder for state, `{}`, cannot be used: {}", shown(folder), of_disk(error)),
     })
+}
+
+/// What a local disk said: it holds files, and is no object store.
+fn of_disk(error: StoreError) -> String {
+    match error {
+        StoreError::Refused { reason, .. } => reason,
+        StoreError::Unavailable { action, reason, .. } | StoreError::Denied { action, reason, .. } => {
+            format!("could not {action} a file in it: {reason}")
+        }
+        StoreError::Missing { .. } => "a file that was written to it was not there".to_owned(),
+        StoreError::Damaged { reason, .. } => format!("a file that was written to it was damaged: {reason}"),
+    }
 }
 
 /// One subtask of a sink.

@@ -60,6 +60,19 @@ async fn a_cancelled_job_in_memory_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_local_folder_for_state_that_cannot_be_used_is_refused_as_what_it_is() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    let mut spec = generator_job(&rig, "count", 10, 2);
+    spec.state.local_dir = Some("/proc/nope".to_owned());
+    let error = engine.submit(spec).await.unwrap_err();
+    let said = error.to_string();
+    assert!(said.starts_with("the local folder for state, `/proc/nope`, cannot be used: "), "{said}");
+    assert!(!said.contains("object"), "it is no object store: {said}");
+    assert_eq!(error.fault(), Fault::Request, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sink_whose_folder_cannot_be_written_to_is_refused_at_submission() {
     let rig = Rig::new();
     let engine = rig.start(&Faults::default()).await;
