@@ -229,11 +229,12 @@ impl Inner {
         let plan = Plan::new(spec.clone(), operators.as_ref()).await?;
         try_out(&spec, id, &shared).await?;
         let positions = resolve_starts(&spec, |_| true).await?;
-        let manifest = Manifest::start(plan.graph.spec().max_parallelism, clock.now(), positions);
+        let now = clock.now();
+        let manifest = Manifest::start(plan.graph.spec().max_parallelism, now, positions);
         let specs = SpecChain::new(store.clone(), *clock, id);
-        let owner = specs.begin_job(entropy, spec.clone(), manifest).await?;
+        let owner = specs.begin_job(entropy, now, spec.clone(), manifest).await?;
         let spec = Arc::new(spec);
-        let board = Board::new(JobStatus::new(id, Arc::clone(&spec), clock.now(), JobState::Created));
+        let board = Board::new(JobStatus::new(id, Arc::clone(&spec), now, JobState::Created));
         self.drive(id, spec, board, Wish::Run(EntryNumber(0)), Hold::begun(owner));
         Ok(Submitted { id, created: true })
     }

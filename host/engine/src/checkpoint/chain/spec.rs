@@ -6,6 +6,7 @@ use weir_protocol::chain::{Append, AppendStep, LookOutcome, SpecEntry, Start, St
 use weir_protocol::id::{EntryNumber, JobId, Uid};
 use weir_protocol::job_spec::{JobSpec, SinkConnector};
 use weir_protocol::manifest::Manifest;
+use weir_protocol::time::Timestamp;
 
 use super::{ChainError, Patience, RunOwner, create};
 use crate::clock::{Clock, Entropy};
@@ -36,11 +37,13 @@ impl SpecChain {
     pub async fn begin_job(
         &self,
         entropy: &Entropy,
+        accepted_at: Timestamp,
         spec: JobSpec,
         manifest: Manifest,
     ) -> Result<RunOwner, ChainError> {
         let start = self.start(entropy, EntryNumber(0), &spec);
-        let first = self.entry_to_append(None, entropy, Wanted::Deploy(Box::new(spec)));
+        let wanted = Wanted::Deploy(Box::new(spec));
+        let first = SpecEntry { at: accepted_at, ..self.entry_to_append(None, entropy, wanted) };
         if !self.append(&first).await? {
             return Err(ChainError::Lost { job: self.job, to: EntryNumber(0) });
         }

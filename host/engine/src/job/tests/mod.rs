@@ -71,6 +71,18 @@ async fn a_job_killed_at_any_point_publishes_exactly_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_was_accepted_at_the_same_instant_whichever_process_is_asked() {
+    let rig = Rig::new();
+    let (store, clock) = (Troubled::new(rig.store()), rig.clock);
+    let engine = rig.start_over(Arc::new(store.clone()), &Faults::default(), Handle::current()).await;
+    store.intrude(Moment::Wish, async move { clock.sleep(Duration::from_millis(70)).await });
+    let job = engine.submit(endless(&rig)).await.unwrap().id;
+    let accepted = engine.job(job).unwrap().started_at;
+    drop(engine);
+    assert_eq!(rig.start(&Faults::default()).await.job(job).unwrap().started_at, accepted);
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_two_owners_at_once_one_stops_and_nothing_is_doubled() {
     let rig = Rig::new();
     let first = rig.start(&Faults::default()).await;
