@@ -31,7 +31,23 @@ stop() {
 trap stop EXIT
 trap 'exit 0' INT TERM
 
+# The process that answers at the address; empty where that cannot be told.
+answering() {
+  local host=${WEIR_LISTEN%:*} port=${WEIR_LISTEN##*:}
+  { exec 3<>"/dev/tcp/${host//[\[\]]/}/$port"; } 2>/dev/null || return 0
+  printf 'GET /api/v1/health HTTP/1.0\r\n\r\n' >&3
+  sed -n 's/.*"service":"weir".*"pid":\([0-9]*\).*/\1/p' <&3
+  exec 3>&-
+}
+
 if "$weir" list >/dev/null 2>&1; then
+  pid=$(answering)
+  if [ -n "$pid" ] && [ "$pid" != "$(cat "$WEIR_DATA/lock" 2>/dev/null)" ]; then
+    where=$(readlink "/proc/$pid/cwd" 2>/dev/null || echo "another folder")
+    echo "run: at $WEIR_SERVER answers a node with another data folder than $WEIR_DATA (process $pid, started in $where)" >&2
+    echo "run: stop that one, or take another address: make run WEIR_LISTEN=${WEIR_LISTEN%:*}:$((${WEIR_LISTEN##*:} + 10))" >&2
+    exit 1
+  fi
   echo "run: a node is already running at $WEIR_SERVER"
 else
   before=$(wc -l 2>/dev/null <"$WEIR_DATA/weir.log" || echo 0)
