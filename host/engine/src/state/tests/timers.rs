@@ -348,3 +348,25 @@ fn timers_above_the_budget_are_not_admitted_unless_they_take_the_place_of_those_
     state.admit(&Writes::default(), &again, None).expect_err("beside those that are there they are too many");
     state.admit(&Writes::default(), &again, Some(&fired)).expect("they take the place of those that fired");
 }
+
+#[test]
+fn one_call_is_handed_no_more_timers_than_fill_its_bytes_wherever_they_were() {
+    let long = |number: u64| [key(number), vec![b'x'; 300_000]].concat();
+    let timers: Vec<_> = (0..10).map(|number| (TimeDomain::EventTime, 1, 0, long(number))).collect();
+    let register: Vec<_> = timers.iter().map(|timer| (true, timer.clone())).collect();
+    for (memory, on_disk) in [(0, 10), (64 << 20, 0)] {
+        let mut state = small(&states(), memory, &format!("long-timers-{on_disk}"));
+        call(&mut state, &register);
+        state.freeze(0).expect("there are timers");
+        make_room(&mut state);
+        assert_eq!(state.timers.in_memory(), 10 - on_disk);
+        let (mut sizes, mut most) = (Vec::new(), 0);
+        while let Some(fired) = due(&mut state, TimeDomain::EventTime, 1, 1_024) {
+            sizes.push(fired.at.len());
+            most = most.max(state.timers.in_memory());
+            complete(&mut state, &fired);
+        }
+        assert_eq!(sizes, [3, 3, 3, 1], "four are longer than a mebibyte");
+        assert!(on_disk == 0 || most < 10, "{most} were brought back for one call");
+    }
+}

@@ -58,8 +58,8 @@ impl SubtaskState {
         Ok(())
     }
 
-    /// The timers of one domain that are due at `up_to`, in order of time, then tag, then key; at most `max`, and one
-    /// of each key: the answer ends before the first timer whose key stands in it already. `None` when none is due.
+    /// The timers of one domain that are due at `up_to`, in order of time, then tag, then key; at most `max`, of a mebibyte
+    /// together unless one alone has more, and one of each key: the answer ends before the first timer whose key stands in it already. `None` when none is due.
     /// They stay registered until [`complete`](Self::complete). What must come from disk was
     /// [fetched](Self::fetch_due).
     #[must_use]
@@ -163,7 +163,7 @@ impl Timers {
         let mut fired = FiredTimers { domain, ..FiredTimers::default() };
         let mut seen = HashSet::with_hasher(foldhash::fast::FixedState::default());
         let mut last = None;
-        for place in pending.nearest().take(max) {
+        for place in pending.next_call(max) {
             let timer = Timer::from_due_order(domain, place);
             if timer.at > up_to || !seen.insert(timer.key) {
                 break;

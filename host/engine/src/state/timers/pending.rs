@@ -14,6 +14,9 @@ use super::super::entries::TREE_ENTRY_BYTES;
 use super::super::size::counted_size;
 use super::timer::Timer;
 
+/// Bytes of timers that are handed to one call, at most, unless one alone has more.
+const CALL_BYTES_MAX: usize = 1 << 20;
+
 /// A place in the order in which the timers of a domain fire.
 pub(super) type Place = Box<[u8]>;
 
@@ -48,17 +51,30 @@ impl Pending {
         self.here.0.range::<[u8], _>((Bound::Unbounded, end)).map(|(place, _)| place)
     }
 
+    /// The next that one call is handed, in order: at most `max`, and no more than its bytes hold, but for the first.
+    pub(super) fn next_call(&self, max: usize) -> impl Iterator<Item = &Place> {
+        let mut room = Some(CALL_BYTES_MAX);
+        self.nearest().take(max).enumerate().map_while(move |(index, place)| {
+            room = room.and_then(|room| room.checked_sub(place.len()));
+            (index == 0 || room.is_some()).then_some(place)
+        })
+    }
+
     /// When the first fires; never said too late. It is said too early where the first of the base was cancelled.
     pub(super) fn first_at(&self, domain: TimeDomain) -> Option<Timestamp> {
         let first = self.here.0.first_key_value().map(|(place, _)| place).into_iter().chain(&self.first).min()?;
         Some(Timer::from_due_order(domain, first).at)
     }
 
-    /// From where on the base must be read before the next `max` are known; `None`: they are, as far as they are due.
+    /// From where on the base must be read before those of the next call are known; `None`: they are, as far as they are due.
     pub(super) fn page_from(&self, domain: TimeDomain, up_to: Timestamp, max: usize) -> Option<&Place> {
         let first = self.first.as_ref()?;
-        let is_due = Timer::from_due_order(domain, first).at <= up_to;
-        (is_due && self.nearest().take(max).count() < max).then_some(first)
+        if Timer::from_due_order(domain, first).at > up_to {
+            return None;
+        }
+        let (handed, near) = (self.next_call(max).count(), self.nearest().take(max).count());
+        let is_full = near == max || handed < near;
+        (!is_full).then_some(first)
     }
 
     /// All of the base that comes before `next` was taken in; `None`: all.
