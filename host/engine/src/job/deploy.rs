@@ -43,6 +43,7 @@ use super::reporter::{Letters, Progress, Reporter, Seals};
 use super::restored::Restored;
 use super::shared::Shared;
 use super::sinks;
+use super::timeless::is_timeless;
 use super::wiring::Wiring;
 
 /// A task that is ready to run.
@@ -226,6 +227,7 @@ impl Deployer<'_> {
                 share,
                 shown_at: processing_time,
                 triggered: self.triggered.clone(),
+                is_timeless: is_timeless(&self.plan.graph, *index),
             }
             .run()
             .boxed()

@@ -34,6 +34,7 @@ mod starts;
 mod state_memory;
 mod status;
 mod takeover;
+mod timeless;
 mod undo;
 mod upgrade;
 mod wiring;

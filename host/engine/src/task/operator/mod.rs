@@ -45,6 +45,8 @@ pub(crate) struct OperatorTask {
     pub(crate) shown_at: Timestamp,
     /// The newest barrier that the job's sources were told to send.
     pub(crate) triggered: watch::Receiver<Option<Barrier>>,
+    /// No event time ever reaches it, and nobody was told yet that its event-time timers never fire.
+    pub(crate) is_timeless: bool,
 }
 
 /// All that can happen to an operator.
@@ -232,6 +234,7 @@ impl OperatorTask {
             }
             state.commit(&writes)?;
         }
+        self.warn_of_timers(&timers);
         self.unkeyed.commit(&mut turn.unkeyed, unkeyed);
         self.note_held_in(turn);
         let unplaced = self.outputs.emit(&turn.work, emissions).await?;

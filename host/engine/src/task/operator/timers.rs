@@ -1,7 +1,8 @@
 //! Timers that are due, handed to the operator.
 
 use weir_operator::keyed_state::KeyedState;
-use weir_operator::turn::{TimeDomain, Work};
+use weir_operator::turn::{TimeDomain, TimerChange, Work};
+use weir_protocol::id::SubtaskId;
 use weir_protocol::time::Timestamp;
 
 use super::OperatorTask;
@@ -18,6 +19,20 @@ impl OperatorTask {
             tokio::task::yield_now().await;
         }
         Ok(())
+    }
+
+    /// Warns once where timers are set that never fire.
+    pub(super) fn warn_of_timers(&mut self, changes: &[TimerChange]) {
+        let never_fires = |change: &TimerChange| change.register && change.domain == TimeDomain::EventTime;
+        if self.is_timeless && changes.iter().any(never_fires) {
+            self.is_timeless = false;
+            let (job, SubtaskId { uid, index: subtask }) = (self.subtask.letters.job(), &self.subtask.id);
+            tracing::warn!(
+                %job, %uid, subtask,
+                "operator `{uid}` sets event-time timers, which never fire here: whatever feeds it is files, which tell no \
+                 event time, and followed ones do not end either; set timers of processing time, or do not follow"
+            );
+        }
     }
 
     /// Fires timers of one call; how many there were.

@@ -18,6 +18,7 @@ use weir_protocol::time::NO_TIME;
 use super::*;
 use crate::clock::Clock;
 use crate::exchange::{Edge, InputChannel, Inputs, connect};
+use crate::heard::Heard;
 use crate::task::{DeadLetters, Handed, Handover, Receiver, handover};
 
 mod ending;
@@ -114,6 +115,16 @@ impl Bench {
         state: SubtaskState,
         watermark: Timestamp,
     ) -> Self {
+        Self::reached_by_time(true, make, state, watermark)
+    }
+
+    fn reached_by_time<O: NativeOperator + 'static>(
+        is_reached: bool,
+        make: impl Fn() -> O + Send + Sync + 'static,
+        state: SubtaskState,
+        watermark: Timestamp,
+    ) -> Self {
+        let is_timeless = !is_reached;
         let (feeder, inputs) = wire();
         let (outputs, reader) = wire();
         let id = SubtaskId { uid: "alarm".parse().expect("it is a name"), index: 0 };
@@ -152,6 +163,7 @@ impl Bench {
             share: StateQuota::new(None).share(),
             shown_at: NO_TIME,
             triggered,
+            is_timeless,
         };
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(task.run());
@@ -266,4 +278,21 @@ async fn what_is_sealed_at_a_barrier_is_what_came_before_it() {
     let Some(Handed::Sealed(CheckpointId(2), second)) = bench.handed.next().await else { panic!("nothing was sealed") };
     assert_eq!((second.given_up, second.letters), (1, None));
     assert!(matches!(second.kind, SealedKind::Operator { segment: None, watermark: 2, .. }), "{:?}", second.kind);
+}
+
+#[tokio::test]
+async fn the_first_timer_that_never_fires_is_warned_of_once() {
+    let heard = Heard::default();
+    let listens = heard.listen();
+    let warned = |heard: &Heard| heard.lines().iter().filter(|line| line.contains("which never fire here")).count();
+    for (is_reached, warnings) in [(true, 0), (false, 1)] {
+        let mut bench = Bench::reached_by_time(is_reached, || Alarm, no_state(), NO_TIME);
+        bench.feed(&["p999999"]).await;
+        assert_eq!((bench.read(1).await, warned(&heard)), (vec!["batch".to_owned()], 0));
+        for _ in 0..2 {
+            bench.feed(&["e5", "e6"]).await;
+            assert_eq!((bench.read(1).await, warned(&heard)), (vec!["batch".to_owned()], warnings));
+        }
+    }
+    drop(listens);
 }
