@@ -3,7 +3,7 @@
 use weir_engine::state::LocalDiskOptions;
 
 use crate::cli::exit::Failure;
-use crate::job_file::{bytes, size, two_readings};
+use crate::job_file::{bytes, size};
 
 /// What they share; each beside its default.
 #[derive(Debug, Clone, clap::Args)]
@@ -68,11 +68,8 @@ fn rate(text: &str) -> Result<u64, String> {
 fn at_least(least: u64, text: &str) -> Result<u64, String> {
     let least_shown = size(least);
     match bytes(text) {
-        Some(bytes) if bytes >= least => Ok(bytes),
-        Some(_) => Err(format!("write {least_shown} or more")),
-        None => Err(two_readings(text).map_or_else(
-            || format!("write a size, for example {least_shown}, or a number of bytes"),
-            |why| format!("it {why}"),
-        )),
+        Ok(bytes) if bytes >= least => Ok(bytes),
+        Ok(_) => Err(format!("write {least_shown} or more")),
+        Err(why) => Err(format!("{why}; it takes {least_shown} or more")),
     }
 }

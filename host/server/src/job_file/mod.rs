@@ -29,7 +29,7 @@ pub use draft::{ComponentRef, Draft, InputDraft, OperatorDraft};
 pub use encode::{json_to_toml, to_json, to_toml};
 pub use resolve::{Component, Components};
 pub use tree::{Error, Place};
-pub(crate) use units::{bytes, size, two_readings};
+pub(crate) use units::{bytes, size};
 
 /// The longest job file, in bytes.
 pub const BYTES_MAX: usize = 1 << 20;

@@ -132,7 +132,7 @@ fn a_wrong_type_is_refused_with_what_was_expected_and_given() {
     check(
         "interval = \"1s\"",
         "interval = -5",
-        "line 5: `interval` must be a duration (\"500ms\", \"10s\", \"5min\" or milliseconds), not -5",
+        "line 5: `interval` must be a duration (\"500ms\", \"10s\", \"5min\" or milliseconds), not -5: it is below 0",
     );
     for given in ["10S", "5MIN"] {
         check(
@@ -151,6 +151,19 @@ fn a_wrong_type_is_refused_with_what_was_expected_and_given() {
         "line 9: `memory` must be a size (\"64KiB\", \"256MiB\", \"1GiB\" or bytes), not the text \"1MB/s\"; the \
          units are B, KiB, MiB, GiB, TiB; Flink's b, k, m, g, t and kb, mb, gb, tb are the same",
     );
+    for (given, why) in [
+        ("-5", "-5: it is below 0"),
+        ("\"-5MiB\"", "the text \"-5MiB\": it is below 0"),
+        ("1.5", "1.5: it is no whole number, so take a smaller unit"),
+        ("\"1.5GiB\"", "the text \"1.5GiB\": it is no whole number, so take a smaller unit"),
+        ("\"1,5 g\"", "the text \"1,5 g\": it is no whole number, so take a smaller unit"),
+        ("\"99999999TiB\"", "the text \"99999999TiB\": it is larger than 2^64 - 1 bytes"),
+        ("\"99999999999999999999\"", "the text \"99999999999999999999\": it is larger than 2^64 - 1 bytes"),
+        ("\"\"", "the text \"\": it has no number"),
+    ] {
+        let message = "`memory` must be a size (\"64KiB\", \"256MiB\", \"1GiB\" or bytes), not";
+        check("memory = \"1MiB\"", &format!("memory = {given}"), &format!("line 9: {message} {why}"));
+    }
     check(
         "memory = \"1MiB\"",
         "memory = \"64 MB\"",
