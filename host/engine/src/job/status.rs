@@ -148,6 +148,19 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Created,
+        Self::Running,
+        Self::Failing,
+        Self::Failed,
+        Self::Cancelling,
+        Self::Canceled,
+        Self::Finished,
+        Self::Restarting,
+        Self::Suspended,
+    ];
+
     /// Whether nothing follows.
     #[must_use]
     pub const fn is_terminal(self) -> bool {

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use weir_engine::job::{CheckpointState, JobStatus};
+use weir_engine::job::{CheckpointState, JobState, JobStatus};
 use weir_protocol::time::Timestamp;
 
 use crate::api::shape;
@@ -19,6 +19,9 @@ const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What is measured of the node, and not of one job.
 const CACHE: &str = "weir_rocksdb_cache_bytes";
+
+/// What is counted of all jobs, those that have ended too.
+const JOBS: &str = "weir_jobs";
 
 /// Samples of one name.
 struct Family {
@@ -143,7 +146,8 @@ impl Job<'_> {
 
 /// All that is measured.
 pub(super) async fn page(State(node): State<Node>) -> impl IntoResponse {
-    let mut page = render(&node.engine().jobs(), node.clock().now());
+    let jobs = node.engine().jobs();
+    let mut page = render(&jobs, node.clock().now()) + &by_state(&jobs);
     if let Some(disk) = node.disk() {
         let bytes = disk.bytes();
         page.push_str(&format!(
@@ -173,6 +177,15 @@ fn render(jobs: &[JobStatus], now: Timestamp) -> String {
     page
 }
 
+/// How many jobs are in each state; 0 too, so that the first one is a rise.
+fn by_state(jobs: &[JobStatus]) -> String {
+    let help = "Jobs that this node knows, by state; those that have ended stay.";
+    JobState::ALL.iter().fold(format!("# HELP {JOBS} {help}\n# TYPE {JOBS} gauge\n"), |page, state| {
+        let count = jobs.iter().filter(|job| job.state == *state).count();
+        format!("{page}{JOBS}{{state=\"{}\"}} {count}\n", state.as_str())
+    })
+}
+
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -191,7 +204,7 @@ const fn signed(number: i64) -> f64 {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{FAMILIES, escaped};
+    use super::{FAMILIES, JOBS, escaped};
 
     const RULES: &str = include_str!("../../../../docs/alerts.yaml");
 
@@ -202,6 +215,7 @@ mod tests {
         let named = |line: &&str| line.trim_start().starts_with("expr:");
         let words = RULES.lines().filter(named).flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
         let used: BTreeSet<_> = words.filter(|word| word.starts_with("weir_")).collect();
+        let known: BTreeSet<_> = known.into_iter().chain([JOBS]).collect();
         assert!(!used.is_empty() && used.is_subset(&known), "unknown: {:?}", used.difference(&known));
         let count = |key: &str| RULES.lines().filter(|line| line.trim_start().starts_with(key)).count();
         assert_eq!((count("- alert:"), count("for:")), (count("expr:"), count("expr:")));

@@ -74,6 +74,46 @@ async fn what_a_running_job_holds_can_be_scraped() {
 }
 
 #[tokio::test]
+async fn jobs_are_counted_by_what_they_do() {
+    let asked = Asked::with_component().await;
+    asked.post(PATH, TOML, JOB).await;
+    asked.until("/api/v1/jobs/numbers", |job| job["state"] == "RUNNING").await;
+    asked.ask(Method::POST, "/api/v1/jobs/numbers/cancel").await;
+    asked.until("/api/v1/jobs/numbers", |job| job["ended"] == true).await;
+    asked.post(PATH, TOML, JOB).await;
+    asked.until("/api/v1/jobs/numbers", |job| job["state"] == "RUNNING").await;
+    let page = asked.get("/metrics").await.body;
+    let counted: Vec<&str> = page.lines().filter(|line| line.contains("weir_jobs") && !line.contains("HELP")).collect();
+    for line in ["# TYPE weir_jobs gauge", r#"weir_jobs{state="RUNNING"} 1"#, r#"weir_jobs{state="CANCELED"} 1"#] {
+        assert!(counted.contains(&line), "{line} is not in {counted:?}");
+    }
+    assert!(counted.contains(&r#"weir_jobs{state="FAILED"} 0"#), "a rise from nothing is no rise: {counted:?}");
+}
+
+#[tokio::test]
+async fn who_looks_into_a_job_without_checkpoints_is_not_told_to_ask_again() {
+    let asked = Asked::with_component().await;
+    asked.post(PATH, TOML, JOB.replace("[checkpoint]\ninterval = \"20ms\"\n", "")).await;
+    for path in ["state/echo", "checkpoints/newest/verify"] {
+        let answer = asked.get(&format!("{PATH}/numbers/{path}")).await;
+        let expected = (StatusCode::NOT_FOUND, &json!("the job takes no checkpoints"));
+        assert_eq!((answer.status, &answer.json()["title"]), expected);
+        assert!(answer.body.contains("[checkpoint]"), "{}", answer.body);
+    }
+    asked.ask(Method::POST, "/api/v1/jobs/numbers/cancel").await;
+    asked.until("/api/v1/jobs/numbers", |job| job["ended"] == true).await;
+    let slow = asked.post(PATH, TOML, JOB.replace("20ms", "1h")).await.json();
+    let slow = format!("{PATH}/{}", slow["id"].as_str().unwrap());
+    let looked = asked.get(&format!("{slow}/state/echo?checkpoint=newest")).await;
+    assert_eq!(&looked.json()["title"], &json!("no checkpoint yet"), "{}", looked.body);
+    asked.ask(Method::POST, &format!("{slow}/cancel")).await;
+    asked.until(&slow, |job| job["ended"] == true).await;
+    let ended = asked.get(&format!("{slow}/state/echo")).await;
+    assert_eq!(&ended.json()["title"], &json!("the job has no checkpoint"), "{}", ended.body);
+    assert!(ended.body.contains("it ended before one was completed"), "{}", ended.body);
+}
+
+#[tokio::test]
 async fn a_job_that_ends_by_itself_is_finished() {
     let asked = Asked::with_component().await;
     asked.post(PATH, TOML, JOB.replace("rate = 1000", "count = 100")).await;
