@@ -201,6 +201,33 @@ impl From<EngineError> for Problem {
     }
 }
 
+impl Problem {
+    /// Why a job's checkpoints cannot be looked into.
+    pub(super) fn of_look(error: InspectError, job: &JobStatus) -> Self {
+        let none = |title, detail: &str, mend| {
+            Self::request(StatusCode::NOT_FOUND, title, format!("job `{}` {detail}", job.name), mend)
+        };
+        match error {
+            InspectError::NoCheckpoint if job.spec.checkpoint.is_none() => none(
+                "the job takes no checkpoints",
+                "takes no checkpoints, and only these can be looked into",
+                "add a table `[checkpoint]` with an `interval` to its job file, then `weir upgrade JOB.toml`",
+            ),
+            InspectError::NoCheckpoint if job.state.is_terminal() => none(
+                "the job has no checkpoint",
+                "has no checkpoint: it ended before one was completed",
+                "there is nothing to look into; what it logged is there: `weir logs JOB`",
+            ),
+            InspectError::NoCheckpoint
+            | InspectError::NotRetained { .. }
+            | InspectError::Gone
+            | InspectError::UnknownOperator { .. }
+            | InspectError::UnknownState { .. }
+            | InspectError::Failed { .. } => error.into(),
+        }
+    }
+}
+
 impl From<InspectError> for Problem {
     fn from(error: InspectError) -> Self {
         let not_found = |title, mend| Self::request(StatusCode::NOT_FOUND, title, error.to_string(), mend);

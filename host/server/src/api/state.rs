@@ -29,7 +29,7 @@ pub(super) struct Asked {
     state: Option<String>,
     key: Option<String>,
     key_base64: Option<String>,
-    checkpoint: Option<u64>,
+    checkpoint: Option<String>,
     limit: Option<usize>,
     after: Option<String>,
 }
@@ -53,8 +53,9 @@ pub(super) async fn page(
     let lives = lives(&node, &job, &uid).await;
     let (state, limit) = (asked.state, asked.limit.unwrap_or(ITEMS));
     let ask = Ask { operator: uid, state, key, limit, after, lives };
-    let which = asked.checkpoint.map_or(Which::Newest, |id| Which::Retained(CheckpointId(id)));
-    let (checkpoint, page) = node.engine().inspector(job.id)?.look(which, &ask).await?;
+    let which = asked.checkpoint.as_deref().map_or(Ok(Which::Newest), which)?;
+    let looked = node.engine().inspector(job.id)?.look(which, &ask).await;
+    let (checkpoint, page) = looked.map_err(|error| Problem::of_look(error, &job))?;
     if let Some(key) = ask.key.filter(|_| is_first && page.items.is_empty() && page.next.is_none()) {
         return Err(Problem::unknown_key(&ask.operator, &key, checkpoint.id()));
     }
@@ -87,6 +88,17 @@ pub(super) async fn checkpoints(
     Ok(Json(retained.iter().map(shown).collect()))
 }
 
+/// The checkpoint that a request names: its number, or `newest`.
+fn which(named: &str) -> Result<Which, Problem> {
+    match named {
+        "newest" => Ok(Which::Newest),
+        number => match number.parse() {
+            Ok(number) => Ok(Which::Retained(CheckpointId(number))),
+            Err(_) => Err(Problem::no_checkpoint_number(number)),
+        },
+    }
+}
+
 fn shown(checkpoint: &Checkpoint) -> HeldCheckpoint {
     let entry = &checkpoint.stored.entry;
     HeldCheckpoint {
@@ -104,13 +116,11 @@ pub(super) async fn verify(
     State(node): State<Node>,
     Path((job, checkpoint)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let which = match checkpoint.as_str() {
-        "newest" => Which::Newest,
-        number => Which::Retained(CheckpointId(number.parse().map_err(|_| Problem::no_checkpoint_number(number))?)),
-    };
+    let which = which(&checkpoint)?;
     let job: JobStatus = node.job(&job)?;
     let inspector: Inspector = node.engine().inspector(job.id)?;
-    let verifying = Verifying { verification: inspector.verify(which).await?, objects: 0, damaged: 0, is_done: false };
+    let verification = inspector.verify(which).await.map_err(|error| Problem::of_look(error, &job))?;
+    let verifying = Verifying { verification, objects: 0, damaged: 0, is_done: false };
     let lines = stream::unfold(verifying, |mut verifying| async {
         let line = verifying.line().await?;
         Some((Ok::<_, std::convert::Infallible>(line), verifying))

@@ -1,6 +1,8 @@
 //! What can be asked for.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Parser, Subcommand};
 
@@ -76,9 +78,9 @@ pub(super) enum State {
         /// This state alone.
         #[arg(long, value_name = "NAME")]
         state: Option<String>,
-        /// As of this checkpoint.
-        #[arg(long, value_name = "NUMBER")]
-        checkpoint: Option<u64>,
+        /// As of this checkpoint: its number, or `newest`.
+        #[arg(long, default_value = "newest", value_name = "CHECKPOINT")]
+        checkpoint: CheckpointName,
     },
 }
 
@@ -88,9 +90,9 @@ pub(super) struct View {
     /// This state alone.
     #[arg(long, value_name = "NAME")]
     pub(super) state: Option<String>,
-    /// As of this checkpoint.
-    #[arg(long, value_name = "NUMBER")]
-    pub(super) checkpoint: Option<u64>,
+    /// As of this checkpoint: its number, or `newest`.
+    #[arg(long, default_value = "newest", value_name = "CHECKPOINT")]
+    pub(super) checkpoint: CheckpointName,
     /// How many items.
     #[arg(short = 'n', long, default_value_t = 100, value_parser = at_least_1)]
     pub(super) limit: usize,
@@ -116,12 +118,42 @@ pub(super) enum Checkpoint {
     Verify {
         /// The job's name or id.
         job: String,
-        /// The checkpoint's number; default: the newest.
-        checkpoint: Option<u64>,
+        /// The checkpoint's number, or `newest`.
+        #[arg(default_value = "newest")]
+        checkpoint: CheckpointName,
         /// The node's answer, as JSON: one object a line.
         #[arg(long)]
         json: bool,
     },
+}
+
+/// A checkpoint, as commands name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CheckpointName {
+    Newest,
+    Number(u64),
+}
+
+impl FromStr for CheckpointName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "newest" => Ok(Self::Newest),
+            number => number.parse().map(Self::Number).map_err(|_| {
+                "give the number of a checkpoint, or `newest`; `weir checkpoint ls JOB` lists them".to_owned()
+            }),
+        }
+    }
+}
+
+impl fmt::Display for CheckpointName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newest => f.write_str("newest"),
+            Self::Number(number) => write!(f, "{number}"),
+        }
+    }
 }
 
 /// What is one request to a node, or a few.

@@ -6,7 +6,7 @@ use weir_engine::checkpoint::inspect::{ITEMS_MAX, Item, Verdict};
 
 use crate::api::Problem;
 use crate::api::shape::{HeldCheckpoint, StatePage, Verified};
-use crate::cli::args::{Checkpoint, State, View};
+use crate::cli::args::{Checkpoint, CheckpointName, State, View};
 use crate::cli::client::Client;
 use crate::cli::exit::{FAILED, Failure, Outcome};
 use crate::cli::{terminal, view};
@@ -46,10 +46,9 @@ pub(super) async fn checkpoint(checkpoint: Checkpoint, server: &str) -> Result<O
 }
 
 fn query(view: &View, key: Option<(&'static str, String)>) -> Vec<(&'static str, String)> {
-    let mut query = vec![("limit", view.limit.to_string())];
+    let mut query = vec![("limit", view.limit.to_string()), ("checkpoint", view.checkpoint.to_string())];
     query.extend(key);
     query.extend(view.state.clone().map(|state| ("state", state)));
-    query.extend(view.checkpoint.map(|id| ("checkpoint", id.to_string())));
     query.extend(view.after.clone().map(|after| ("after", after)));
     query
 }
@@ -108,17 +107,21 @@ async fn dump(
     job: &str,
     operator: Option<String>,
     state: Option<&str>,
-    checkpoint: Option<u64>,
+    checkpoint: CheckpointName,
 ) -> Result<(), Failure> {
     let checkpoints = client.checkpoints(job).await?;
-    let chosen = checkpoints.iter().find(|held| checkpoint.is_none_or(|wanted| wanted == held.id));
-    let checkpoint = checkpoint.or_else(|| chosen.map(|chosen| chosen.id));
-    let all = || chosen.map(|chosen| chosen.operators.clone()).unwrap_or_default();
-    let operators = operator.map_or_else(all, |operator| vec![operator]);
-    if operators.is_empty() {
-        let mend = "ask again once one is completed; see `weir checkpoint ls JOB`";
-        return Err(Failure::wrong_use("the job has no checkpoint that could be dumped", mend));
-    }
+    let chosen = checkpoints.iter().find(|held| match checkpoint {
+        CheckpointName::Newest => true,
+        CheckpointName::Number(wanted) => wanted == held.id,
+    });
+    // The newest as of now, for all of it.
+    let checkpoint = chosen.map_or(checkpoint, |chosen| CheckpointName::Number(chosen.id));
+    let operators = match (operator, chosen) {
+        (Some(operator), _) => vec![operator],
+        (None, Some(chosen)) => chosen.operators.clone(),
+        // The node says what is wrong.
+        (None, None) => operators_of(client, job).await?,
+    };
     let (mut items, mut said) = (0, 0);
     for operator in &operators {
         let mut after = None;
@@ -140,9 +143,13 @@ async fn dump(
             }
         }
     }
-    let of = checkpoint.map(|id| format!(" of checkpoint {id}")).unwrap_or_default();
-    terminal::note(&format!("{} items{of}: {}", HumanCount(items), operators.join(", ")));
+    terminal::note(&format!("{} items of checkpoint {checkpoint}: {}", HumanCount(items), operators.join(", ")));
     Ok(())
+}
+
+async fn operators_of(client: &Client, job: &str) -> Result<Vec<String>, Failure> {
+    let vertices = client.job(job).await?.vertices.into_iter();
+    Ok(vertices.filter(|vertex| vertex.kind == "operator").map(|vertex| vertex.uid).collect())
 }
 
 /// A line of the answer to a verification.
@@ -154,10 +161,10 @@ enum Line {
     Problem(Problem),
 }
 
-async fn verify(client: &Client, job: &str, checkpoint: Option<u64>, json: bool) -> Result<Outcome, Failure> {
-    let checkpoint = checkpoint.map_or_else(|| "newest".to_owned(), |id| id.to_string());
+async fn verify(client: &Client, job: &str, checkpoint: CheckpointName, json: bool) -> Result<Outcome, Failure> {
     let (mut end, mut damaged) = (None, Vec::new());
-    let taken = client.verify(job, &checkpoint, |text| {
+    let named = checkpoint.to_string();
+    let taken = client.verify(job, &named, |text| {
         let line = serde_json::from_slice(text).map_err(|error| client.stranger(&error.to_string()))?;
         if json && !matches!(line, Line::Problem(_)) {
             terminal::line(&String::from_utf8_lossy(text));

@@ -235,6 +235,34 @@ newest checkpoint: 12 (8 ms, 4.00 KiB, 1.21 KiB of it written); since this node 
 }
 
 #[test]
+fn a_description_says_how_much_each_operator_holds() {
+    let mut job = job("RUNNING", 1);
+    let shown = |job: &Job| view::describe(job).lines().find(|line| line.contains("operator")).unwrap().to_owned();
+    (job.vertices[1].state_bytes, job.vertices[1].timers) = (5 << 20, 1_234);
+    assert_eq!(shown(&job), "  count  operator  count  in 1  out 2  state 5.00 MiB, timers 1,234");
+    (job.vertices[1].state_bytes, job.vertices[1].timers) = (40, 0);
+    assert_eq!(shown(&job), "  count  operator  count  in 1  out 2  state 40 B");
+}
+
+#[test]
+fn whatever_takes_a_checkpoint_takes_newest_and_refuses_what_is_neither() {
+    let given = |command: &str| {
+        let words = command.split(' ').chain(std::iter::once("newest"));
+        Args::try_parse_from(words).map(drop)
+    };
+    for command in [
+        "weir checkpoint verify words",
+        "weir state get words count be --checkpoint",
+        "weir state ls words count --checkpoint",
+        "weir state dump words --checkpoint",
+    ] {
+        assert!(given(command).is_ok(), "{command}");
+    }
+    let refused = Args::try_parse_from("weir checkpoint verify words latest".split(' ')).unwrap_err().to_string();
+    assert!(refused.contains("give the number of a checkpoint, or `newest`"), "{refused}");
+}
+
+#[test]
 fn what_an_earlier_process_saved_is_shown_after_a_restart() {
     let mut job = job("RUNNING", 1);
     job.checkpoints =

@@ -208,10 +208,19 @@ fn vertices(job: &Job, before: Option<Before<'_>>) -> String {
         counts.resize(2, String::new());
         let mut row = row(["", &vertex.uid, &vertex.kind, &vertex.title]);
         row.extend(counts);
-        row.push(before.and_then(|before| rate(vertex, before)).unwrap_or_default());
+        row.push(before.map_or_else(|| held(vertex), |before| rate(vertex, before).unwrap_or_default()));
         row
     });
     table(&rows.collect::<Vec<_>>())
+}
+
+/// How much state and how many pending timers it has; nothing where there are none.
+fn held(vertex: &Vertex) -> String {
+    if vertex.state_bytes == 0 {
+        return String::new();
+    }
+    let timers = if vertex.timers == 0 { String::new() } else { format!(", timers {}", HumanCount(vertex.timers)) };
+    format!("state {}{timers}", HumanBytes(vertex.state_bytes))
 }
 
 /// Records a second since it was looked at before; nothing once it started anew.
