@@ -280,6 +280,8 @@ fn what_an_earlier_process_saved_is_shown_after_a_restart() {
     );
     job.checkpoints.newest = None;
     assert!(view::describe(&job).contains("no checkpoint yet; since"));
+    job.guarantee = "at-least-once".to_owned();
+    assert!(view::describe(&job).contains("\nit takes no checkpoints\n"), "there will be none");
 }
 
 #[test]

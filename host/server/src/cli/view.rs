@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat};
 use indicatif::{HumanBytes, HumanCount};
+use weir_engine::job::Guarantee;
 use weir_protocol::evolution::Change;
 use weir_protocol::time::Timestamp;
 use weir_protocol::upgrade::Changes;
@@ -103,7 +104,7 @@ pub(super) fn describe(job: &Job) -> String {
     add(since.to_owned());
     add(vertices(job, None));
     add(String::new());
-    add(checkpoints(&job.checkpoints));
+    add(checkpoints(job));
     let failed = job.checkpoints.history.iter().find(|checkpoint| checkpoint.state == "FAILED");
     if let Some((failed, why)) = failed.and_then(|failed| failed.failure.as_ref().map(|why| (failed, why))) {
         add(format!("checkpoint {} failed: {}", failed.id, printable(why)));
@@ -162,7 +163,7 @@ pub(super) fn live(job: &Job, before: Option<Before<'_>>) -> String {
     let failure = failure.map(|failure| format!("\nfailed: {}", why(failure))).unwrap_or_default();
     let mut text = format!("{}  {}  {}{failure}\n", job.name, job.state, job.guarantee);
     text += &vertices(job, before);
-    text += &format!("\n{}\n{}", checkpoints(&job.checkpoints), given_up(job));
+    text += &format!("\n{}\n{}", checkpoints(job), given_up(job));
     for sink in &job.sinks {
         let published = sink.published.map(|id| format!(", published up to checkpoint {id}")).unwrap_or_default();
         text += &format!("\nlast at {}{published}:", sink.uid);
@@ -178,7 +179,7 @@ pub(super) fn plain(job: &Job) -> String {
     let counts = counts.collect::<Vec<_>>().join(" | ");
     let failure = job.failures.first().filter(|_| job.state != "RUNNING");
     let failure = failure.map(|failure| format!(" ({})", why(failure).replace('\n', " "))).unwrap_or_default();
-    let (state, checkpoints, given_up) = (&job.state, checkpoints(&job.checkpoints), given_up(job));
+    let (state, checkpoints, given_up) = (&job.state, checkpoints(job), given_up(job));
     let line = format!("{} {state}{failure} | {counts} | {checkpoints} | {given_up}", job.name);
     printable(&line)
 }
@@ -233,7 +234,11 @@ fn rate(vertex: &Vertex, before: Before<'_>) -> Option<String> {
 }
 
 /// The newest, which lasts, and what this process has counted.
-fn checkpoints(stats: &Checkpoints) -> String {
+fn checkpoints(job: &Job) -> String {
+    let stats = &job.checkpoints;
+    if job.guarantee == word(Guarantee::AtLeastOnce) {
+        return "it takes no checkpoints".to_owned();
+    }
     let newest = stats.newest.map_or_else(|| "no checkpoint yet".to_owned(), |newest| newest_checkpoint(newest, stats));
     let failed = if stats.failed == 0 { String::new() } else { format!(", {} failed", HumanCount(stats.failed)) };
     let waits = stats.history.iter().filter(|checkpoint| checkpoint.state == "IN_PROGRESS");
