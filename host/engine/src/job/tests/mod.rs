@@ -3,6 +3,7 @@
 
 mod away;
 mod full_disk;
+mod last_timers;
 mod local_state;
 mod looking;
 mod migrating;

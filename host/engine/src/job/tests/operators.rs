@@ -9,11 +9,12 @@ use weir_operator::abilities::{Abilities, NewRecords, ValueState};
 use weir_operator::batch::{Batch, OptionalColumn};
 use weir_operator::native::{NativeError, NativeFactory, NativeOperator};
 use weir_operator::operator::{Factory, OpenContext};
-use weir_operator::turn::Origin;
+use weir_operator::turn::{FiredTimers, Origin, TimeDomain, TimerChange};
 use weir_protocol::Fault;
 use weir_protocol::description::{
     Columns, InputDescription, InputKind, OperatorDescription, StateDescription, StateKind,
 };
+use weir_protocol::time::Timestamp;
 
 use crate::job::{Operators, OperatorsError};
 
@@ -24,7 +25,8 @@ pub(super) struct NativeOperators(BTreeMap<String, Arc<dyn Factory>>);
 impl NativeOperators {
     /// `count`, `count-two` with two inputs, `recount` with state in another form, `count-newer`, which is a
     /// later version of `count` and rewrites what that has written, `count-stubborn`, which fails to do so, `faulty`, which counts
-    /// but for its faults, `forgetful`, which declares no state and emits nothing, and `tally`.
+    /// but for its faults, `forgetful`, which declares no state and emits nothing, `tally`, `clockwork`, which sets a timer for
+    /// each key and the next whenever one fires, and `clock-at-rest`, which lets them fire.
     pub(super) fn new(faults: &Faults) -> Self {
         let mut operators: BTreeMap<String, Arc<dyn Factory>> = BTreeMap::new();
         let count = NativeFactory::new(description("count", &["records"], InputKind::Keyed), Count::default);
@@ -51,6 +53,12 @@ impl NativeOperators {
         forgetful.states.clear();
         operators.insert("forgetful".to_owned(), Arc::new(NativeFactory::new(forgetful, || Forgetful)));
         operators.insert("tally".to_owned(), super::tally::factory());
+        for (name, goes_on) in [("clockwork", true), ("clock-at-rest", false)] {
+            let mut description = description(name, &["records"], InputKind::Keyed);
+            description.states.clear();
+            let clock = NativeFactory::new(description, move || Clockwork { goes_on });
+            operators.insert(name.to_owned(), Arc::new(clock));
+        }
         Self(operators)
     }
 }
@@ -144,6 +152,36 @@ impl NativeOperator for Forgetful {
 
     fn process(&mut self, _input: u32, _batch: &Batch, _abilities: &mut Abilities) -> Result<(), NativeError> {
         Ok(())
+    }
+}
+
+/// Sets a timer of event time for each key.
+struct Clockwork {
+    /// Whether each sets the next.
+    goes_on: bool,
+}
+
+impl Clockwork {
+    fn set(abilities: &mut Abilities, timers: impl Iterator<Item = (u32, Timestamp)>) -> Result<(), NativeError> {
+        let timer = |(key, at)| TimerChange { register: true, domain: TimeDomain::EventTime, key, at, tag: 0 };
+        timers.map(timer).try_for_each(|timer| Ok(abilities.change_timer(timer)?))
+    }
+}
+
+impl NativeOperator for Clockwork {
+    fn open(&mut self, _context: &OpenContext, _abilities: &mut Abilities) -> Result<(), NativeError> {
+        Ok(())
+    }
+
+    fn process(&mut self, _input: u32, batch: &Batch, abilities: &mut Abilities) -> Result<(), NativeError> {
+        let keys = batch.keys.as_ref().expect("the input is keyed");
+        Self::set(abilities, keys.key_of.iter().map(|key| (*key, 1_000_000)))
+    }
+
+    fn on_timers(&mut self, fired: &FiredTimers, abilities: &mut Abilities) -> Result<(), NativeError> {
+        let goes_on = self.goes_on;
+        let next = fired.keys.key_of.iter().zip(&fired.at).map(|(key, at)| (*key, at + 1));
+        Self::set(abilities, next.filter(|_| goes_on))
     }
 }
 
