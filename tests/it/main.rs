@@ -9,6 +9,7 @@ mod looking_inside;
 mod migrating;
 mod node;
 mod operator;
+mod savepoints;
 mod states_job;
 mod stores;
 mod unkeyed_state;

@@ -38,6 +38,8 @@ pub enum Step {
     Restore,
     /// Records that outgrew their memory are written to the local disk.
     Eviction,
+    /// An object is copied to or from a savepoint, or what says that it is one is written.
+    Copy,
 }
 
 /// On which side of a step.
@@ -90,6 +92,7 @@ impl Step {
             Self::Wish => "wish",
             Self::Restore => "restore",
             Self::Eviction => "eviction",
+            Self::Copy => "copy",
         }
     }
 

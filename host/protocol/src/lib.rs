@@ -30,6 +30,7 @@ pub mod garbage;
 pub mod publication;
 pub mod recovery;
 pub mod redistribution;
+pub mod savepoint;
 pub mod upgrade;
 
 pub use fault::Fault;

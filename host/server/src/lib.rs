@@ -7,6 +7,7 @@ pub mod job_file;
 
 pub mod journal;
 pub mod node;
+pub mod savepoints;
 
 pub mod api;
 pub mod ui;

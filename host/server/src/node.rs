@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::RwLock;
 use weir_engine::clock::{Clock, Entropy};
 use weir_engine::component::{Compiler, Registry, RegistryConfig, StoredComponent, Uploaded};
-use weir_engine::job::{Engine, EngineConfig, JobStatus, Operators, Submitted, Upgraded, Upgrading};
+use weir_engine::job::{Engine, EngineConfig, JobStatus, Operators, Origin, Submitted, Upgraded, Upgrading};
 use weir_engine::spawn::Runtime;
 use weir_engine::state::LocalDisk;
 use weir_engine::store::{Places, Store};
@@ -20,6 +20,7 @@ use weir_protocol::job_spec::JobSpec;
 use crate::api::Problem;
 use crate::job_file::{Component, Components, Draft};
 use crate::journal::Journal;
+use crate::savepoints::Savepoints;
 
 /// What a node is made of.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub struct NodeConfig {
     pub places: Arc<dyn Places>,
     /// Where state goes that outgrows its memory.
     pub disk: Option<LocalDisk>,
+    /// Where savepoints go that name no place of their own; `None`: each has to name one.
+    pub savepoints: Option<String>,
 }
 
 /// One process; a cheap handle.
@@ -54,6 +57,7 @@ pub struct Node {
     journal: Journal,
     clock: Clock,
     disk: Option<LocalDisk>,
+    savepoints: Arc<Savepoints>,
     /// Held for reading until a job counts as one that uses the components which it names, for writing while a component is
     /// deleted: a job never comes to use a component that is being deleted.
     uses: Arc<RwLock<()>>,
@@ -65,8 +69,8 @@ impl Node {
     /// # Errors
     /// When the store cannot be used.
     pub async fn start(config: NodeConfig) -> Result<Self, Problem> {
-        let NodeConfig { objects, clock, entropy, compiler, journal, control, data, disk_threads, places, disk } =
-            config;
+        let NodeConfig { objects, clock, entropy, compiler, journal, control, data, disk_threads, .. } = config;
+        let NodeConfig { places, disk, savepoints, .. } = config;
         let registry = Arc::new(Registry::new(RegistryConfig {
             store: Store::new(Arc::clone(&objects), clock),
             clock,
@@ -77,10 +81,11 @@ impl Node {
         }));
         let operators = Arc::<Registry>::clone(&registry) as Arc<dyn Operators>;
         let (store, local) = (objects, disk.clone());
+        let savepoints = Arc::new(Savepoints::new(savepoints, entropy.clone()));
         let config =
             EngineConfig { store, clock, entropy, control, data, disk_threads, operators, places, disk: local };
         let engine = Engine::start(config).await?;
-        Ok(Self { engine, registry, journal, clock, disk, uses: Arc::default() })
+        Ok(Self { engine, registry, journal, clock, disk, savepoints, uses: Arc::default() })
     }
 
     /// The jobs.
@@ -99,6 +104,12 @@ impl Node {
     #[must_use]
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// Where savepoints go, and what became of those that went.
+    #[must_use]
+    pub fn savepoints(&self) -> &Savepoints {
+        &self.savepoints
     }
 
     /// The time.
@@ -121,6 +132,18 @@ impl Node {
         let _uses = self.uses.read().await;
         let spec = self.resolve(draft).await?;
         Ok(self.engine.submit(spec).await?)
+    }
+
+    /// Looks up what a job names, and begins it from a savepoint.
+    ///
+    /// # Errors
+    /// What is wrong with the job, or why it cannot begin from that; or that another job has its name.
+    pub async fn submit_from(&self, draft: &Draft, origin: &Origin) -> Result<Submitted, Problem> {
+        let spec = self.resolve(draft).await?;
+        // Long, where the savepoint is large: nobody waits meanwhile who deletes a component.
+        let prepared = self.engine.prepare(spec, origin).await?;
+        let _uses = self.uses.read().await;
+        Ok(self.engine.submit_prepared(prepared).await?)
     }
 
     /// Looks up what a job names, and has a running job become it.

@@ -3,6 +3,7 @@
 mod contract;
 mod credentials;
 mod recovery;
+mod savepoints;
 mod submission;
 
 use anyhow::Result;

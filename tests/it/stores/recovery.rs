@@ -15,12 +15,12 @@ use weir_tests::node::{Launch, Node};
 use weir_tests::servers::{BUCKET, Server};
 use weir_tests::{guests, oracle, published};
 
-const RECORDS: u64 = 16_000;
-const KEYS: u64 = 40;
+pub(super) const RECORDS: u64 = 16_000;
+pub(super) const KEYS: u64 = 40;
 /// How long anything may take, however slow the machine.
-const MAX: Duration = Duration::from_secs(240);
+pub(super) const MAX: Duration = Duration::from_secs(240);
 
-fn job() -> String {
+pub(super) fn job() -> String {
     format!(
         r#"
         name = "counted"
@@ -59,14 +59,19 @@ fn job() -> String {
 
 /// A node with a new disk.
 async fn node(server: &Server, disk: &std::path::Path) -> Result<Node> {
-    let store = Some(PathBuf::from(format!("s3://{BUCKET}/state")));
+    node_at(server, "state", disk).await
+}
+
+/// The same with its store at a path of its own.
+pub(super) async fn node_at(server: &Server, path: &str, disk: &std::path::Path) -> Result<Node> {
+    let store = Some(PathBuf::from(format!("s3://{BUCKET}/{path}")));
     let mut node = Node::spawn(&Launch { store, environment: server.environment(), ..Launch::new(disk) })?;
     node.answers().await?;
     Ok(node)
 }
 
 /// What a sink has published.
-async fn lines(server: &Server, job: &str, sink: &str) -> Result<Vec<String>> {
+pub(super) async fn lines(server: &Server, job: &str, sink: &str) -> Result<Vec<String>> {
     let (clock, environment) = (Clock::system(), Environment::from_iter(server.variables()));
     let objects = open_in(&format!("s3://{BUCKET}/results/{job}/{sink}"), &clock, &environment)?;
     let found: Vec<Path> = objects.list(None).map_ok(|found| found.location).try_collect().await?;

@@ -43,7 +43,7 @@ impl FromStr for KillAt {
         let wrong = || format!("`{text}` is no step to die at; write, for example, before:entry:3");
         let [when, step, nth] = text.split(':').collect::<Vec<_>>()[..] else { return Err(wrong()) };
         let when = When::ALL.into_iter().find(|known| known.name() == when).ok_or_else(wrong)?;
-        let mut steps = Step::ALL.into_iter().chain(Step::OF_STATE_ON_DISK).chain([Step::Wish]);
+        let mut steps = Step::ALL.into_iter().chain(Step::OF_STATE_ON_DISK).chain([Step::Wish, Step::Copy]);
         let step = steps.find(|known| known.name() == step).ok_or_else(wrong)?;
         let nth = nth.parse().ok().filter(|nth| *nth > 0).ok_or_else(wrong)?;
         Ok(Self { when, step, nth })

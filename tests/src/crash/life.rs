@@ -78,7 +78,7 @@ impl KillAt {
         let step = steps[random.random_range(0..steps.len())];
         let when = When::ALL[random.random_range(0..When::ALL.len())];
         let nth = match step {
-            Step::Takeover | Step::Restore | Step::Wish => 1,
+            Step::Takeover | Step::Restore | Step::Wish | Step::Copy => 1,
             Step::Eviction => random.random_range(1..40),
             Step::Upload | Step::Deletion => random.random_range(1..4),
             Step::Barrier | Step::Segment | Step::Acknowledgement | Step::Entry | Step::Publication | Step::Marker => {

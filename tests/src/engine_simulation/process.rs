@@ -89,6 +89,7 @@ impl Process {
             data: Handle::current(),
             places: Arc::new(Outside(world.outside.clone())),
             disk: Some(world.disk(number)?),
+            savepoints: None,
         };
         let node = Node::start(config).await.map_err(|problem| format!("{problem:?}"))?;
         Ok(Self { router: api::router(node.clone()), node, log: world.log.clone(), number })

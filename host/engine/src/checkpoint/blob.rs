@@ -117,6 +117,6 @@ fn name_of(job: JobId, object: &ObjectRef) -> Result<ObjectName, BlobError> {
     ObjectName::of_manifest(job, &object.name).ok_or_else(|| BlobError::Foreign(object.name.clone()))
 }
 
-fn missing(object: &ObjectRef) -> BlobError {
+pub(super) fn missing(object: &ObjectRef) -> BlobError {
     StoreError::Missing { object: object.name.clone() }.into()
 }

@@ -38,6 +38,22 @@ pub struct Collector {
     list_again_at: Timestamp,
 }
 
+/// Deletes what was copied for a job that never began: whoever copied it died, or gave up.
+pub async fn sweep(store: &Store, job: JobId, now: Timestamp) {
+    let swept = async {
+        let found = store.list(&Prefix::data(job)).await?;
+        if found.iter().all(|object| object.modified_at.saturating_add_unsigned(grace_ms()) < now) {
+            for object in &found {
+                delete(store, job, &object.name).await?;
+            }
+        }
+        Ok::<_, StoreError>(())
+    };
+    if let Err(error) = swept.await {
+        tracing::warn!(%job, %error, "what a job that never began left behind stays until the next start");
+    }
+}
+
 /// What a collection has done.
 #[derive(Debug, Default)]
 struct Collected {

@@ -129,6 +129,7 @@ async fn begin<'a>(
         events,
         tasks: TaskGroup::new(shared.data.clone()),
         reporters: TaskGroup::new(shared.control.clone()),
+        hurried: board.fresh().asked(),
         leaves_by: None,
     };
     for reporter in reporters {
@@ -160,6 +161,8 @@ pub(super) struct Attempt<'a> {
     events: EventQueue,
     pub(super) tasks: TaskGroup<Ran>,
     pub(super) reporters: TaskGroup<Ran>,
+    /// Changes when somebody wants a checkpoint at once.
+    hurried: watch::Receiver<u64>,
     /// The job is to be another: until when the attempt waits for one more checkpoint.
     leaves_by: Option<Timestamp>,
 }
@@ -170,6 +173,7 @@ enum Event {
     Ran(Result<(String, Ran), Panicked>),
     Reported(Reported),
     Published(Result<(), Ended>),
+    Hurried,
     Tick,
     Late,
 }
@@ -183,6 +187,7 @@ impl Attempt<'_> {
                 Event::Ran(ran) => self.on_ran(ran).await,
                 Event::Reported(reported) => self.on_reported(reported).await,
                 Event::Published(noted) => noted.map(|()| self.on_published()),
+                Event::Hurried => self.coordinate(coordinator::Event::TriggerNow).await,
                 Event::Tick => self.coordinate(coordinator::Event::Tick).await,
             };
             if let Err(ended) = step {
@@ -224,6 +229,7 @@ impl Attempt<'_> {
             Some(ran) = self.reporters.next() => Event::Ran(ran),
             Some(reported) = self.events.next() => Event::Reported(reported),
             noted = self.owned.published() => Event::Published(noted),
+            Ok(()) = self.hurried.changed() => Event::Hurried,
             () = tick => Event::Tick,
             () = late => Event::Late,
         }

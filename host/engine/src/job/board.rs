@@ -15,6 +15,7 @@ use weir_protocol::time::Timestamp;
 
 use crate::sink::Recent;
 
+use super::fresh::Fresh;
 use super::status::{
     CheckpointState, CheckpointSummary, FAILURES_MAX, Failure, HISTORY_MAX, JobState, JobStatus, RECENT_MAX,
     SinkStatus, StandingCheckpoint, VertexStatus,
@@ -26,11 +27,22 @@ pub(crate) struct Board {
     status: Arc<Mutex<JobStatus>>,
     recent: Arc<Mutex<BTreeMap<Uid, Vec<Arc<Recent>>>>>,
     budget: Arc<Mutex<Option<Budget>>>,
+    fresh: Fresh,
 }
 
 impl Board {
     pub(crate) fn new(status: JobStatus) -> Self {
-        Self { status: Arc::new(Mutex::new(status)), recent: Arc::default(), budget: Arc::default() }
+        Self {
+            status: Arc::new(Mutex::new(status)),
+            recent: Arc::default(),
+            budget: Arc::default(),
+            fresh: Fresh::default(),
+        }
+    }
+
+    /// Who wants a checkpoint at once, and word of those that were taken.
+    pub(crate) const fn fresh(&self) -> &Fresh {
+        &self.fresh
     }
 
     /// The status as it stands.
@@ -198,6 +210,7 @@ impl Board {
     pub(crate) fn checkpoint_completed(&self, completed: StandingCheckpoint, now: Timestamp) {
         let mut status = self.lock();
         let (job, id) = (status.id, completed.id);
+        self.fresh.covers(completed.taken_at);
         let stats = &mut status.checkpoints;
         stats.newest = Some(completed);
         stats.completed += 1;
@@ -227,6 +240,9 @@ impl Board {
     pub(crate) fn checkpoint_skipped(&self, id: CheckpointId) {
         let mut status = self.lock();
         let stats = &mut status.checkpoints;
+        if let Some(skipped) = stats.history.iter().find(|summary| summary.id == id) {
+            self.fresh.covers(skipped.triggered_at);
+        }
         stats.skipped += 1;
         stats.in_progress = stats.in_progress.saturating_sub(1);
         stats.history.retain(|summary| summary.id != id);

@@ -13,6 +13,7 @@ use weir_protocol::id::JobId;
 
 use super::engine::Inner;
 use super::known::Job;
+use super::shared::Shared;
 use super::wish::Wish;
 use super::{Engine, EngineError};
 use crate::checkpoint::chain::SpecChain;
@@ -28,18 +29,22 @@ impl Engine {
         let job = self.inner.find(id)?;
         let shared = self.inner.shared.clone();
         let cancel = async move {
-            let status = job.board.copy();
-            if status.state.is_terminal() {
-                return Ok(());
-            }
-            let shared = shared.of(&status.spec);
-            let specs = SpecChain::new(shared.store, shared.clock, id);
-            specs.want(&shared.entropy, &Wanted::Cancel).await?;
-            job.asker.ask(Wish::Cancel);
-            Ok(())
+            let shared = shared.of(&job.board.copy().spec);
+            cancel(id, &job, &shared).await
         };
         self.inner.perform(format!("cancel {id}"), cancel).await
     }
+}
+
+/// Asks for a job's end, unless it has ended.
+pub(super) async fn cancel(id: JobId, job: &Job, shared: &Shared) -> Result<(), EngineError> {
+    if job.board.copy().state.is_terminal() {
+        return Ok(());
+    }
+    let specs = SpecChain::new(shared.store.clone(), shared.clock, id);
+    specs.want(&shared.entropy, &Wanted::Cancel).await?;
+    job.asker.ask(Wish::Cancel);
+    Ok(())
 }
 
 impl Inner {

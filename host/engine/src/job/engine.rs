@@ -13,6 +13,7 @@ use weir_protocol::Fault;
 use weir_protocol::id::{EntryNumber, JobId};
 use weir_protocol::job_spec::JobSpec;
 use weir_protocol::manifest::Manifest;
+use weir_protocol::time::Timestamp;
 
 use crate::checkpoint::chain::SpecChain;
 use crate::checkpoint::dead_letters::read_dead_letters;
@@ -29,6 +30,7 @@ use super::driver::Driver;
 use super::known::{Job, Standing};
 use super::plan::Plan;
 use super::restart::Restarts;
+use super::savepoint::Requests;
 use super::shared::Shared;
 use super::sinks::try_out;
 use super::starts::resolve_starts;
@@ -76,8 +78,9 @@ pub struct Engine {
 pub(super) struct Inner {
     pub(super) shared: Shared,
     jobs: Mutex<BTreeMap<JobId, Arc<Job>>>,
+    pub(super) savepoints: Requests,
     /// Locked by whoever adds a job, from looking at the names to adding it; false once the engine stops.
-    accepts: tokio::sync::Mutex<bool>,
+    pub(super) accepts: tokio::sync::Mutex<bool>,
     /// The drivers of jobs, and what is being changed; `None` once the engine stops.
     tasks: Mutex<Option<TaskGroup<()>>>,
 }
@@ -121,7 +124,7 @@ impl Engine {
         shared.store.probe(&shared.entropy).await?;
         let tasks = Mutex::new(Some(TaskGroup::new(shared.control.clone())));
         let (jobs, accepts) = (Mutex::default(), tokio::sync::Mutex::new(true));
-        let engine = Self { inner: Arc::new(Inner { shared, jobs, accepts, tasks }) };
+        let engine = Self { inner: Arc::new(Inner { shared, jobs, savepoints: Requests::default(), accepts, tasks }) };
         for folder in engine.inner.shared.store.folders(&Prefix::jobs()).await? {
             if let Ok(job) = folder.parse() {
                 engine.inner.resume(job).await?;
@@ -222,15 +225,41 @@ impl Inner {
         Some(Err(EngineError::Conflict { name: spec.name.clone(), running: running.id, state }))
     }
 
+    /// That a name is taken, whatever the job that has it does.
+    pub(super) fn taken(&self, spec: &JobSpec) -> Option<EngineError> {
+        match self.namesake(spec)? {
+            Ok(Submitted { id: running, .. }) => {
+                let state = self.jobs().get(&running).map_or(JobState::Running, |job| job.board.copy().state);
+                Some(EngineError::Conflict { name: spec.name.clone(), running, state })
+            }
+            Err(conflict) => Some(conflict),
+        }
+    }
+
     async fn create(&self, spec: JobSpec) -> Result<Submitted, EngineError> {
         let shared = self.shared.of(&spec);
-        let Shared { store, clock, entropy, operators, .. } = &shared;
+        let Shared { clock, entropy, operators, .. } = &shared;
         let id = entropy.job_id();
         let plan = Plan::new(spec.clone(), operators.as_ref()).await?;
         try_out(&spec, id, &shared).await?;
         let positions = resolve_starts(&spec, |_| true).await?;
         let now = clock.now();
         let manifest = Manifest::start(plan.graph.spec().max_parallelism, now, positions);
+        self.begin(id, spec, manifest, now).await
+    }
+
+    /// Begins a job with this manifest, accepted now, and drives it.
+    ///
+    /// # Errors
+    /// What the store says; then there is no such job, and never will be.
+    pub(super) async fn begin(
+        &self,
+        id: JobId,
+        spec: JobSpec,
+        manifest: Manifest,
+        now: Timestamp,
+    ) -> Result<Submitted, EngineError> {
+        let Shared { store, clock, entropy, .. } = &self.shared.of(&spec);
         let specs = SpecChain::new(store.clone(), *clock, id);
         let owner = specs.begin_job(entropy, now, spec.clone(), manifest).await?;
         let spec = Arc::new(spec);

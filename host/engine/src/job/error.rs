@@ -2,6 +2,7 @@
 
 use weir_protocol::Fault;
 use weir_protocol::id::{JobId, Name};
+use weir_protocol::savepoint;
 use weir_protocol::upgrade::Refusal;
 
 use super::JobState;
@@ -34,6 +35,9 @@ pub enum EngineError {
     /// A running job cannot become what it is wanted to be.
     #[error(transparent)]
     Unchangeable(Refusal),
+    /// A job cannot begin from a savepoint.
+    #[error(transparent)]
+    Unrestorable(savepoint::Refusal),
     /// A job that ends, or has ended, cannot be changed.
     #[error("job `{name}` ({id}) {}; submit what it should be as a new job", if *.ended { "has ended" } else { "is being cancelled" })]
     NotRunning {
@@ -65,6 +69,7 @@ impl EngineError {
         match self {
             Self::Conflict { .. } | Self::UnknownJob(_) | Self::NotRunning { .. } => Fault::Request,
             Self::Unchangeable(refusal) => refusal.fault(),
+            Self::Unrestorable(refusal) => refusal.fault(),
             Self::Failed { fault, .. } => *fault,
         }
     }

@@ -18,6 +18,8 @@ mod ending;
 mod engine;
 mod error;
 mod events;
+mod fork;
+mod fresh;
 mod known;
 mod letters;
 mod loss;
@@ -28,6 +30,7 @@ mod reporter;
 mod restart;
 mod restored;
 mod resume;
+mod savepoint;
 mod shared;
 mod sinks;
 mod starts;
@@ -45,7 +48,9 @@ mod tests;
 
 pub use engine::{Engine, EngineConfig, Submitted};
 pub use error::EngineError;
+pub use fork::{Origin, Prepared};
 pub use operators::{Operators, OperatorsError};
+pub use savepoint::{OpenSavepoint, SavepointAsk, SavepointStatus};
 pub use status::{
     CheckpointState, CheckpointStats, CheckpointSummary, FAILURES_MAX, Failure, Guarantee, HISTORY_MAX, JobState,
     JobStatus, RECENT_MAX, SinkStatus, StandingCheckpoint, VertexKind, VertexStatus,

@@ -17,6 +17,7 @@ use super::takeover::Hold;
 use super::wish::Wish;
 use super::{EngineError, JobState, JobStatus, StandingCheckpoint};
 use crate::checkpoint::chain::{self, ChainError, SpecChain};
+use crate::checkpoint::collect::sweep;
 use crate::store::StoreError;
 
 impl Inner {
@@ -26,7 +27,11 @@ impl Inner {
     /// The store cannot be read.
     pub(super) async fn resume(&self, id: JobId) -> Result<(), EngineError> {
         match self.try_resume(id).await {
-            Ok(()) | Err(ChainError::NoJob(_)) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(ChainError::NoJob(_)) => {
+                sweep(&self.shared.store, id, self.shared.clock.now()).await;
+                Ok(())
+            }
             Err(ChainError::Store(error @ (StoreError::Unavailable { .. } | StoreError::Denied { .. }))) => {
                 Err(error.into())
             }

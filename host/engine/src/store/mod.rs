@@ -35,7 +35,7 @@ pub use environment::Environment;
 pub use error::StoreError;
 pub(crate) use location::shown;
 pub use name::{ChainName, DataKind, ObjectName, Prefix};
-pub use open::{Everywhere, LEFTOVER_GRACE, Places, forgets, open, open_in};
+pub use open::{Everywhere, LEFTOVER_GRACE, Places, absolute, forgets, is_missing, open, open_in, remove_if_empty};
 pub use parts::{ABORT_WAIT, PART_BYTES, Parts, part_bytes};
 
 /// How often a call is tried in all before its error is given to the caller.

@@ -16,6 +16,13 @@
 //! probe/<job>                                                          the same in a sink's folder, at submission
 //! ```
 //!
+//! A savepoint is a folder by itself, maybe in another store. In it lie
+//!
+//! ```text
+//! jobs/<job>/data/…                                                    copies, under the names that they have in the job's store
+//! _metadata                                                            what they are; written last
+//! ```
+//!
 //! `<n>`, `<owner's entry>`, `<checkpoint>` have 20 digits, so that names sort as numbers do; `<job>` and `<nonce>` 32
 //! hexadecimal digits. `<seq>` is a counter of the subtask, unique within its owner.
 
@@ -100,6 +107,22 @@ impl ObjectName {
         path.prefix_matches(&Prefix::data(job).0).then_some(Self(path))
     }
 
+    /// What a savepoint is, in its folder.
+    #[must_use]
+    pub fn savepoint() -> Self {
+        Self(Path::from("_metadata"))
+    }
+
+    /// The name that a job which begins with a copy of this object of another job's `data/` gives to its own: that of an
+    /// object which whoever creates its entry 0 made. The nonce is the former owner's, so the job's own owners never
+    /// give it to anything. `None` for any other object.
+    #[must_use]
+    pub fn inherited_by(&self, job: JobId) -> Option<Self> {
+        let nonce = self.owner()?.nonce;
+        let folder = Prefix::data(job).0.join(format!("{}-{nonce}", EntryNumber(0)));
+        Some(Self(self.0.parts().skip(4).fold(folder, |folder, part| folder.join(part))))
+    }
+
     /// The owner that made this object of a job's `data/`; `None` for any other object.
     #[must_use]
     pub fn owner(&self) -> Option<Owner> {
@@ -109,6 +132,12 @@ impl ObjectName {
         }
         let (number, nonce) = parts[3].as_ref().split_once('-')?;
         Some(Owner { number: EntryNumber(padded(number)?), nonce: nonce.parse().ok()? })
+    }
+
+    /// Whether it was written to try a place out, by whoever died before it was deleted again.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.0.prefix_matches(&Prefix::probe().0)
     }
 
     pub(super) fn probe(nonce: Nonce) -> Self {
@@ -127,6 +156,12 @@ impl ObjectName {
 }
 
 impl Prefix {
+    /// All there is.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self(Path::default())
+    }
+
     /// All components.
     #[must_use]
     pub fn components() -> Self {

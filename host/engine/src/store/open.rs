@@ -81,6 +81,30 @@ pub fn forgets(location: &str) -> bool {
     Location::parse(location).is_ok_and(|location| location == Location::Memory)
 }
 
+/// A folder of this machine by its whole path; what is at a cloud as it is.
+#[must_use]
+pub fn absolute(location: &str) -> String {
+    let folder = match Location::parse(location) {
+        Ok(Location::Folder(folder)) => std::path::absolute(folder).ok(),
+        Ok(Location::Memory | Location::Cloud(_)) | Err(_) => None,
+    };
+    folder.and_then(|folder| folder.into_os_string().into_string().ok()).unwrap_or_else(|| location.to_owned())
+}
+
+/// Whether it is a folder of this machine that is not there: [`open`] would make it.
+#[must_use]
+pub fn is_missing(location: &str) -> bool {
+    matches!(Location::parse(location), Ok(Location::Folder(folder)) if !folder.is_dir())
+}
+
+/// Removes a folder of this machine in which nothing is. Stores of clouds have none.
+pub fn remove_if_empty(location: &str) {
+    if let Ok(Location::Folder(folder)) = Location::parse(location) {
+        // That it cannot be removed, or holds something, does no harm.
+        let _left = fs::remove_dir(folder);
+    }
+}
+
 /// Opens places outside the engine's own store: those that sinks write to.
 pub trait Places: Send + Sync + fmt::Debug {
     /// As [`open`].

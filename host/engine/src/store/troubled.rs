@@ -32,6 +32,8 @@ pub(crate) enum Moment {
     Wish,
     /// Just before the next listing.
     Listing,
+    /// Just before the next checkpoint file is written.
+    File,
 }
 
 impl Troubled {
@@ -88,13 +90,18 @@ impl fmt::Debug for Troubled {
 #[async_trait]
 impl ObjectStore for Troubled {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let moments = [(Moment::Entry, is_of_a_run_chain(location)), (Moment::Wish, is_of(location, "spec"))];
+        let is_file = location.as_ref().ends_with(".state");
+        let moments = [
+            (Moment::Entry, is_of_a_run_chain(location)),
+            (Moment::Wish, is_of(location, "spec")),
+            (Moment::File, is_file),
+        ];
         for (moment, _) in moments.into_iter().filter(|(_, has_come)| *has_come) {
             if let Some(deed) = self.intrusion(moment) {
                 deed.await;
             }
         }
-        if self.is_full.load(Ordering::Relaxed) && location.as_ref().ends_with(".state") {
+        if self.is_full.load(Ordering::Relaxed) && is_file {
             return Err(Error::Generic { store: "troubled", source: "No space left on device".into() });
         }
         let put = self.inner.put_opts(location, payload, options).await;

@@ -115,6 +115,20 @@ impl Manifest {
         self.blobs().filter_map(Blob::object)
     }
 
+    /// The same with other objects in the place of those that hold its state.
+    #[must_use]
+    pub fn with_state_in(mut self, mut other: impl FnMut(&ObjectRef) -> ObjectRef) -> Self {
+        for subtask in self.operators.values_mut().flatten() {
+            let files = subtask.base.iter_mut().chain(&mut subtask.files).map(|file| &mut file.blob);
+            for blob in files.chain(&mut subtask.unkeyed) {
+                if let Blob::Object(object) = blob {
+                    *object = other(object);
+                }
+            }
+        }
+        self
+    }
+
     /// The bytes of all it holds and names, what subtasks share once: the size of the checkpoint.
     #[must_use]
     pub fn bytes(&self) -> u64 {

@@ -20,6 +20,7 @@ use crate::job_spec::{JobSpec, SinkConnector};
 
 pub use change::{Changes, Fate, VertexChange, VertexWord};
 pub use refusal::Refusal;
+pub(crate) use vertices::{source, word};
 
 /// A job that is to be another.
 #[derive(Debug, Clone, Copy)]

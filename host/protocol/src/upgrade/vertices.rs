@@ -8,6 +8,7 @@ use crate::evolution::{Change, HeldState, evolution};
 use crate::id::Uid;
 use crate::job_graph::{Vertex, VertexKind};
 use crate::job_spec::{OperatorSpec, SinkConnector, SinkSpec, SourceConnector, SourceSpec};
+use crate::manifest::Manifest;
 
 impl Upgrade<'_> {
     pub(super) fn vertices(&self) -> Result<Vec<VertexChange>, Refusal> {
@@ -27,7 +28,7 @@ impl Upgrade<'_> {
         let before = self.from.vertices().iter().find(|before| before.uid == vertex.uid);
         let mut states = BTreeMap::new();
         let fate = match (before.map(|before| &before.kind), &vertex.kind) {
-            (Some(VertexKind::Source(from)), VertexKind::Source(to)) => self.source(from, to)?,
+            (Some(VertexKind::Source(from)), VertexKind::Source(to)) => source(from, to, &self.newest.manifest)?,
             (
                 Some(VertexKind::Operator { spec: from, description: held }),
                 VertexKind::Operator { spec: to, description: declared },
@@ -99,27 +100,6 @@ impl Upgrade<'_> {
         subtasks.any(|subtask| subtask.blobs().next().is_some())
     }
 
-    fn source(&self, from: &SourceSpec, to: &SourceSpec) -> Result<Fate, Refusal> {
-        let uid = || to.uid.clone();
-        match (&from.connector, &to.connector) {
-            (SourceConnector::Generator(_), SourceConnector::Generator(_)) => {}
-            (SourceConnector::Files(from), SourceConnector::Files(to)) => {
-                if from.paths != to.paths && !to.follow {
-                    return Err(Refusal::SourcePaths { uid: uid() });
-                }
-            }
-            (from, to) => {
-                let (running, wanted) = (from.type_name(), to.type_name());
-                return Err(Refusal::SourceType { uid: uid(), running, wanted });
-            }
-        }
-        let has_ended = || self.newest.manifest.finished.iter().any(|subtask| subtask.uid == to.uid);
-        if from.connector != to.connector && has_ended() {
-            return Err(Refusal::EndedSource { uid: uid() });
-        }
-        Ok(changed(from.connector != to.connector))
-    }
-
     /// A sink goes on where one of its uid has published, or the job had none with results.
     fn check_place(&self, to: &SinkSpec) -> Result<(), Refusal> {
         let (Some(SinkConnector::Files(before)), SinkConnector::Files(after)) =
@@ -135,6 +115,28 @@ impl Upgrade<'_> {
     }
 }
 
+/// What becomes of a source that goes on from the positions in a manifest.
+pub(crate) fn source(from: &SourceSpec, to: &SourceSpec, manifest: &Manifest) -> Result<Fate, Refusal> {
+    let uid = || to.uid.clone();
+    match (&from.connector, &to.connector) {
+        (SourceConnector::Generator(_), SourceConnector::Generator(_)) => {}
+        (SourceConnector::Files(from), SourceConnector::Files(to)) => {
+            if from.paths != to.paths && !to.follow {
+                return Err(Refusal::SourcePaths { uid: uid() });
+            }
+        }
+        (from, to) => {
+            let (running, wanted) = (from.type_name(), to.type_name());
+            return Err(Refusal::SourceType { uid: uid(), running, wanted });
+        }
+    }
+    let has_ended = || manifest.finished.iter().any(|subtask| subtask.uid == to.uid);
+    if from.connector != to.connector && has_ended() {
+        return Err(Refusal::EndedSource { uid: uid() });
+    }
+    Ok(changed(from.connector != to.connector))
+}
+
 fn operator(from: &OperatorSpec, to: &OperatorSpec) -> Fate {
     changed(OperatorSpec { parallelism: None, ..from.clone() } != OperatorSpec { parallelism: None, ..to.clone() })
 }
@@ -143,7 +145,8 @@ const fn changed(is_other: bool) -> Fate {
     if is_other { Fate::Changed } else { Fate::Kept }
 }
 
-const fn word(kind: &VertexKind) -> VertexWord {
+/// What a vertex is, in a word.
+pub(crate) const fn word(kind: &VertexKind) -> VertexWord {
     match kind {
         VertexKind::Source(_) => VertexWord::Source,
         VertexKind::Operator { .. } => VertexWord::Operator,

@@ -18,6 +18,7 @@ mod document;
 mod entry;
 mod ownership;
 mod retention;
+mod savepoint;
 
 mod evolution;
 mod finished;

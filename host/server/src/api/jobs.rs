@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use serde::Deserialize;
 use weir_engine::dead_letter::DeadLetter;
-use weir_engine::job::{Upgraded, Upgrading};
+use weir_engine::job::{Origin, Upgraded, Upgrading};
 
 use crate::api::Problem;
 use crate::api::shape::{Job, Named, Submission, Upgrade};
@@ -27,14 +27,33 @@ pub(super) struct Limit {
     limit: Option<usize>,
 }
 
+/// What a job begins from; without it, anew.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct SubmitQuery {
+    from: Option<String>,
+    #[serde(default)]
+    allow_non_restored_state: bool,
+    #[serde(default)]
+    allow_inexact_results: bool,
+}
+
 /// Takes a job: TOML (`application/toml`) or JSON.
 pub(super) async fn submit(
     State(node): State<Node>,
+    query: Result<Query<SubmitQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Submission>), Problem> {
+    let Query(SubmitQuery { from, allow_non_restored_state, allow_inexact_results }) = query?;
     let draft = read_body(&headers, body)?;
-    let submitted = node.submit(&draft).await?;
+    let submitted = match from {
+        None => node.submit(&draft).await?,
+        Some(location) => {
+            let (drops_state, inexact) = (allow_non_restored_state, allow_inexact_results);
+            node.submit_from(&draft, &Origin { location, drops_state, inexact }).await?
+        }
+    };
     let status = if submitted.created { StatusCode::CREATED } else { StatusCode::OK };
     let (id, name) = (submitted.id.to_string(), draft.name().to_string());
     let warnings = draft.warnings().to_vec();

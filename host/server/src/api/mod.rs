@@ -12,6 +12,7 @@
 //! | `GET /api/v1/components` | [`shape::Component`]s |
 //! | `GET`, `DELETE /api/v1/components/{name or hash}` | [`shape::Component`]; 204 |
 //! | `POST /api/v1/jobs` (TOML or JSON) | 201 or 200 [`shape::Submission`]; 409 |
+//! | `POST /api/v1/jobs?from=&allow-non-restored-state=&allow-inexact-results=` | the same, from a savepoint; 422 |
 //! | `GET /api/v1/jobs` | [`shape::Job`]s without what is long |
 //! | `GET /api/v1/jobs/{id or name}` | [`shape::Job`] |
 //! | `PUT /api/v1/jobs/{id or name}?dry-run=&allow-non-restored-state=` (TOML or JSON) | 202 or 200 [`shape::Upgrade`]; 409, 422 |
@@ -20,6 +21,11 @@
 //! | `GET /api/v1/jobs/{id or name}/logs?limit=` | [`crate::journal::Line`]s, oldest first |
 //! | `GET /api/v1/jobs/{id or name}/checkpoints` | [`shape::HeldCheckpoint`]s, the newest first |
 //! | `GET /api/v1/jobs/{id or name}/checkpoints/{number or newest}/verify` | a line for each object, then [`shape::Verified`] |
+//! | `POST /api/v1/jobs/{id or name}/savepoints` | 202 [`shape::Requested`] |
+//! | `GET /api/v1/jobs/{id or name}/savepoints/{request}` | [`shape::SavepointRequest`] |
+//! | `GET`, `DELETE /api/v1/savepoint?location=` | [`shape::SavepointPlace`]; 204 |
+//! | `GET /api/v1/savepoint/verify?location=` | as of a checkpoint |
+//! | `GET /api/v1/savepoint/state/{operator}?location=&…` | as of a job |
 //! | `GET /api/v1/jobs/{id or name}/state/{operator}?key=&state=&checkpoint=&limit=&after=` | [`shape::StatePage`] |
 
 mod components;
@@ -28,6 +34,7 @@ mod health;
 mod jobs;
 mod metrics;
 mod problem;
+mod savepoints;
 pub mod shape;
 mod state;
 
@@ -77,6 +84,11 @@ fn weir() -> Router<Node> {
         .route("/jobs/{job}/checkpoints", get(state::checkpoints))
         .route("/jobs/{job}/checkpoints/{checkpoint}/verify", get(state::verify))
         .route("/jobs/{job}/state/{operator}", get(state::page))
+        .route("/jobs/{job}/savepoints", post(savepoints::take))
+        .route("/jobs/{job}/savepoints/{request}", get(savepoints::status))
+        .route("/savepoint", get(savepoints::one).delete(savepoints::dispose))
+        .route("/savepoint/verify", get(savepoints::verify))
+        .route("/savepoint/state/{operator}", get(savepoints::page))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
 }

@@ -107,6 +107,32 @@ impl Problem {
         Self::request(StatusCode::BAD_REQUEST, "the request is wrong", detail, mend)
     }
 
+    pub(super) fn no_location() -> Self {
+        let mend = "name a savepoint as `location`, below /api/v1/savepoint, and nowhere else";
+        let detail = "what is looked into is not clear";
+        Self::request(StatusCode::BAD_REQUEST, "the request is wrong", detail, mend)
+    }
+
+    pub(super) fn no_json(error: &serde_json::Error) -> Self {
+        let detail = format!("the request cannot be read: {error}");
+        let mend = r#"send nothing, or JSON such as {"target-directory": "s3://bucket/savepoints"}"#;
+        Self::request(StatusCode::BAD_REQUEST, "the request is wrong", detail, mend)
+    }
+
+    pub(super) fn unknown_request(given: &str) -> Self {
+        let shown: String = given.chars().take(64).collect();
+        let detail = format!("nothing is known of the request `{shown}` since this node was started");
+        let mend =
+            "look whether there is a savepoint where it was to be: a folder with `_metadata`; else ask for it again";
+        Self::request(StatusCode::NOT_FOUND, "unknown request", detail, mend)
+    }
+
+    pub(crate) fn no_savepoint_target() -> Self {
+        let detail = "the node has no place for savepoints: its store is in its memory";
+        let mend = "name a target, or start the node with `weir serve --savepoint-dir`";
+        Self::request(StatusCode::BAD_REQUEST, "no place for savepoints", detail, mend)
+    }
+
     pub(super) fn no_resource() -> Self {
         let mend = "the resources are components, jobs and health, below /api/v1";
         Self::request(StatusCode::NOT_FOUND, "no such resource", "nothing is at this path", mend)
@@ -189,6 +215,12 @@ impl From<EngineError> for Problem {
             EngineError::Unchangeable(_) => Self {
                 title: "the running job cannot become this one".to_owned(),
                 mend: "mend what is named and try `weir upgrade --dry-run`; nothing was stopped or changed".to_owned(),
+                status: StatusCode::UNPROCESSABLE_ENTITY.as_u16(),
+                ..problem
+            },
+            EngineError::Unrestorable(_) => Self {
+                title: "the job cannot begin from this savepoint".to_owned(),
+                mend: "mend what is named; nothing was started or written".to_owned(),
                 status: StatusCode::UNPROCESSABLE_ENTITY.as_u16(),
                 ..problem
             },

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use weir_engine::checkpoint::inspect::Item;
 use weir_engine::component::StoredComponent;
-use weir_engine::job::{CheckpointStats, CheckpointSummary, JobStatus, SinkStatus, VertexStatus};
+use weir_engine::job::{CheckpointStats, CheckpointSummary, JobStatus, SavepointStatus, SinkStatus, VertexStatus};
 use weir_engine::metrics::{Counter, StateMetrics, StateSize, SubtaskMetrics};
 use weir_protocol::Fault;
 use weir_protocol::chain::Undone;
@@ -484,4 +484,71 @@ pub struct Verified {
     pub objects: u64,
     /// How many of them are damaged or missing.
     pub damaged: u64,
+}
+
+/// A request that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Requested {
+    /// What it is asked after by.
+    pub request_id: String,
+}
+
+/// What became of a request for a savepoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "status", rename_all_fields = "kebab-case")]
+pub enum SavepointRequest {
+    /// It is on its way.
+    InProgress {
+        /// Bytes copied.
+        copied: u64,
+        /// Of so many; `null`: the checkpoint does not stand yet.
+        size: Option<u64>,
+    },
+    /// It is there.
+    Completed {
+        /// Where.
+        location: String,
+        /// Of which checkpoint it is a copy.
+        checkpoint: u64,
+        /// Bytes of all that it holds.
+        size: u64,
+    },
+    /// There is none.
+    Failed {
+        /// Who must act.
+        fault: Fault,
+        /// What is wrong, and where.
+        detail: String,
+    },
+}
+
+impl From<SavepointStatus> for SavepointRequest {
+    fn from(status: SavepointStatus) -> Self {
+        match status {
+            SavepointStatus::InProgress { copied, size } => Self::InProgress { copied, size },
+            SavepointStatus::Completed { location, checkpoint, size } => {
+                Self::Completed { location, checkpoint: checkpoint.0, size }
+            }
+            SavepointStatus::Failed { fault, message } => Self::Failed { fault, detail: message },
+        }
+    }
+}
+
+/// A savepoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SavepointPlace {
+    /// Where it is.
+    pub location: String,
+    /// Whose checkpoint it was.
+    pub job: String,
+    /// That job's name.
+    pub name: String,
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Whether that job had ended with the checkpoint.
+    pub ended: bool,
+    /// The checkpoint.
+    pub checkpoint: HeldCheckpoint,
 }

@@ -10,10 +10,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde::{Deserialize, Serialize};
-use weir_engine::checkpoint::inspect::{Ask, Checkpoint, Inspector, Mark, Verification, Which, from_base64};
+use weir_engine::checkpoint::inspect::{
+    Ask, Checkpoint, InspectError, Inspector, Mark, Verification, Which, from_base64,
+};
 use weir_engine::job::JobStatus;
 use weir_protocol::description::TtlDescription;
-use weir_protocol::id::{CheckpointId, Uid};
+use weir_protocol::id::{CheckpointId, JobId, Uid};
+use weir_protocol::job_spec::JobSpec;
 
 use crate::api::Problem;
 use crate::api::shape::{HeldCheckpoint, StatePage, Verified};
@@ -26,6 +29,8 @@ const ITEMS: usize = 100;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Asked {
+    /// Of a savepoint: where it is.
+    pub(super) location: Option<String>,
     state: Option<String>,
     key: Option<String>,
     key_base64: Option<String>,
@@ -41,6 +46,29 @@ pub(super) async fn page(
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<StatePage>, Problem> {
     let (Query(asked), job) = (asked?, node.job(&job)?);
+    if asked.location.is_some() {
+        return Err(Problem::no_location());
+    }
+    let inspector = node.engine().inspector(job.id)?;
+    let of = Subject { job: job.id, spec: &job.spec, inspector };
+    look(&node, of, operator, asked, |error| Problem::of_look(error, &job)).await
+}
+
+/// Whose state is looked at.
+pub(super) struct Subject<'a> {
+    pub(super) job: JobId,
+    pub(super) spec: &'a JobSpec,
+    pub(super) inspector: Inspector,
+}
+
+/// The same of a job or a savepoint.
+pub(super) async fn look(
+    node: &Node,
+    of: Subject<'_>,
+    operator: String,
+    asked: Asked,
+    explained: impl FnOnce(InspectError) -> Problem,
+) -> Result<Json<StatePage>, Problem> {
     let key = match (asked.key, asked.key_base64) {
         (Some(_), Some(_)) => return Err(Problem::two_keys()),
         (Some(text), None) => Some(text.into_bytes()),
@@ -50,18 +78,17 @@ pub(super) async fn page(
     let after = asked.after.as_deref().map(Mark::decode).transpose()?;
     let is_first = after.is_none();
     let uid: Uid = operator.parse()?;
-    let lives = lives(&node, &job, &uid).await;
+    let lives = lives(node, of.spec, &uid).await;
     let (state, limit) = (asked.state, asked.limit.unwrap_or(ITEMS));
     let ask = Ask { operator: uid, state, key, limit, after, lives };
     let which = asked.checkpoint.as_deref().map_or(Ok(Which::Newest), which)?;
-    let looked = node.engine().inspector(job.id)?.look(which, &ask).await;
-    let (checkpoint, page) = looked.map_err(|error| Problem::of_look(error, &job))?;
+    let (checkpoint, page) = of.inspector.look(which, &ask).await.map_err(explained)?;
     if let Some(key) = ask.key.filter(|_| is_first && page.items.is_empty() && page.next.is_none()) {
         return Err(Problem::unknown_key(&ask.operator, &key, checkpoint.id()));
     }
     Ok(Json(StatePage {
-        job: job.id.to_string(),
-        name: job.name.to_string(),
+        job: of.job.to_string(),
+        name: of.spec.name.to_string(),
         operator,
         checkpoint: shown(&checkpoint),
         items: page.items,
@@ -71,8 +98,8 @@ pub(super) async fn page(
 
 /// How long what an operator's states hold lives. Without its component, which may be deleted once a job has ended,
 /// nobody knows.
-async fn lives(node: &Node, job: &JobStatus, uid: &Uid) -> BTreeMap<String, TtlDescription> {
-    let Some(spec) = job.spec.operators.iter().find(|operator| operator.uid == *uid) else { return BTreeMap::new() };
+async fn lives(node: &Node, spec: &JobSpec, uid: &Uid) -> BTreeMap<String, TtlDescription> {
+    let Some(spec) = spec.operators.iter().find(|operator| operator.uid == *uid) else { return BTreeMap::new() };
     let Ok(component) = node.registry().find(&spec.component).await else { return BTreeMap::new() };
     let described = component.operators.into_iter().find(|operator| operator.name == spec.operator);
     let states = described.map(|operator| operator.states).unwrap_or_default();
@@ -99,14 +126,14 @@ fn which(named: &str) -> Result<Which, Problem> {
     }
 }
 
-fn shown(checkpoint: &Checkpoint) -> HeldCheckpoint {
-    let entry = &checkpoint.stored.entry;
+pub(super) fn shown(checkpoint: &Checkpoint) -> HeldCheckpoint {
+    let Checkpoint { entry, manifest } = checkpoint;
     HeldCheckpoint {
-        id: entry.manifest.checkpoint.0,
-        at: entry.manifest.taken_at,
-        entry: entry.number.0,
-        bytes: entry.manifest.bytes(),
-        operators: entry.manifest.operators.keys().map(ToString::to_string).collect(),
+        id: manifest.checkpoint.0,
+        at: manifest.taken_at,
+        entry: entry.0,
+        bytes: manifest.bytes(),
+        operators: manifest.operators.keys().map(ToString::to_string).collect(),
     }
 }
 
@@ -120,12 +147,17 @@ pub(super) async fn verify(
     let job: JobStatus = node.job(&job)?;
     let inspector: Inspector = node.engine().inspector(job.id)?;
     let verification = inspector.verify(which).await.map_err(|error| Problem::of_look(error, &job))?;
+    Ok(verified(verification))
+}
+
+/// The lines of an answer, each as soon as it is known.
+pub(super) fn verified(verification: Verification) -> Response {
     let verifying = Verifying { verification, objects: 0, damaged: 0, is_done: false };
     let lines = stream::unfold(verifying, |mut verifying| async {
         let line = verifying.line().await?;
         Some((Ok::<_, std::convert::Infallible>(line), verifying))
     });
-    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+    ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }
 
 /// An answer on its way.

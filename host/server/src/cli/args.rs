@@ -48,7 +48,7 @@ pub(super) enum Command {
 pub(super) enum State {
     /// Show what an operator holds under a key.
     Get {
-        /// The job's name or id.
+        /// The job's name or id, or where a savepoint is.
         job: String,
         /// The operator's uid.
         operator: String,
@@ -62,7 +62,7 @@ pub(super) enum State {
     },
     /// List what an operator holds, in the order of the checkpoint's files.
     Ls {
-        /// The job's name or id.
+        /// The job's name or id, or where a savepoint is.
         job: String,
         /// The operator's uid.
         operator: String,
@@ -71,7 +71,7 @@ pub(super) enum State {
     },
     /// Write all that operators hold to standard output, one JSON object a line.
     Dump {
-        /// The job's name or id.
+        /// The job's name or id, or where a savepoint is.
         job: String,
         /// The operator's uid; default: all operators.
         operator: Option<String>,
@@ -108,7 +108,7 @@ pub(super) struct View {
 pub(super) enum Checkpoint {
     /// List the checkpoints that can be restored or looked into.
     Ls {
-        /// The job's name or id.
+        /// The job's name or id, or where a savepoint is.
         job: String,
         /// The node's answer, as JSON.
         #[arg(long)]
@@ -116,7 +116,7 @@ pub(super) enum Checkpoint {
     },
     /// Read every object that a checkpoint names, and say which are damaged or missing.
     Verify {
-        /// The job's name or id.
+        /// The job's name or id, or where a savepoint is.
         job: String,
         /// The checkpoint's number, or `newest`.
         #[arg(default_value = "newest")]
@@ -171,6 +171,29 @@ pub(super) enum Request {
     Deploy {
         /// The job: TOML, or JSON if the name ends in `.json`.
         job: PathBuf,
+        #[command(flatten)]
+        from: From,
+    },
+    /// Take a savepoint of a job, wait for it, and print where it is; or delete one.
+    Savepoint {
+        /// The job's name or id.
+        #[arg(required_unless_present = "dispose")]
+        job: Option<String>,
+        /// Below which place; default: the node's (`weir serve --savepoint-dir`).
+        target: Option<String>,
+        /// Delete the savepoint that is here.
+        #[arg(short, long, value_name = "LOCATION", conflicts_with_all = ["job", "target", "no_wait"])]
+        dispose: Option<String>,
+        /// Do not wait until it is there.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// End a job with a savepoint, from which it can go on exactly.
+    Stop {
+        /// The job's name or id.
+        job: String,
+        /// Below which place; default: the node's (`weir serve --savepoint-dir`).
+        target: Option<String>,
     },
     /// Change a running job to what its job file says now, from a checkpoint; waits until one stands.
     Upgrade {
@@ -232,6 +255,9 @@ pub(super) struct Serve {
     /// the data folder.
     #[arg(long, env = "WEIR_STORE", value_name = "LOCATION")]
     pub(super) store: Option<String>,
+    /// Where savepoints go that name no place of their own, as for --store; default: `savepoints` in the object store.
+    #[arg(long, env = "WEIR_SAVEPOINT_DIR", value_name = "LOCATION")]
+    pub(super) savepoint_dir: Option<String>,
     /// Threads that process records; default: one a core.
     #[arg(long, env = "WEIR_DATA_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) data_threads: Option<u16>,
@@ -239,12 +265,28 @@ pub(super) struct Serve {
     pub(super) rocksdb: RocksDb,
 }
 
+/// What a job begins from; nothing: anew.
+#[derive(Debug, clap::Args)]
+pub(super) struct From {
+    /// Begin with the state and positions of this savepoint (Flink's `-s`).
+    #[arg(short = 's', long = "from", value_name = "LOCATION")]
+    pub(super) savepoint: Option<String>,
+    /// Drop the state of operators, and the positions of sources, that the job does not have.
+    #[arg(long, requires = "savepoint")]
+    pub(super) allow_non_restored_state: bool,
+    /// Begin though results of the savepoint's job would come twice where the new job publishes, or be missing.
+    #[arg(long, requires = "savepoint")]
+    pub(super) allow_inexact_results: bool,
+}
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Run {
     /// The job: TOML, or JSON if the name ends in `.json`.
     pub(super) job: PathBuf,
+    #[command(flatten)]
+    pub(super) from: From,
     /// Run it in this process, without a node, until it ends or Ctrl-C; the same command goes on where it stopped.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "savepoint")]
     pub(super) local: bool,
     /// With --local: a component that the job names.
     #[arg(long, requires = "local", value_name = "NAME=FILE", value_parser = component)]

@@ -5,9 +5,13 @@ use std::time::Duration;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
+use weir_engine::store;
 
 use crate::api::Problem;
-use crate::api::shape::{Component, Health, HeldCheckpoint, Job, Named, StatePage, Submission, Upgrade, Upload};
+use crate::api::shape::{
+    Component, Health, HeldCheckpoint, Job, Named, Requested, SavepointPlace, SavepointRequest, StatePage, Submission,
+    Upgrade, Upload,
+};
 use crate::cli::exit::{FAILED, Failure, NO_ANSWER};
 use crate::journal::Line;
 
@@ -19,6 +23,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long a verification may take, which reads everything that a checkpoint names.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a job may take to begin from a savepoint, which is copied, and a savepoint to be deleted.
+const COPY_TIMEOUT: Duration = VERIFY_TIMEOUT;
 
 /// How long to wait for a sign of life.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -61,8 +68,15 @@ impl Client {
         self.send(self.request(Method::GET, &["components"])?).await
     }
 
-    pub(super) async fn submit(&self, job: String, content_type: &'static str) -> Result<Submission, Failure> {
-        let request = self.request(Method::POST, &["jobs"])?;
+    /// Submits a job; `query` says what it begins from.
+    pub(super) async fn submit(
+        &self,
+        query: &[(&str, String)],
+        job: String,
+        content_type: &'static str,
+    ) -> Result<Submission, Failure> {
+        let request = self.request(Method::POST, &["jobs"])?.query(query);
+        let request = if query.is_empty() { request } else { request.timeout(COPY_TIMEOUT) };
         self.send(request.header(CONTENT_TYPE, content_type).body(job)).await
     }
 
@@ -97,11 +111,36 @@ impl Client {
         operator: &str,
         query: &[(&str, String)],
     ) -> Result<StatePage, Failure> {
-        self.send(self.request(Method::GET, &["jobs", job, "state", operator])?.query(query)).await
+        let request = match savepoint_at(job) {
+            Some(location) => self.request(Method::GET, &["savepoint", "state", operator])?.query(&[location]),
+            None => self.request(Method::GET, &["jobs", job, "state", operator])?,
+        };
+        self.send(request.query(query)).await
     }
 
     pub(super) async fn checkpoints(&self, job: &str) -> Result<Vec<HeldCheckpoint>, Failure> {
+        if let Some(location) = savepoint_at(job) {
+            let request = self.request(Method::GET, &["savepoint"])?.query(&[location]);
+            return Ok(vec![self.send::<SavepointPlace>(request).await?.checkpoint]);
+        }
         self.send(self.request(Method::GET, &["jobs", job, "checkpoints"])?).await
+    }
+
+    /// Has a savepoint of a job taken.
+    pub(super) async fn take_savepoint(&self, job: &str, wanted: &serde_json::Value) -> Result<Requested, Failure> {
+        let request = self.request(Method::POST, &["jobs", job, "savepoints"])?;
+        self.send(request.header(CONTENT_TYPE, "application/json").body(wanted.to_string())).await
+    }
+
+    /// What became of that.
+    pub(super) async fn savepoint(&self, job: &str, request: &str) -> Result<SavepointRequest, Failure> {
+        self.send(self.request(Method::GET, &["jobs", job, "savepoints", request])?).await
+    }
+
+    pub(super) async fn dispose_savepoint(&self, location: &str) -> Result<(), Failure> {
+        let request = self.request(Method::DELETE, &["savepoint"])?.query(&[("location", location)]);
+        let answer = request.timeout(COPY_TIMEOUT).send().await.map_err(|error| self.no_answer(&error))?;
+        if answer.status().is_success() { Ok(()) } else { self.read(answer).await }
     }
 
     /// Has a checkpoint verified; gives each line of the answer to `take` as it comes.
@@ -111,7 +150,10 @@ impl Client {
         checkpoint: &str,
         mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let request = self.request(Method::GET, &["jobs", job, "checkpoints", checkpoint, "verify"])?;
+        let request = match savepoint_at(job) {
+            Some(location) => self.request(Method::GET, &["savepoint", "verify"])?.query(&[location]),
+            None => self.request(Method::GET, &["jobs", job, "checkpoints", checkpoint, "verify"])?,
+        };
         let request = request.timeout(VERIFY_TIMEOUT);
         let mut answer = request.send().await.map_err(|error| self.no_answer(&error))?;
         if !answer.status().is_success() {
@@ -177,6 +219,11 @@ impl Client {
             mend: Some("name another with --server".to_owned()),
         }
     }
+}
+
+/// What is asked of a savepoint, where what is named is one and no job: names and ids of jobs have no slash.
+fn savepoint_at(job: &str) -> Option<(&'static str, String)> {
+    job.contains('/').then(|| ("location", store::absolute(job)))
 }
 
 /// The innermost cause, which is what says something.

@@ -7,11 +7,12 @@ use weir_engine::clock::Clock;
 use weir_engine::job::Upgrading;
 
 use crate::api::shape::{Job, Submission};
-use crate::cli::args::Request;
+use crate::cli::args::{From, Request};
 use crate::cli::client::Client;
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::follow::{Followed, Watched, follow};
 use crate::cli::process::Signals;
+use crate::cli::savepoint::{self, Wanted};
 use crate::cli::{terminal, upgrade, view};
 use crate::job_file::{self, Draft};
 
@@ -23,8 +24,16 @@ pub(super) async fn perform(request: Request, server: &str) -> Result<Outcome, F
     let client = Client::new(server)?;
     match request {
         Request::Upload { file, name } => upload(&client, &file, name).await?,
-        Request::Deploy { job } => {
-            let submission = submit(&client, &job).await?;
+        Request::Savepoint { dispose: Some(location), .. } => savepoint::dispose(&client, &location).await?,
+        Request::Savepoint { job, target, no_wait, dispose: None } => {
+            let job = job.expect("it is required without --dispose");
+            savepoint::take(&client, &Wanted { job, target, stops: false }, no_wait).await?;
+        }
+        Request::Stop { job, target } => {
+            savepoint::take(&client, &Wanted { job, target, stops: true }, false).await?;
+        }
+        Request::Deploy { job, from } => {
+            let submission = submit(&client, &job, from).await?;
             terminal::line(&submitted(&submission));
         }
         Request::Upgrade { job, dry_run, allow_non_restored_state, no_wait } => {
@@ -73,9 +82,9 @@ pub(super) fn read<T>(path: &Path, what: &str, read: impl FnOnce(&Path) -> std::
     })
 }
 
-async fn submit(client: &Client, path: &Path) -> Result<Submission, Failure> {
+async fn submit(client: &Client, path: &Path, from: From) -> Result<Submission, Failure> {
     let job = read_job(path)?;
-    let submitted = client.submit(job.text, job.content_type).await;
+    let submitted = client.submit(&savepoint::query(from), job.text, job.content_type).await;
     let submission = submitted
         .map_err(|failure| Failure { message: format!("{}: {}", path.display(), failure.message), ..failure })?;
     warn(&submission.warnings);
@@ -94,10 +103,10 @@ fn submitted(submission: &Submission) -> String {
 }
 
 /// `weir run`: submits a job, and follows it.
-pub(super) async fn run(server: &str, path: &Path) -> Result<Outcome, Failure> {
+pub(super) async fn run(server: &str, path: &Path, from: From) -> Result<Outcome, Failure> {
     let client = Client::new(server)?;
     let mut signals = Signals::listen()?;
-    let submission = submit(&client, path).await?;
+    let submission = submit(&client, path, from).await?;
     terminal::note(&format!("{}; status page: {}/", submitted(&submission), client.url()));
     let watched = Watched::Remote { client, id: submission.id };
     match follow(&watched, &mut signals).await? {

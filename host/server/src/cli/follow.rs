@@ -28,7 +28,7 @@ pub(super) enum Watched {
     /// In a node.
     Remote { client: Client, id: String },
     /// In this process.
-    Here { node: Node, id: JobId },
+    Here { node: Box<Node>, id: JobId },
 }
 
 /// Why the following ended.

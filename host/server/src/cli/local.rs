@@ -30,7 +30,14 @@ pub(super) fn run(args: Run, listeners: Vec<Listener>) -> Result<Outcome, Failur
     let ended = runtimes.control.block_on(async {
         let mut signals = Signals::listen()?;
         let folder = DataFolder::lock(&folder)?;
-        let start = Start { folder: folder.path(), store: None, rocksdb: LocalDiskOptions::default(), clock, journal };
+        let start = Start {
+            folder: folder.path(),
+            store: None,
+            savepoints: None,
+            rocksdb: LocalDiskOptions::default(),
+            clock,
+            journal,
+        };
         let node = start.start(&runtimes).await?;
         let ended = run_in(&node, &job, &args.component, &mut signals).await;
         node.engine().stop().await;
@@ -56,7 +63,7 @@ async fn run_in(
     }
     let submitted = node.submit(&job.draft).await?;
     warn(job.draft.warnings());
-    match follow(&Watched::Here { node: node.clone(), id: submitted.id }, signals).await? {
+    match follow(&Watched::Here { node: Box::new(node.clone()), id: submitted.id }, signals).await? {
         Followed::Reached(ended) => {
             terminal::note(&format!("job {} {}", job.draft.name(), ended.state));
             Ok(Outcome::of(&ended.state))

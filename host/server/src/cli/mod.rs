@@ -14,6 +14,7 @@ mod local;
 mod log;
 mod process;
 mod rocksdb;
+mod savepoint;
 mod serve;
 mod terminal;
 mod upgrade;
@@ -54,7 +55,7 @@ fn perform(args: Args, listeners: Vec<Listener>) -> Result<Outcome, Failure> {
     match args.command {
         Command::Serve(serve) => serve::serve(serve, listeners),
         Command::Run(run) if run.local => local::run(run, listeners),
-        Command::Run(run) => process::current_thread()?.block_on(commands::run(&args.server, &run.job)),
+        Command::Run(run) => process::current_thread()?.block_on(commands::run(&args.server, &run.job, run.from)),
         Command::State(state) => process::current_thread()?.block_on(inspect::state(state, &args.server)),
         Command::Checkpoint(checkpoint) => {
             process::current_thread()?.block_on(inspect::checkpoint(checkpoint, &args.server))

@@ -37,7 +37,8 @@ pub(super) fn serve(args: Serve, listeners: Vec<Listener>) -> Result<Outcome, Fa
         let mut signals = Signals::listen()?;
         let listener = listen(&args.listen).await?;
         let folder = DataFolder::lock(&args.data)?;
-        let node = Start { folder: folder.path(), store: args.store.as_deref(), rocksdb, clock, journal };
+        let (store, savepoints) = (args.store.as_deref(), args.savepoint_dir);
+        let node = Start { folder: folder.path(), store, savepoints, rocksdb, clock, journal };
         let node = node.start(&runtimes).await?;
         answer(listener, node, &mut signals).await
     });
@@ -51,6 +52,8 @@ pub(super) struct Start<'a> {
     pub(super) folder: &'a Path,
     /// Where the object store is; `None`: in the folder.
     pub(super) store: Option<&'a str>,
+    /// Where savepoints go; `None`: `savepoints` in the object store.
+    pub(super) savepoints: Option<String>,
     /// For state that does not fit into memory.
     pub(super) rocksdb: LocalDiskOptions,
     pub(super) clock: Clock,
@@ -78,6 +81,7 @@ impl Start<'_> {
             message: format!("the folder for local state in {} cannot be used: {error}", self.folder.display()),
             mend: Some("look after it; what is in it may be deleted while no node runs".to_owned()),
         })?;
+        let beside = (!store::forgets(&location)).then(|| format!("{}/savepoints", location.trim_end_matches('/')));
         let config = NodeConfig {
             objects,
             clock: self.clock,
@@ -89,6 +93,7 @@ impl Start<'_> {
             disk_threads: runtimes.disk.handle().clone().into(),
             places: Arc::new(Everywhere),
             disk: Some(disk),
+            savepoints: self.savepoints.or(beside),
         };
         Node::start(config).await.map_err(|problem| Failure {
             message: format!("the node cannot start: {}", problem.detail),

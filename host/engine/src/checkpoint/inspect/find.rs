@@ -15,13 +15,21 @@ impl Inspector {
     /// # Errors
     /// [`InspectError`]: it is not there, or cannot be read.
     pub async fn find(&self, which: Which) -> Result<Checkpoint, InspectError> {
+        if let Some(savepoint) = &self.savepoint {
+            return match which {
+                Which::Retained(asked) if asked != savepoint.id() => {
+                    Err(InspectError::NotRetained { asked, retained: vec![savepoint.id()] })
+                }
+                Which::Newest | Which::Retained(_) | Which::Entry(_) => Ok(savepoint.clone()),
+            };
+        }
         match which {
             Which::Newest => {
                 let stored = newest(&self.store, self.job).await?.stored;
                 if stored.entry.manifest.checkpoint == CheckpointId(0) {
                     return Err(InspectError::NoCheckpoint);
                 }
-                Ok(Checkpoint { stored })
+                Ok(stored.entry.into())
             }
             Which::Retained(asked) => {
                 let retained = self.retained().await?;
@@ -30,12 +38,12 @@ impl Inspector {
                 if let Some(found) = retained.into_iter().find(is_asked) {
                     return Ok(found);
                 }
-                let left = self.readable().await?.into_iter().map(|stored| Checkpoint { stored });
+                let left = self.readable().await?.into_iter().map(|stored| Checkpoint::from(stored.entry));
                 left.rev().find(is_asked).ok_or(InspectError::NotRetained { asked, retained: known })
             }
             Which::Entry(number) => {
                 let stored = run_entry(&self.store, self.job, number).await?.ok_or(InspectError::Gone)?;
-                Ok(Checkpoint { stored })
+                Ok(stored.entry.into())
             }
         }
     }
@@ -46,6 +54,9 @@ impl Inspector {
     /// # Errors
     /// When the chain cannot be read.
     pub async fn retained(&self) -> Result<Vec<Checkpoint>, InspectError> {
+        if let Some(savepoint) = &self.savepoint {
+            return Ok(vec![savepoint.clone()]);
+        }
         let entries = match newest(&self.store, self.job).await {
             Ok(newest) => newest.retained.into_values().chain([newest.stored]).collect(),
             Err(ChainError::Damaged { .. }) => self.readable().await?,
@@ -54,7 +65,7 @@ impl Inspector {
         let by_id: BTreeMap<CheckpointId, Stored<RunEntry>> =
             entries.into_iter().map(|stored| (stored.entry.manifest.checkpoint, stored)).collect();
         let taken = by_id.into_iter().rev().filter(|(id, _)| *id != CheckpointId(0));
-        Ok(taken.map(|(_, stored)| Checkpoint { stored }).collect())
+        Ok(taken.map(|(_, stored)| stored.entry.into()).collect())
     }
 
     /// Whether a checkpoint can still be restored.
@@ -64,6 +75,9 @@ impl Inspector {
 
     /// Whether an entry is the newest, or retained by it; so it is where the newest cannot be read.
     pub(super) async fn names(&self, number: EntryNumber) -> Result<bool, InspectError> {
+        if self.savepoint.is_some() {
+            return Ok(true);
+        }
         match newest(&self.store, self.job).await {
             Ok(newest) => {
                 let newest = newest.stored.entry;

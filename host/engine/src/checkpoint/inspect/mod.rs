@@ -18,15 +18,17 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-use weir_protocol::chain::{RunEntry, Stored};
+use weir_protocol::chain::RunEntry;
 use weir_protocol::id::{CheckpointId, EntryNumber, JobId};
+use weir_protocol::manifest::Manifest;
+use weir_protocol::savepoint::Savepoint;
 
 use crate::clock::Clock;
 use crate::spawn::Runtime;
 use crate::store::Store;
 
 pub use error::InspectError;
-pub use hold::Holds;
+pub use hold::{Holds, Pin};
 pub use item::{Item, Timer};
 pub use mark::Mark;
 pub use page::{Ask, ITEMS_MAX, Page};
@@ -43,6 +45,8 @@ pub struct Inspector {
     job: JobId,
     runtime: Runtime,
     holds: Holds,
+    /// The only checkpoint that there is, where that is a savepoint.
+    savepoint: Option<Checkpoint>,
 }
 
 /// Which checkpoint is looked into.
@@ -56,11 +60,13 @@ pub enum Which {
     Entry(EntryNumber),
 }
 
-/// A checkpoint, by the entry that holds it.
+/// A checkpoint that can be looked into.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
-    /// The entry.
-    pub stored: Stored<RunEntry>,
+    /// The number of the entry that holds it; of a savepoint: that held it.
+    pub entry: EntryNumber,
+    /// What it holds.
+    pub manifest: Manifest,
 }
 
 impl Inspector {
@@ -68,7 +74,15 @@ impl Inspector {
     /// needs is kept from being collected, where the job's owner knows `holds`.
     #[must_use]
     pub fn new(store: Store, clock: Clock, job: JobId, runtime: Runtime, holds: Holds) -> Self {
-        Self { components: store.clone(), store, clock, job, runtime, holds }
+        Self { components: store.clone(), store, clock, job, runtime, holds, savepoint: None }
+    }
+
+    /// For a savepoint of the job: nothing but its checkpoint is looked into.
+    #[must_use]
+    pub fn of_savepoint(mut self, savepoint: &Savepoint) -> Self {
+        let Savepoint { entry, manifest, .. } = savepoint.clone();
+        self.savepoint = Some(Checkpoint { entry, manifest });
+        self
     }
 
     /// The same for a job whose components are in another store than its checkpoints.
@@ -76,6 +90,11 @@ impl Inspector {
     pub fn with_components(mut self, components: Store) -> Self {
         self.components = components;
         self
+    }
+
+    /// Where the checkpoints are.
+    pub(crate) const fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Runs a look, which may wait for the store, off the async threads.
@@ -92,6 +111,12 @@ impl Checkpoint {
     /// Its number.
     #[must_use]
     pub const fn id(&self) -> CheckpointId {
-        self.stored.entry.manifest.checkpoint
+        self.manifest.checkpoint
+    }
+}
+
+impl From<RunEntry> for Checkpoint {
+    fn from(RunEntry { number, manifest, .. }: RunEntry) -> Self {
+        Self { entry: number, manifest }
     }
 }

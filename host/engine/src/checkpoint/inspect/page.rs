@@ -101,19 +101,19 @@ impl Inspector {
     }
 
     async fn read_page(&self, checkpoint: &Checkpoint, ask: Ask) -> Result<Page, InspectError> {
-        let entry = &checkpoint.stored.entry;
-        let subtasks = entry.manifest.operators.get(&ask.operator).ok_or_else(|| InspectError::UnknownOperator {
+        let Checkpoint { entry, manifest } = checkpoint;
+        let subtasks = manifest.operators.get(&ask.operator).ok_or_else(|| InspectError::UnknownOperator {
             checkpoint: checkpoint.id(),
             asked: ask.operator.clone(),
-            known: entry.manifest.operators.keys().cloned().collect(),
+            known: manifest.operators.keys().cloned().collect(),
         })?;
         let wanted = match (&ask.key, &ask.after) {
-            (Some(key), _) => one(entry.manifest.max_parallelism.key_group(key_hash(key))),
+            (Some(key), _) => one(manifest.max_parallelism.key_group(key_hash(key))),
             (None, Some(after)) => KeyGroupRange { start: after.group(), end: UNKEYED },
             (None, None) => KeyGroupRange { start: 0, end: UNKEYED },
         };
         let (inspector, subtasks) = (self.clone(), subtasks.clone());
-        let filling = Filling::new(ask, entry.number);
+        let filling = Filling::new(ask, *entry);
         let filled = self.on_a_thread("look into state", move || filling.fill(&inspector, &subtasks, wanted)).await?;
         filled.page(checkpoint.id())
     }

@@ -11,7 +11,7 @@ use weir_operator::keyed_state::{KeyedState, StateId, Writes};
 use weir_operator::turn::{TimeDomain, TimerChange};
 use weir_operator::unkeyed_state::UnkeyedWrites;
 use weir_protocol::Fault;
-use weir_protocol::chain::{EntryHash, EntryKind, Owner, RunEntry, Stored};
+use weir_protocol::chain::{EntryHash, EntryKind, Owner, RunEntry};
 use weir_protocol::description::{StateDescription, StateKind, TtlDescription};
 use weir_protocol::id::{CheckpointId, EntryNumber, JobId, Nonce, SubtaskId, Uid};
 use weir_protocol::key_group::{KeyGroupRange, MaxParallelism, key_hash};
@@ -208,10 +208,9 @@ impl Held {
             published: BTreeMap::new(),
             manifest,
         };
-        let bytes = entry.encode();
-        let hash = EntryHash::of(&bytes);
-        self.store.put(&ObjectName::entry(&ChainName::Run(JOB), entry.number), bytes.into()).await.unwrap();
-        Checkpoint { stored: Stored { entry, hash } }
+        let name = ObjectName::entry(&ChainName::Run(JOB), entry.number);
+        self.store.put(&name, entry.encode().into()).await.unwrap();
+        entry.into()
     }
 
     fn inspector(&self) -> Inspector {
@@ -338,7 +337,7 @@ async fn large_files_are_read_in_parts() {
         held.barrier().await;
     }
     let checkpoint = held.checkpoint(1).await;
-    let objects = checkpoint.stored.entry.manifest.objects().filter(|object| object.bytes > 256 << 10).count();
+    let objects = checkpoint.manifest.objects().filter(|object| object.bytes > 256 << 10).count();
     assert_eq!(objects, 2, "both files are large");
     let inspector = held.inspector();
     assert_eq!(pages(&inspector, ask(700)).await, held.modelled(|_| true));
@@ -379,7 +378,7 @@ async fn a_damaged_file_is_named_and_what_stands_elsewhere_is_shown() {
     }
     held.barrier().await;
     let checkpoint = held.checkpoint(1).await;
-    let file = &checkpoint.stored.entry.manifest.operators[&uid()][1].files[0];
+    let file = &checkpoint.manifest.operators[&uid()][1].files[0];
     let object = &file.blob.object().unwrap().name;
     let name = ObjectName::of_manifest(JOB, object).unwrap();
     let mut bytes = held.store.get(&name).await.unwrap().unwrap().to_vec();
@@ -414,7 +413,7 @@ async fn a_listing_stays_with_the_checkpoint_that_it_began_with() {
     held.checkpoint(2).await;
     let (of, rest) = inspector.look(Which::Newest, &Ask { after: first.next.clone(), ..ask(100) }).await.unwrap();
     assert_eq!((of.id(), [first.items, rest.items].concat()), (CheckpointId(1), then));
-    let entry = ObjectName::entry(&ChainName::Run(JOB), checkpoint.stored.entry.number);
+    let entry = ObjectName::entry(&ChainName::Run(JOB), checkpoint.entry);
     held.store.delete(&entry).await.unwrap();
     let gone = inspector.look(Which::Newest, &Ask { after: first.next, ..ask(100) }).await.unwrap_err();
     assert_eq!(gone, InspectError::Gone);

@@ -44,7 +44,7 @@ async fn a_listing_ends_with_the_checkpoint_that_it_began_with_however_many_the_
     }
     assert_eq!(keys.len(), 5, "{keys:?}");
     // Nobody looks any more: what was held goes with one of the next checkpoints.
-    let gone = || async { inspector.find(Which::Entry(began.stored.entry.number)).await };
+    let gone = || async { inspector.find(Which::Entry(began.entry)).await };
     while gone().await.is_ok() {
         let taken = engine.job(job).unwrap().checkpoints.completed;
         wait_until(&engine, job, |status| status.checkpoints.completed > taken).await;

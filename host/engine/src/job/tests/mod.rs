@@ -12,6 +12,7 @@ mod places;
 mod quota;
 mod rescaling;
 mod rig;
+mod savepoints;
 mod tally;
 mod upgrading;
 
@@ -377,7 +378,7 @@ async fn the_newest_checkpoint_is_shown_whichever_process_took_it() {
     assert!(newest.id > before.id && newest.size > 0, "{before:?}, {newest:?}");
     assert!(ended.latest_completed.unwrap().size > 0);
     let retained = engine.inspector(job).unwrap().retained().await.unwrap();
-    let listed = &retained[0].stored.entry.manifest;
+    let listed = &retained[0].manifest;
     assert_eq!((listed.checkpoint, listed.bytes()), (newest.id, newest.size), "as in a listing");
     let engine = rig.start(&Faults::default()).await;
     let again = engine.job(job).unwrap().checkpoints;

@@ -20,7 +20,7 @@ use crate::store::Store;
 
 /// How many subtasks there are of the source of records and of the operator.
 #[derive(Debug, Clone, Copy)]
-struct Parallelism {
+pub(super) struct Parallelism {
     source: u32,
     operator: u32,
 }
@@ -28,7 +28,7 @@ struct Parallelism {
 /// What a job is given, and its lives: each begins with another parallelism and lasts so many checkpoints, but for the
 /// last, which lasts to the end.
 #[derive(Debug, Clone)]
-struct History {
+pub(super) struct History {
     records: u64,
     keys: u64,
     rules: u64,
@@ -37,7 +37,7 @@ struct History {
     spills: bool,
     /// Whether the job goes on in another process each time; else it is changed while it runs.
     crashes: bool,
-    lives: Vec<(Parallelism, u64)>,
+    pub(super) lives: Vec<(Parallelism, u64)>,
 }
 
 fn history() -> impl Strategy<Value = History> {
@@ -58,7 +58,7 @@ fn history() -> impl Strategy<Value = History> {
     )
 }
 
-fn job(rig: &Rig, history: &History, parallelism: Parallelism) -> JobSpec {
+pub(super) fn job(rig: &Rig, history: &History, parallelism: Parallelism) -> JobSpec {
     let History { records, keys, rules, max_parallelism, spills, crashes: _, lives: _ } = *history;
     let mut spec = generator_job(rig, "tally", records, keys);
     spec.max_parallelism = MaxParallelism::new(max_parallelism).unwrap();
@@ -83,14 +83,14 @@ async fn want(rig: &Rig, job: JobId, spec: JobSpec) {
 }
 
 /// What came of a history.
-struct Lived {
-    published: Vec<String>,
+pub(super) struct Lived {
+    pub(super) published: Vec<String>,
     /// How many subtasks the operator had last.
     operator: usize,
 }
 
 impl Lived {
-    fn of(rig: &Rig, status: &JobStatus) -> Self {
+    pub(super) fn of(rig: &Rig, status: &JobStatus) -> Self {
         let count = status.vertices.iter().find(|vertex| vertex.uid == uid("count")).unwrap();
         Self { published: rig.published(status.id), operator: count.parallelism as usize }
     }
@@ -137,7 +137,7 @@ async fn upgrade(engine: &Engine, id: JobId, spec: JobSpec) {
 }
 
 /// Every record is counted once, in every kind of state.
-fn check(history: &History, Lived { published: lines, operator }: &Lived) {
+pub(super) fn check(history: &History, Lived { published: lines, operator }: &Lived) {
     let keys = history.keys.min(history.records);
     let of = |kind: &str| lines.iter().filter_map(|line| line.strip_prefix(kind)).collect::<Vec<_>>();
     let numbers = |kind: &str| of(kind).iter().map(|number| number.parse().unwrap()).collect::<Vec<u64>>();
@@ -175,7 +175,7 @@ fn at_any_parallelism_a_job_goes_on_with_all_of_its_state_exactly_once() {
     }
 }
 
-fn lives(lives: &[(u32, u32, u64)]) -> History {
+pub(super) fn lives(lives: &[(u32, u32, u64)]) -> History {
     let lives = lives.iter().map(|&(source, operator, last)| (Parallelism { source, operator }, last)).collect();
     History { records: 12_000, keys: 5, rules: 100, max_parallelism: 6, spills: false, crashes: true, lives }
 }

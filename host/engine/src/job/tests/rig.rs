@@ -21,7 +21,7 @@ use weir_protocol::manifest::Manifest;
 use crate::clock::{Clock, Entropy};
 use crate::job::{Engine, EngineConfig, JobState, JobStatus};
 use crate::state::{LocalDisk, LocalDiskOptions};
-use crate::store::{ChainName, Everywhere, Store};
+use crate::store::{ChainName, Everywhere, Places, Prefix, Store};
 
 use super::operators::{Faults, NativeOperators};
 
@@ -64,6 +64,12 @@ impl Rig {
         self.start_over(self.store(), faults, data).await
     }
 
+    /// The same with other places for results and savepoints.
+    pub(super) async fn start_with_places(&self, places: Arc<dyn Places>) -> Engine {
+        let config = config(self.store(), self.clock, &Faults::default(), Handle::current());
+        Engine::start(EngineConfig { places, ..config }).await.unwrap()
+    }
+
     /// The same over another store.
     pub(super) async fn start_over(&self, store: Arc<dyn ObjectStore>, faults: &Faults, data: Handle) -> Engine {
         start(store, self.clock, faults, data).await
@@ -97,13 +103,42 @@ impl Rig {
 
     /// The same of another sink.
     pub(super) fn published_by(&self, job: JobId, sink: &str) -> Vec<String> {
-        let folder = self.results.path().join(job.to_string()).join(sink);
-        let Ok(found) = std::fs::read_dir(folder) else { return Vec::new() };
-        let mut files: Vec<_> = found.map(|entry| entry.unwrap().path()).collect();
-        files.retain(|path| path.extension().is_some_and(|ending| ending == "out"));
-        files.sort();
-        files.iter().flat_map(|path| lines(&std::fs::read_to_string(path).unwrap())).collect()
+        published_in(&self.results.path().join(job.to_string()).join(sink))
     }
+
+    /// The same of a job whose sink has a folder of its own in that of all results.
+    pub(super) fn published_at(&self, folder: &str, job: JobId) -> Vec<String> {
+        published_in(&self.results().join(folder).join(job.to_string()).join("out"))
+    }
+
+    /// Where results go.
+    pub(super) fn results(&self) -> &Path {
+        self.results.path()
+    }
+
+    /// The names of all objects in the store.
+    pub(super) async fn objects(&self) -> Vec<String> {
+        let found = Store::new(self.store(), self.clock).list(&Prefix::everything()).await.unwrap();
+        found.iter().map(|object| object.name.to_string()).collect()
+    }
+
+    /// Takes everything of a job away.
+    pub(super) async fn forget(&self, job: JobId) {
+        let store = Store::new(self.store(), self.clock);
+        for object in store.list(&Prefix::everything()).await.unwrap() {
+            if object.name.to_string().contains(&job.to_string()) {
+                store.delete(&object.name).await.unwrap();
+            }
+        }
+    }
+}
+
+fn published_in(folder: &Path) -> Vec<String> {
+    let Ok(found) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut files: Vec<_> = found.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "out"));
+    files.sort();
+    files.iter().flat_map(|path| lines(&std::fs::read_to_string(path).unwrap())).collect()
 }
 
 /// An engine without faults.

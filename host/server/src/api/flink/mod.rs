@@ -1,17 +1,18 @@
 //! Flink's own paths and shapes, for tools that know them: `GET /jobs`, `/jobs/{id}`, `/jobs/{id}/checkpoints`,
-//! `PATCH /jobs/{id}?mode=cancel`; also below `/v1`.
+//! `PATCH /jobs/{id}?mode=cancel`, and what concerns savepoints; also below `/v1`.
 //!
 //! Field names are Flink's; errors are `{"errors":["…"]}`. What Weir does not have is there with Flink's value for
 //! "nothing": 0, -1, `null`, an empty object.
 
 mod checkpoints;
 mod jobs;
+mod savepoints;
 mod statistics;
 
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 use weir_engine::job::{EngineError, JobStatus};
@@ -25,6 +26,11 @@ pub(super) fn routes() -> Router<Node> {
         .route("/jobs", get(jobs::list))
         .route("/jobs/{job}", get(jobs::one).patch(jobs::terminate))
         .route("/jobs/{job}/checkpoints", get(checkpoints::statistics))
+        .route("/jobs/{job}/savepoints", post(savepoints::trigger))
+        .route("/jobs/{job}/savepoints/{trigger}", get(savepoints::status))
+        .route("/jobs/{job}/stop", post(savepoints::stop))
+        .route("/savepoint-disposal", post(savepoints::dispose))
+        .route("/savepoint-disposal/{trigger}", get(savepoints::disposed))
 }
 
 /// What is answered at paths that nobody knows.

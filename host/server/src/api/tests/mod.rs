@@ -4,5 +4,6 @@ mod components;
 mod jobs;
 mod lives;
 mod resources;
+mod savepoints;
 mod setup;
 mod upgrade;

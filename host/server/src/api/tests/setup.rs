@@ -128,6 +128,7 @@ impl Asked {
             data: Handle::current(),
             places: Arc::new(Everywhere),
             disk: None,
+            savepoints: None,
         };
         let node = Node::start(config).await.unwrap();
         Self { router: api::router(node.clone()), node }

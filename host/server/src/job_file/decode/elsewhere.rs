@@ -7,6 +7,8 @@ use crate::job_file::tree::{Node, Value};
 
 const STORE: &str =
     "a job's checkpoints lie in the object store of its node, which is started with `weir serve --store URL`";
+const SAVEPOINTS: &str = "savepoints go where each is asked for, `weir savepoint JOB URL`, or else to the place of the node, \
+    which is started with `weir serve --savepoint-dir URL`";
 const CACHE: &str = "all local RocksDBs of a node share one block cache, which is set with `weir serve --rocksdb-cache`; \
     what a job may keep in memory is `memory` in [state]";
 const WRITE_BUFFER: &str = "all local RocksDBs of a node share one budget for what is not written yet, which is set with \
@@ -32,11 +34,11 @@ const TTL: &str = "a time to live belongs to each state, and its operator declar
 /// A key, or with a dot at its end the begin of several, and what to know of it.
 const POINTERS: &[(&str, &str)] = &[
     ("state.checkpoints.dir", STORE),
-    ("state.savepoints.dir", STORE),
+    ("state.savepoints.dir", SAVEPOINTS),
     ("state.backend.fs.checkpointdir", STORE),
     ("state.backend.rocksdb.checkpointdir", STORE),
     ("execution.checkpointing.dir", STORE),
-    ("execution.checkpointing.savepoint-dir", STORE),
+    ("execution.checkpointing.savepoint-dir", SAVEPOINTS),
     ("state.backend.rocksdb.block.cache-size", CACHE),
     ("state.backend.rocksdb.memory.fixed-per-tm", CACHE),
     ("state.backend.rocksdb.memory.write-buffer-ratio", WRITE_BUFFER),

@@ -124,7 +124,7 @@ fn what_is_set_elsewhere_is_refused_with_the_place() {
     for (key, place) in [
         ("state.checkpoints.dir", "weir serve --store"),
         ("state.backend.fs.checkpointdir", "weir serve --store"),
-        ("state.savepoints.dir", "weir serve --store"),
+        ("state.savepoints.dir", "weir serve --savepoint-dir"),
         ("state.backend.rocksdb.block.cache-size", "weir serve --rocksdb-cache"),
         ("state.backend.rocksdb.memory.fixed-per-tm", "weir serve --rocksdb-cache"),
         ("state.backend.rocksdb.writebuffer.size", "weir serve --rocksdb-write-buffer"),

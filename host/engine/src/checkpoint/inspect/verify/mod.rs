@@ -26,7 +26,7 @@ use files::Use;
 pub struct Verdict {
     /// Its name; for what has no object of its own, the entry that holds it and where, or whose files they are.
     pub object: String,
-    /// `entry`, `spec`, `component`, `state`, `unkeyed`, `outbox` or `subtask` (the files of one subtask, as one).
+    /// `savepoint`, `entry`, `spec`, `component`, `state`, `unkeyed`, `outbox` or `subtask` (the files of one subtask, as one).
     pub kind: String,
     /// Its length.
     pub bytes: u64,
@@ -66,18 +66,19 @@ impl Inspector {
     /// # Errors
     /// [`InspectError`]; damage is no error here.
     pub async fn verify(&self, which: Which) -> Result<Verification, InspectError> {
+        if let Some(savepoint) = self.savepoint.clone() {
+            let mut verification = self.verification(savepoint.entry);
+            verification.entry = ObjectName::savepoint().to_string();
+            let (object, bytes) = (verification.entry.clone(), self.store.size(&ObjectName::savepoint()).await?);
+            let (kind, bytes) = ("savepoint".to_owned(), bytes.unwrap_or_default());
+            verification.done.push_back(Verdict { object, kind, bytes, damage: None });
+            verification.plan(savepoint.manifest);
+            return Ok(verification);
+        }
         self.holds.extend(self.job, self.clock.now());
         let numbers = self.store.entries(&ChainName::Run(self.job), EntryNumber(0)).await?;
         let newest = *numbers.last().ok_or(ChainError::NoJob(self.job))?;
-        let mut verification = Verification {
-            inspector: self.clone(),
-            number: newest,
-            entry: self.entry_name(newest),
-            manifest: Manifest::start(Default::default(), 0, BTreeMap::new()),
-            done: VecDeque::new(),
-            damaged: BTreeSet::new(),
-            checks: VecDeque::new(),
-        };
+        let mut verification = self.verification(newest);
         let Some(entry) = verification.entry(newest, None).await? else { return Ok(verification) };
         let wanted = match which {
             Which::Newest => None,
@@ -100,8 +101,23 @@ impl Inspector {
         if entry.entry.manifest.checkpoint == CheckpointId(0) {
             return Err(InspectError::NoCheckpoint);
         }
-        verification.plan(entry.entry);
+        let RunEntry { number, spec, manifest, .. } = entry.entry;
+        (verification.number, verification.entry) = (number, self.entry_name(number));
+        verification.checks.push_back(Check::Spec(spec));
+        verification.plan(manifest);
         Ok(verification)
+    }
+
+    fn verification(&self, number: EntryNumber) -> Verification {
+        Verification {
+            inspector: self.clone(),
+            number,
+            entry: self.entry_name(number),
+            manifest: Manifest::start(Default::default(), 0, BTreeMap::new()),
+            done: VecDeque::new(),
+            damaged: BTreeSet::new(),
+            checks: VecDeque::new(),
+        }
     }
 
     fn entry_name(&self, number: EntryNumber) -> String {
@@ -197,18 +213,16 @@ impl Verification {
         Ok(decoded.is_some_and(|before| before.hash != parent))
     }
 
-    fn plan(&mut self, entry: RunEntry) {
-        (self.number, self.entry) = (entry.number, self.inspector.entry_name(entry.number));
-        self.checks.push_back(Check::Spec(entry.spec));
-        for (uid, subtasks) in &entry.manifest.operators {
+    fn plan(&mut self, manifest: Manifest) {
+        for (uid, subtasks) in &manifest.operators {
             for (index, subtask) in subtasks.iter().enumerate() {
                 self.plan_subtask(uid, index, subtask);
             }
         }
-        for part in entry.manifest.outboxes.iter().flat_map(|outbox| &outbox.parts) {
+        for part in manifest.outboxes.iter().flat_map(|outbox| &outbox.parts) {
             self.plan_blob(&part.blob, Use::Outbox(part.subtask.clone()));
         }
-        self.manifest = entry.manifest;
+        self.manifest = manifest;
     }
 
     fn plan_subtask(&mut self, uid: &Uid, index: usize, subtask: &SubtaskManifest) {

@@ -1,0 +1,121 @@
+//! A job that begins from a savepoint.
+//!
+//! Receives what it shall be and where the savepoint is; guarantees that whatever can be known to be wrong with that is found
+//! before anything is written, that each object is verified, and that the job owns copies of all that it begins from before
+//! its first entry names them (PROTOCOL 1.9): the savepoint may go at any time afterwards. Does not own what fits what
+//! ([`Fork`]).
+
+use std::collections::BTreeMap;
+
+use weir_protocol::Fault;
+use weir_protocol::id::JobId;
+use weir_protocol::job_spec::JobSpec;
+use weir_protocol::manifest::Manifest;
+use weir_protocol::savepoint::Fork;
+
+use super::plan::Plan;
+use super::savepoint::OpenSavepoint;
+use super::shared::Shared;
+use super::sinks::try_out;
+use super::starts::resolve_starts;
+use super::{Engine, EngineError, Submitted};
+use crate::checkpoint::savepoint::{Copied, copied_in, discard};
+use crate::store::ObjectName;
+
+/// What a job begins from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The savepoint's folder.
+    pub location: String,
+    /// Whether state and positions may be dropped that the job has no place for.
+    pub drops_state: bool,
+    /// Whether results may be missing outside, or come there twice.
+    pub inexact: bool,
+}
+
+/// A job that has all that it begins from, and does not exist yet.
+#[derive(Debug)]
+pub struct Prepared {
+    id: JobId,
+    spec: JobSpec,
+    manifest: Manifest,
+    copies: Vec<ObjectName>,
+}
+
+impl Engine {
+    /// Checks whether a job can begin from a savepoint, and copies what it needs of that; [`Engine::submit_prepared`] begins
+    /// it.
+    ///
+    /// # Errors
+    /// What is wrong with the job, as for [`Engine::submit`]; [`EngineError::Unrestorable`]; what of the savepoint is
+    /// missing or damaged, by name.
+    pub async fn prepare(&self, spec: JobSpec, origin: &Origin) -> Result<Prepared, EngineError> {
+        if let Some(taken) = self.inner.taken(&spec) {
+            return Err(taken);
+        }
+        let shared = self.inner.shared.of(&spec);
+        let id = shared.entropy.job_id();
+        let plan = Plan::new(spec.clone(), shared.operators.as_ref()).await?;
+        let OpenSavepoint { location, savepoint, inspector } = shared.open_savepoint(&origin.location).await?;
+        let mut held = BTreeMap::new();
+        for (uid, subtasks) in &savepoint.manifest.operators {
+            held.insert(uid.clone(), inspector.states(subtasks).await?);
+        }
+        let fork = Fork {
+            savepoint: &savepoint,
+            to: &plan.graph,
+            held: &held,
+            migrating: &plan.migrating(),
+            drops_state: origin.drops_state,
+            inexact: origin.inexact,
+        };
+        let mut manifest = fork.manifest().map_err(EngineError::Unrestorable)?;
+        try_out(&spec, id, &shared).await?;
+        let starts = resolve_starts(&spec, |uid| !manifest.sources.contains_key(uid)).await?;
+        manifest.sources.extend(starts);
+        let from = (inspector.store(), savepoint.job);
+        let (manifest, copies) = copied_in(from, manifest, (&shared.store, id), &Copied::default()).await?;
+        tracing::info!(job = %id, name = %spec.name, location, "what a job begins from is copied from a savepoint");
+        Ok(Prepared { id, spec, manifest, copies })
+    }
+
+    /// Begins it. Returns once the job exists durably; it is always a new one.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`], and [`EngineError::Conflict`] though a job of the same name has the same spec.
+    pub async fn submit_prepared(&self, prepared: Prepared) -> Result<Submitted, EngineError> {
+        let Prepared { id, spec, manifest, copies } = prepared;
+        let shared = self.inner.shared.of(&spec);
+        let begun = self.begin_prepared(id, spec, manifest, &shared).await;
+        match begun {
+            Ok(submitted) => {
+                self.inner.find(submitted.id)?.exists(shared.clock).await?;
+                Ok(submitted)
+            }
+            Err(error) => {
+                discard(&shared.store, &copies).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// After an error there is no such job, and never will be.
+    async fn begin_prepared(
+        &self,
+        id: JobId,
+        spec: JobSpec,
+        manifest: Manifest,
+        shared: &Shared,
+    ) -> Result<Submitted, EngineError> {
+        let accepts = self.inner.accepts.lock().await;
+        if !*accepts {
+            return Err(EngineError::failed(Fault::Unavailable, "the engine is stopping and takes no jobs"));
+        }
+        if let Some(taken) = self.inner.taken(&spec) {
+            return Err(taken);
+        }
+        // A component may have been deleted while the savepoint was copied.
+        Plan::new(spec.clone(), shared.operators.as_ref()).await?;
+        self.inner.begin(id, spec, manifest, shared.clock.now()).await
+    }
+}

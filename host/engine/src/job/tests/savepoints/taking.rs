@@ -1,0 +1,158 @@
+//! What happens while a savepoint is taken.
+
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use tokio::runtime::Handle;
+use weir_protocol::job_spec::{FileFormat, FileSourceSpec, KeySpec, PartitionSpec, SourceConnector, StartPosition};
+
+use super::super::operators::Faults;
+use super::super::rig::{Rig, endless, wait_for, wait_until};
+use super::{RECORDS, another, ask, begin, check_goes_on, counting, counts, from, settled, taken};
+use crate::checkpoint::savepoint;
+use crate::clock::Clock;
+use crate::job::{JobState, SavepointAsk, SavepointStatus};
+use crate::store::troubled::{Moment, Troubled};
+use crate::store::{Everywhere, Places, Store, StoreError};
+
+/// Savepoints go to this store.
+#[derive(Debug)]
+struct To(Troubled);
+
+impl Places for To {
+    fn open(&self, location: &str, clock: &Clock) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        if location.contains("savepoint-") { Ok(Arc::new(self.0.clone())) } else { Everywhere.open(location, clock) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_is_not_collected_while_it_is_copied() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let troubled = Troubled::new(Arc::new(InMemory::new()));
+    let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
+    let job = engine.submit(counting(&rig)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 4).await;
+    let (watching, first) = (engine.clone(), engine.job(job).unwrap().checkpoints.completed);
+    troubled.intrude(Moment::File, async move {
+        wait_for(&watching, job, JobState::Finished).await;
+        assert!(
+            watching.job(job).unwrap().checkpoints.completed > first + 5,
+            "others were taken and dropped meanwhile"
+        );
+    });
+    let location = taken(&engine, job, ask(target.path())).await;
+    let store = Store::new(Arc::new(troubled), rig.clock);
+    let manifest = savepoint::read(&store, &location).await.unwrap().manifest;
+    assert!(manifest.objects().count() > 3, "more than are copied at once: {manifest:?}");
+    assert!(manifest.checkpoint.0 < first + 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_dies_while_a_savepoint_is_taken_leaves_none_and_the_job_goes_on() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let troubled = Troubled::new(Arc::new(InMemory::new()));
+    let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
+    let job = engine.submit(counting(&rig)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    let (reached, is_reached) = tokio::sync::oneshot::channel();
+    troubled.intrude(Moment::File, async move {
+        reached.send(()).unwrap();
+        std::future::pending::<()>().await;
+    });
+    engine.savepoint(job, ask(target.path())).unwrap();
+    is_reached.await.unwrap();
+    drop(engine);
+    let store = Store::new(Arc::new(troubled), rig.clock);
+    let engine = rig.start(&Faults::default()).await;
+    let none = savepoint::read(&store, "there").await.unwrap_err();
+    assert!(none.to_string().contains("there is no savepoint"), "{none}");
+    wait_for(&engine, job, JobState::Finished).await;
+    super::check_counts(&rig.published(job), RECORDS, usize::try_from(super::KEYS).unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_savepoint_that_cannot_be_written_fails_and_the_job_runs_on() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let troubled = Troubled::new(Arc::new(InMemory::new()));
+    let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
+    let job = engine.submit(counting(&rig)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    troubled.set_full(true);
+    let request = engine.savepoint(job, ask(target.path())).unwrap();
+    let SavepointStatus::Failed { message, .. } = settled(&engine, job, request).await else { panic!("it was taken") };
+    assert!(message.contains("No space left on device"), "{message}");
+    troubled.set_full(false);
+    taken(&engine, job, ask(target.path())).await;
+    let status = wait_for(&engine, job, JobState::Finished).await;
+    assert!(status.failures.is_empty(), "{:?}", status.failures);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_savepoint_of_an_idle_job_holds_all_that_came() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let input = tempfile::tempdir().unwrap();
+    std::fs::write(input.path().join("a"), "x\ny\nx\n").unwrap();
+    let engine = rig.start(&Faults::default()).await;
+    let mut spec = endless(&rig);
+    spec.sources[0].connector = SourceConnector::Files(FileSourceSpec {
+        paths: vec![input.path().to_str().unwrap().to_owned()],
+        format: FileFormat::Lines,
+        follow: true,
+        start: StartPosition::Beginning,
+    });
+    spec.operators[0].inputs[0].partition = PartitionSpec::Hash(KeySpec::Value);
+    // Nobody waits for an interval.
+    spec.checkpoint.as_mut().unwrap().interval_ms = 3_600_000;
+    let job = engine.submit(spec).await.unwrap().id;
+    wait_until(&engine, job, |status| status.sinks[0].recent.len() == 3).await;
+    // The first checkpoint holds what came, the second that its results are published, and the third would be the same.
+    for _ in 0..3 {
+        let location = taken(&engine, job, ask(target.path())).await;
+        let held: Vec<_> = counts(&engine, &location).await.into_iter().collect();
+        assert_eq!(held, [("x".to_owned(), 2), ("y".to_owned(), 1)]);
+    }
+    let status = engine.job(job).unwrap();
+    assert!(status.checkpoints.skipped > 0, "nothing had changed before the last: {:?}", status.checkpoints);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_made_again_is_the_same_and_one_of_an_ended_job_is_as_good() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let engine = rig.start_over(rig.store(), &Faults::default(), Handle::current()).await;
+    let job = engine.submit(counting(&rig)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    engine.cancel(job).await.unwrap();
+    wait_for(&engine, job, JobState::Canceled).await;
+    let named = SavepointAsk { request: Some(weir_protocol::id::Nonce(7)), ..ask(target.path()) };
+    let location = taken(&engine, job, named.clone()).await;
+    assert_eq!(taken(&engine, job, named).await, location);
+    assert_eq!(std::fs::read_dir(target.path()).unwrap().count(), 1);
+    let held = counts(&engine, &location).await;
+    let published = rig.published(job);
+    assert_eq!(held.values().sum::<u64>(), published.len() as u64, "it has published all that it counted");
+    let other = begin(&engine, another(&rig, &counting(&rig)), &from(&location)).await.unwrap().id;
+    wait_for(&engine, other, JobState::Finished).await;
+    check_goes_on(&rig.published_at("of-another", other), held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_copied_for_a_job_that_never_began_goes_an_hour_later() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let engine = rig.start(&Faults::default()).await;
+    let job = engine.submit(counting(&rig)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    let location = taken(&engine, job, SavepointAsk { stops: true, ..ask(target.path()) }).await;
+    let of_others = async || {
+        let objects = rig.objects().await.into_iter();
+        objects.filter(|name| !name.contains(&job.to_string())).collect::<Vec<_>>()
+    };
+    drop(engine.prepare(another(&rig, &counting(&rig)), &from(&location)).await.unwrap());
+    let copied = of_others().await;
+    assert!(!copied.is_empty());
+    drop(rig.start(&Faults::default()).await);
+    assert_eq!(of_others().await, copied, "somebody may be about to begin it");
+    rig.clock.sleep(std::time::Duration::from_secs(2 * 60 * 60)).await;
+    drop(rig.start(&Faults::default()).await);
+    assert_eq!(of_others().await, Vec::<String>::new());
+}
