@@ -8,7 +8,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use serde::Deserialize;
 use weir_engine::checkpoint::inspect::{Checkpoint, Which};
-use weir_engine::job::{OpenSavepoint, SavepointAsk};
+use weir_engine::job::{EngineError, OpenSavepoint, SavepointAsk};
+use weir_protocol::Fault;
 use weir_protocol::id::Nonce;
 
 use super::state::{self, Asked};
@@ -31,6 +32,21 @@ pub(super) struct Wanted {
 #[serde(deny_unknown_fields)]
 pub(super) struct Place {
     location: String,
+}
+
+/// Opens a savepoint, or says what is wrong with it.
+async fn open(node: &Node, location: &str) -> Result<OpenSavepoint, Problem> {
+    node.engine().open_savepoint(location).await.map_err(refused)
+}
+
+fn refused(error: EngineError) -> Problem {
+    let is_of_request = error.fault() == Fault::Request;
+    let problem = Problem::from(error);
+    if !is_of_request {
+        return problem;
+    }
+    let title = "the savepoint cannot be used".to_owned();
+    Problem { title, status: StatusCode::NOT_FOUND.as_u16(), ..problem }
 }
 
 /// Has a savepoint taken; what becomes of it is asked after.
@@ -63,7 +79,7 @@ pub(super) async fn one(
     place: Result<Query<Place>, QueryRejection>,
 ) -> Result<Json<SavepointPlace>, Problem> {
     let Query(Place { location }) = place?;
-    let OpenSavepoint { location, savepoint, .. } = node.engine().open_savepoint(&location).await?;
+    let OpenSavepoint { location, savepoint, .. } = open(&node, &location).await?;
     let (job, name) = (savepoint.job.to_string(), savepoint.spec.name.to_string());
     let checkpoint = state::shown(&Checkpoint { entry: savepoint.entry, manifest: savepoint.manifest });
     let (at, ended) = (savepoint.at, savepoint.ended);
@@ -76,7 +92,7 @@ pub(super) async fn dispose(
     place: Result<Query<Place>, QueryRejection>,
 ) -> Result<StatusCode, Problem> {
     let Query(Place { location }) = place?;
-    node.engine().dispose_savepoint(&location).await?;
+    node.engine().dispose_savepoint(&location).await.map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -88,7 +104,7 @@ pub(super) async fn page(
 ) -> Result<Json<StatePage>, Problem> {
     let Query(mut asked) = asked?;
     let location = asked.location.take().ok_or_else(Problem::no_location)?;
-    let OpenSavepoint { savepoint, inspector, .. } = node.engine().open_savepoint(&location).await?;
+    let OpenSavepoint { savepoint, inspector, .. } = open(&node, &location).await?;
     let of = state::Subject { job: savepoint.job, spec: &savepoint.spec, inspector };
     state::look(&node, of, operator, asked, Problem::from).await
 }
@@ -99,6 +115,6 @@ pub(super) async fn verify(
     place: Result<Query<Place>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(Place { location }) = place?;
-    let OpenSavepoint { inspector, .. } = node.engine().open_savepoint(&location).await?;
+    let OpenSavepoint { inspector, .. } = open(&node, &location).await?;
     Ok(state::verified(inspector.verify(Which::Newest).await?))
 }

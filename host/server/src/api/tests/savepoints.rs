@@ -69,7 +69,7 @@ async fn a_savepoint_is_taken_looked_at_begun_from_and_deleted() {
 
     assert_eq!(asked.ask(Method::DELETE, &place).await.status, StatusCode::NO_CONTENT);
     let again = asked.ask(Method::DELETE, &place).await;
-    assert_eq!(again.status, StatusCode::BAD_REQUEST, "{}", again.body);
+    assert_eq!(again.status, StatusCode::NOT_FOUND, "{}", again.body);
     assert!(again.json()["detail"].as_str().unwrap().contains("no savepoint"), "{}", again.body);
 }
 

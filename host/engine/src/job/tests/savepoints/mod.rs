@@ -16,6 +16,7 @@ use super::rig::{Rig, check_counts, generator_job, wait_for, wait_until};
 use crate::checkpoint::inspect::{Ask, Shown, Which};
 use crate::clock::Clock;
 use crate::job::{Engine, EngineError, JobState, Origin, SavepointAsk, SavepointStatus, Submitted};
+use crate::store::ObjectName;
 
 const RECORDS: u64 = 48_000;
 const KEYS: u64 = 12_000;
@@ -154,12 +155,22 @@ async fn a_job_that_began_from_a_savepoint_needs_neither_it_nor_the_job_that_it_
     let held = counts(&engine, &location).await;
     rig.forget(job).await;
     assert_eq!(counts(&engine, &location).await, held, "the savepoint does not need its job");
-    let spec = another(&rig, &counting(&rig));
+    let inherited = engine.open_savepoint(&location).await.unwrap().savepoint.manifest;
+    let mut spec = another(&rig, &counting(&rig));
+    spec.state.incremental = false;
     let other = begin(&engine, spec, &from(&location)).await.unwrap().id;
+    let inherited: Vec<_> = inherited
+        .objects()
+        .map(|object| ObjectName::of_manifest(job, &object.name).unwrap().inherited_by(other).unwrap().to_string())
+        .collect();
+    let present = rig.objects().await;
+    assert!(!inherited.is_empty() && inherited.iter().all(|name| present.contains(name)));
     engine.dispose_savepoint(&location).await.unwrap();
     assert!(!Path::new(&location).exists(), "all of it is gone");
     drop(engine);
     let engine = rig.start(&Faults::default()).await;
     wait_for(&engine, other, JobState::Finished).await;
     check_goes_on(&rig.published_at("of-another", other), held);
+    let present = rig.objects().await;
+    assert!(inherited.iter().all(|name| !present.contains(name)), "what no checkpoint needs any more is collected");
 }
