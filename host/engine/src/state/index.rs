@@ -1,10 +1,12 @@
 //! From a hash to a position: linear probing over `hash32 | position32`, in tables that split.
 //!
 //! Receives hashes and positions; guarantees that no operation moves more than one table's slots, so that growth never
-//! makes a pause: a table doubles up to [`TABLE_SLOTS_MAX`], then splits in two by the next bit of the hash, and a
-//! directory of the hash's upper bits finds it (extendible hashing). Does not see keys: callers compare them.
+//! makes a pause: a table grows by a third to a half up to [`TABLE_SLOTS_MAX`], then splits in two by the next bit of the
+//! hash, and a directory of the hash's upper bits finds it (extendible hashing). All tables come to their bounds at about
+//! the same time, so larger steps would leave half of the slots empty at times; and what leaves makes them smaller again.
+//! Does not see keys: callers compare them.
 //!
-//! Of the hash's upper 32 bits the uppermost choose the table and the lowest the slot, so a split needs no key.
+//! Of the hash's upper 32 bits the uppermost choose the table and those after them the slot, so a split needs no key.
 
 /// The most slots of a table: 64 KiB, which a split redistributes in some tens of microseconds.
 const TABLE_SLOTS_MAX: usize = 1 << 13;
@@ -29,7 +31,7 @@ pub(super) struct Index {
 
 #[derive(Debug)]
 struct Table {
-    /// A power of two; 0: empty.
+    /// 0: empty.
     slots: Vec<u64>,
     used: usize,
     /// How many upper bits all hashes of this table share.
@@ -58,13 +60,7 @@ const fn position_of(slot: u64) -> u32 {
 
 impl Default for Index {
     fn default() -> Self {
-        Self {
-            directory: vec![0],
-            depth: 0,
-            tables: vec![Table::new(TABLE_SLOTS_MIN, 0)],
-            len: 0,
-            slots: TABLE_SLOTS_MIN,
-        }
+        Self { directory: vec![0], depth: 0, tables: vec![Table::with_room_for(0, 0)], len: 0, slots: TABLE_SLOTS_MIN }
     }
 }
 
@@ -142,14 +138,18 @@ impl Index {
         let Some(at) = table.slot_of(slot(hash, position)) else { return false };
         table.remove(at);
         self.len -= 1;
+        if table.is_sparse() {
+            let smaller = table.rebuilt();
+            self.put_in_place(number, smaller);
+        }
         true
     }
 
     fn grow(&mut self, number: usize, hash: u32) {
         let table = &self.tables[number];
         if table.slots.len() < TABLE_SLOTS_MAX || table.depth >= DEPTH_MAX {
-            self.slots += table.slots.len();
-            self.tables[number] = table.doubled();
+            let larger = table.rebuilt();
+            self.put_in_place(number, larger);
             return;
         }
         let depth = table.depth;
@@ -157,10 +157,9 @@ impl Index {
             self.directory = self.directory.iter().flat_map(|&table| [table, table]).collect();
             self.depth += 1;
         }
-        let table = &self.tables[number];
-        let (lower, upper) = table.split();
+        let (lower, upper) = self.tables[number].split();
         self.slots += upper.slots.len();
-        self.tables[number] = lower;
+        self.put_in_place(number, lower);
         self.tables.push(upper);
         let new = u32::try_from(self.tables.len() - 1).expect("there are at most 2^DEPTH_MAX tables");
         let shared = (u64::from(hash) << depth) >> 32;
@@ -168,25 +167,45 @@ impl Index {
         let first = usize::try_from(shared).expect("a directory index fits") * width;
         self.directory[first + width / 2..first + width].fill(new);
     }
+
+    fn put_in_place(&mut self, number: usize, table: Table) {
+        self.slots = self.slots - self.tables[number].slots.len() + table.slots.len();
+        self.tables[number] = table;
+    }
 }
 
 impl Table {
-    fn new(slots: usize, depth: u32) -> Self {
+    /// An empty one with a third of room beside so many positions.
+    fn with_room_for(positions: usize, depth: u32) -> Self {
+        let least = (positions / 2 * 3).max(TABLE_SLOTS_MIN);
+        let above = least.next_power_of_two();
+        let slots = if above / 4 * 3 >= least { above / 4 * 3 } else { above };
         Self { slots: vec![0; slots], used: 0, depth }
     }
 
+    /// The slot at which a search begins.
     #[inline]
-    const fn mask(&self) -> usize {
-        self.slots.len() - 1
+    #[expect(clippy::cast_possible_truncation, reason = "it is less than the number of slots")]
+    const fn home(&self, hash: u32) -> usize {
+        ((hash << self.depth) as u64 * self.slots.len() as u64 >> 32) as usize
     }
 
     #[inline]
-    const fn home(&self, hash: u32) -> usize {
-        hash as usize & self.mask()
+    const fn after(&self, at: usize) -> usize {
+        if at + 1 == self.slots.len() { 0 } else { at + 1 }
+    }
+
+    /// How many steps lead from one slot to another.
+    const fn steps(&self, from: usize, to: usize) -> usize {
+        if to >= from { to - from } else { to + self.slots.len() - from }
     }
 
     const fn is_full(&self) -> bool {
         self.used >= self.slots.len() / 4 * 3
+    }
+
+    const fn is_sparse(&self) -> bool {
+        self.used < self.slots.len() / 3 && self.slots.len() > TABLE_SLOTS_MIN
     }
 
     #[inline]
@@ -200,7 +219,7 @@ impl Table {
             if hash_of(slot) == hash && is_it(position_of(slot)) {
                 return Some(position_of(slot));
             }
-            at = (at + 1) & self.mask();
+            at = self.after(at);
         }
     }
 
@@ -215,14 +234,14 @@ impl Table {
             if slot == 0 {
                 return None;
             }
-            at = (at + 1) & self.mask();
+            at = self.after(at);
         }
     }
 
     fn insert(&mut self, slot: u64) {
         let mut at = self.home(hash_of(slot));
         while self.slots[at] != 0 {
-            at = (at + 1) & self.mask();
+            at = self.after(at);
         }
         self.slots[at] = slot;
         self.used += 1;
@@ -232,14 +251,12 @@ impl Table {
     fn remove(&mut self, mut gap: usize) {
         let mut at = gap;
         loop {
-            at = (at + 1) & self.mask();
+            at = self.after(at);
             let slot = self.slots[at];
             if slot == 0 {
                 break;
             }
-            let wanted = at.wrapping_sub(self.home(hash_of(slot))) & self.mask();
-            let to_gap = at.wrapping_sub(gap) & self.mask();
-            if wanted >= to_gap {
+            if self.steps(self.home(hash_of(slot)), at) >= self.steps(gap, at) {
                 self.slots[gap] = slot;
                 gap = at;
             }
@@ -248,21 +265,21 @@ impl Table {
         self.used -= 1;
     }
 
-    fn doubled(&self) -> Self {
-        let mut table = Self::new(self.slots.len() * 2, self.depth);
-        for &slot in self.slots.iter().filter(|&&slot| slot != 0) {
-            table.insert(slot);
-        }
+    /// The same with the slots that its positions need.
+    fn rebuilt(&self) -> Self {
+        let mut table = Self::with_room_for(self.used + 1, self.depth);
+        self.slots.iter().filter(|&&slot| slot != 0).for_each(|&slot| table.insert(slot));
         table
     }
 
     /// Two tables: of the hashes whose next bit is 0, and of those whose next bit is 1.
     fn split(&self) -> (Self, Self) {
-        let mut halves = (Self::new(self.slots.len(), self.depth + 1), Self::new(self.slots.len(), self.depth + 1));
-        for &slot in self.slots.iter().filter(|&&slot| slot != 0) {
-            let half = if slot << self.depth >> 63 == 0 { &mut halves.0 } else { &mut halves.1 };
-            half.insert(slot);
-        }
+        let is_upper = |slot: u64| slot << self.depth >> 63 == 1;
+        let slots = || self.slots.iter().copied().filter(|&slot| slot != 0);
+        let upper = slots().filter(|&slot| is_upper(slot)).count();
+        let half = |positions| Self::with_room_for(positions, self.depth + 1);
+        let mut halves = (half(self.used - upper), half(upper));
+        slots().for_each(|slot| if is_upper(slot) { halves.1.insert(slot) } else { halves.0.insert(slot) });
         halves
     }
 }
@@ -316,6 +333,22 @@ mod tests {
             assert!(index.replace(hash(i), i, i + 1_000_000));
             assert_eq!(index.find(hash(i), |found| found == i + 1_000_000), Some(i + 1_000_000));
         }
+    }
+
+    #[test]
+    fn half_of_the_slots_are_used_whatever_comes_and_a_third_whatever_goes() {
+        let mut index = Index::default();
+        let hash = |i: u32| weir_protocol::key_group::key_hash(&i.to_le_bytes());
+        for i in 1..=200_000 {
+            index.insert(hash(i), i);
+            assert!(index.len < 1_000 || index.bytes() <= index.len as u64 * 17, "{} of {}", index.len, index.bytes());
+        }
+        for i in 1..=190_000 {
+            assert!(index.remove(hash(i), i));
+            assert!(index.bytes() <= index.len as u64 * 26, "{} of {}", index.len, index.bytes());
+        }
+        assert_eq!(index.slots, index.tables.iter().map(|table| table.slots.len()).sum::<usize>());
+        assert!((190_001..=200_000).all(|i| index.contains(hash(i), i)));
     }
 
     #[test]
