@@ -29,6 +29,8 @@ pub(super) struct Cleaner {
     offset: Option<usize>,
     /// Tells whether the chunk's number was given to another one meanwhile.
     born: u64,
+    /// What is copied keeps its age.
+    compacts: bool,
     /// What had been appended when cleaning last ran.
     appended: u64,
     scratch: Vec<u8>,
@@ -53,25 +55,30 @@ impl SubtaskState {
         let mut budget = (appended * BYTES_PER_BYTE).max(QUANTUM_MIN);
         self.sweep(budget);
         self.spill_some(budget);
-        if !self.is_cleaning_due() {
-            self.cleaner.appended = self.log.appended();
-            return;
-        }
-        while budget > 0 {
-            let Some(offset) = self.cleaner.offset else {
-                budget = budget.saturating_sub(LOOK_BYTES);
+        let mut looks = self.log.chunk_bound();
+        let mut has_moved = false;
+        // A chunk that was begun is finished: what takes its place is found by its age only then.
+        while budget > 0 && looks > 0 && (self.cleaner.offset.is_some() || self.is_cleaning_due()) {
+            let cost = if let Some(offset) = self.cleaner.offset {
+                has_moved = true;
+                self.clean_record(offset)
+            } else {
+                looks -= 1;
                 self.look_at_next_chunk();
-                continue;
+                LOOK_BYTES
             };
-            budget = budget.saturating_sub(self.clean_record(offset));
+            budget = budget.saturating_sub(cost);
         }
-        self.selection.records_moved();
+        if has_moved {
+            self.selection.records_moved();
+        }
         self.cleaner.appended = self.log.appended();
     }
 
     fn is_cleaning_due(&self) -> bool {
         let (live, held) = (self.log.live(), self.log.held());
-        held > 2 * live + self.limits.garbage_bytes_min || has_many_small_chunks(&self.log)
+        let garbage_max = if self.is_compact() { live / 4 } else { live + self.limits.garbage_bytes_min };
+        held > live + garbage_max || has_many_small_chunks(&self.log)
     }
 
     fn look_at_next_chunk(&mut self) {
@@ -79,15 +86,23 @@ impl SubtaskState {
         self.cleaner.chunk = if self.cleaner.chunk + 1 < bound { self.cleaner.chunk + 1 } else { 1.min(bound - 1) };
         let Some(usage) = self.log.usage(self.cleaner.chunk) else { return };
         let is_sparse = usage.live <= usage.used / 4 * 3;
+        if self.spill.as_ref().is_some_and(|spill| spill.is_leaving(usage.age)) {
+            return;
+        }
         let is_small = usage.used <= super::log::CHUNK_BYTES / 2 && has_many_small_chunks(&self.log);
         self.cleaner.offset = (is_sparse || is_small).then_some(0);
         self.cleaner.born = usage.born;
+        self.cleaner.compacts = is_sparse && !is_small && self.is_compact();
+        if self.cleaner.compacts {
+            self.log.begin_compacting(self.cleaner.chunk);
+        }
     }
 
     /// Moves the record at `offset` of the chunk if it is live. The bytes that it takes.
     fn clean_record(&mut self, offset: usize) -> u64 {
         let Some(at) = self.log.position_in(self.cleaner.chunk, self.cleaner.born, offset) else {
             self.cleaner.offset = None;
+            self.log.end_compacting();
             return LOOK_BYTES;
         };
         let size = self.log.record(at).size();
@@ -97,18 +112,23 @@ impl SubtaskState {
             return size as u64 * 2;
         }
         // A live record costs a search and a copy.
-        if self.move_if_live(at) { size as u64 * 2 } else { size as u64 }
+        if self.move_if_live(at, self.cleaner.compacts) { size as u64 * 2 } else { size as u64 }
+    }
+
+    /// Whether memory is short: what is old leaves, and room that is not used would make it leave earlier.
+    fn is_compact(&self) -> bool {
+        self.spill.is_some() && self.log.has_base()
     }
 
     /// Copies a record among the clean ones, if it is live. Whether it was.
-    pub(super) fn move_if_live(&mut self, at: Position) -> bool {
+    pub(super) fn move_if_live(&mut self, at: Position, keeps_age: bool) -> bool {
         let record = self.log.record(at);
-        let Some(state) = record.state().checked_sub(1) else { return self.move_timer_if_live(at) };
+        let Some(state) = record.state().checked_sub(1) else { return self.move_timer_if_live(at, keeps_age) };
         let (hash, kept) = (key_hash(record.key()), &mut self.states[usize::from(state)]);
         if !kept.is_live(&self.log, hash, record, at) {
             return false;
         }
-        let new = self.log.copy_clean(at, &mut self.cleaner.scratch);
+        let new = copy(&mut self.log, at, keeps_age, &mut self.cleaner.scratch);
         let record = self.log.record(new);
         if let Some(life) = kept.life().filter(|_| record.flags().is_put()) {
             let when = life.sweep_at(record.value());
@@ -119,20 +139,24 @@ impl SubtaskState {
         true
     }
 
-    fn move_timer_if_live(&mut self, at: Position) -> bool {
+    fn move_timer_if_live(&mut self, at: Position, keeps_age: bool) -> bool {
         let record = self.log.record(at);
         let is_put = record.flags().is_put();
         let timer = Timer::from_record(record.key(), record.entry());
         if !timer.is_some_and(|timer| self.timers.is_live(timer, is_put, at)) {
             return false;
         }
-        let new = self.log.copy_clean(at, &mut self.cleaner.scratch);
+        let new = copy(&mut self.log, at, keeps_age, &mut self.cleaner.scratch);
         let record = self.log.record(new);
         let timer = Timer::from_record(record.key(), record.entry()).expect("it was found a moment ago");
         self.timers.repoint(timer, is_put, new);
         self.log.leave(at);
         true
     }
+}
+
+fn copy(log: &mut Log, at: Position, keeps_age: bool, scratch: &mut Vec<u8>) -> Position {
+    if keeps_age { log.copy_compact(at, scratch) } else { log.copy_clean(at, scratch) }
 }
 
 /// Whether so many chunks hold so little that small ones should be merged: one is closed at every barrier.

@@ -66,12 +66,12 @@ impl SubtaskState {
             if self.log.appended() <= spill.rests_until {
                 return None;
             }
-            spill.round_of = self.log.chunks_made();
+            spill.round_of = self.log.newest_age();
             spill.last_victim = 0;
             self.keep_near_timers();
         }
         let spill = self.spill.as_mut().expect("callers looked");
-        let Some((chunk, born)) = self.log.oldest_made(spill.last_victim + 1..=spill.round_of) else {
+        let Some(oldest) = self.log.oldest_of(spill.last_victim + 1..=spill.round_of) else {
             spill.round_of = 0;
             if spill.leaving.is_empty() {
                 spill.rests_until = self.log.appended() + spill.handed_bytes_max as u64 / 2;
@@ -79,8 +79,8 @@ impl SubtaskState {
             return None;
         };
         self.log.begin_base();
-        spill.victim = Some((chunk, born, 0));
-        spill.last_victim = born;
+        spill.victim = Some((oldest.number, oldest.born, 0));
+        spill.last_victim = oldest.age;
         Some(LOOK_BYTES)
     }
 

@@ -146,6 +146,11 @@ impl Spill {
         self.expiry.is_due(now)
     }
 
+    /// Whether chunks of this age leave in the round under way.
+    pub(super) const fn is_leaving(&self, age: u64) -> bool {
+        self.round_of != 0 && age <= self.last_victim
+    }
+
     /// Something that expires then is in the base, or on its way.
     pub(super) fn note_expiry(&mut self, when: Timestamp) {
         self.expiry.note(when);

@@ -116,7 +116,7 @@ impl SubtaskState {
         let record = self.log.record(at);
         let timer = Timer::from_record(record.key(), record.entry()).expect("a timer's record holds a timer");
         if record.flags().is_put() && self.timers.is_near(&timer) {
-            self.move_if_live(at);
+            self.move_if_live(at, false);
         } else if self.timers.hand(timer, record, at)
             && let Some(spill) = &mut self.spill
         {

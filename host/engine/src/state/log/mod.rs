@@ -8,8 +8,12 @@
 //! *closed* (immutable, shared with a frozen segment) or *clean* (filled by the cleaner or a restore with records that
 //! a checkpoint file holds already: never part of a segment, never overwritten).
 
+mod ages;
+mod chunk;
+mod compacting;
+mod sweeping;
+
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use weir_protocol::time::{END_OF_TIME, Timestamp};
@@ -17,76 +21,10 @@ use weir_protocol::time::{END_OF_TIME, Timestamp};
 use super::record::{self, Flags, Parts, Record};
 use super::size::{Counted, Sizes};
 
-/// The most that a chunk holds, but for one that holds a single larger record. With [`OFFSET_BITS`], 2^17 chunks give
-/// a log of at most 32 GiB.
-pub(super) const CHUNK_BYTES: usize = 1 << 18;
-/// What the first chunk of a segment begins with, so that the state of an idle job is small.
-const CHUNK_BYTES_MIN: usize = 1 << 12;
-const OFFSET_BITS: u32 = CHUNK_BYTES.trailing_zeros() - 3;
-/// How many chunks there can be. The first and the last are never used, so that no position is 0 and some at the upper
-/// end can mean something else.
-const CHUNKS_MAX: usize = (1 << (32 - OFFSET_BITS)) - 1;
+pub(super) use ages::Aged;
+pub(super) use chunk::{CHUNK_BYTES, Position};
 
-/// Where a record is: chunk and offset in units of 8 bytes. Never 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Position(pub(super) u32);
-
-impl Position {
-    fn new(chunk: u32, offset: usize) -> Self {
-        Self(chunk << OFFSET_BITS | u32::try_from(offset / 8).expect("an offset is smaller than a chunk"))
-    }
-
-    #[inline]
-    const fn chunk(self) -> usize {
-        (self.0 >> OFFSET_BITS) as usize
-    }
-
-    #[inline]
-    const fn offset(self) -> usize {
-        (self.0 & ((1 << OFFSET_BITS) - 1)) as usize * 8
-    }
-}
-
-#[derive(Debug)]
-enum Content {
-    Free,
-    Open(Vec<u8>),
-    Closed(Arc<Vec<u8>>),
-    Clean(Vec<u8>),
-}
-
-#[derive(Debug)]
-struct Chunk {
-    content: Content,
-    /// Bytes of live records.
-    live: usize,
-    /// While it is open: records that are not dead.
-    records: usize,
-    /// How many chunks were made before this one.
-    born: u64,
-    /// Nothing in it is worth sweeping before.
-    sweep_at: Timestamp,
-}
-
-impl Chunk {
-    #[inline]
-    fn bytes(&self) -> &Vec<u8> {
-        match &self.content {
-            Content::Open(bytes) | Content::Clean(bytes) => bytes,
-            Content::Closed(bytes) => bytes,
-            Content::Free => unreachable!("no index points into a chunk that was given back"),
-        }
-    }
-}
-
-/// Which part of the log a record is appended to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// The segment of the epoch that runs.
-    Open,
-    /// Beside all segments: a checkpoint file holds the record already.
-    Clean,
-}
+use chunk::{CHUNK_BYTES_MIN, CHUNKS_MAX, Chunk, Content};
 
 /// What a look at a chunk found, for the cleaner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +35,17 @@ pub(super) struct Usage {
     pub(super) used: usize,
     /// Another one for each chunk, though numbers are used again.
     pub(super) born: u64,
+    /// As [`Aged`] has it.
+    pub(super) age: u64,
+}
+
+/// Which part of the log a record is appended to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The segment of the epoch that runs.
+    Open,
+    /// Beside all segments: a checkpoint file holds the record already.
+    Clean,
 }
 
 /// The log of one subtask.
@@ -109,6 +58,8 @@ pub(super) struct Log {
     open: Vec<u32>,
     /// The chunk that clean records are appended to; 0: none.
     clean: u32,
+    /// The chunk that takes the place of one that is being compacted, after that one; 0: none.
+    compacted: (u32, u32),
     /// Records of the open segment that are not dead.
     open_records: u64,
     live: u64,
@@ -117,8 +68,8 @@ pub(super) struct Log {
     held: u64,
     appended: u64,
     born: u64,
-    /// Chunks by age, oldest first, with what tells each from others of its number; some were given back since.
-    ages: VecDeque<(u64, u32)>,
+    /// Chunks by age, oldest first; some were given back since.
+    ages: VecDeque<Aged>,
     /// Whether there is, or will soon be, a base that may hold what no index does.
     has_base: bool,
     /// No chunk is worth sweeping before, but for those that the pass under way has not come to.
@@ -128,12 +79,13 @@ pub(super) struct Log {
 impl Log {
     /// An empty one; `states` says of each record's state how it is counted.
     pub(super) fn new(states: impl IntoIterator<Item = Counted>) -> Self {
-        let never_used = Chunk { content: Content::Free, live: 0, records: 0, born: 0, sweep_at: END_OF_TIME };
+        let never_used = Chunk { content: Content::Free, live: 0, records: 0, born: 0, age: 0, sweep_at: END_OF_TIME };
         Self {
             chunks: vec![never_used],
             free: Vec::new(),
             open: Vec::new(),
             clean: 0,
+            compacted: (0, 0),
             open_records: 0,
             live: 0,
             sizes: Sizes::new(states),
@@ -218,34 +170,37 @@ impl Log {
 
     fn begin_chunk(&mut self, part: Part, size: usize, full: u32) -> u32 {
         let room = if full == 0 { CHUNK_BYTES_MIN } else { CHUNK_BYTES };
-        let bytes = Vec::with_capacity(room.max(size));
-        self.held += bytes.capacity() as u64;
-        let content = match part {
-            Part::Open => Content::Open(bytes),
-            Part::Clean => Content::Clean(bytes),
-        };
-        self.born += 1;
-        let chunk = Chunk { content, live: 0, records: 0, born: self.born, sweep_at: END_OF_TIME };
-        let number = if let Some(number) = self.free.pop() {
-            self.chunks[number as usize] = chunk;
-            number
-        } else {
-            self.chunks.push(chunk);
-            u32::try_from(self.chunks.len() - 1).expect("room was checked before the write")
-        };
+        let number = self.add_chunk(part, room.max(size), self.born + 1);
         match part {
             Part::Open => self.open.push(number),
             Part::Clean => self.clean = number,
         }
         if self.ages.len() > 2 * self.chunks.len() {
             let chunks = &self.chunks;
-            self.ages.retain(|&(born, number)| is_held(&chunks[number as usize], born));
+            self.ages.retain(|aged| chunks[aged.number].is(aged.born));
         }
-        self.ages.push_back((self.born, number));
+        self.ages.push_back(Aged { age: self.born, number: number as usize, born: self.born });
         if part == Part::Clean && full != 0 {
             self.give_back_if_dead(full as usize);
         }
         number
+    }
+
+    fn add_chunk(&mut self, part: Part, room: usize, age: u64) -> u32 {
+        let bytes = Vec::with_capacity(room);
+        self.held += bytes.capacity() as u64;
+        let content = match part {
+            Part::Open => Content::Open(bytes),
+            Part::Clean => Content::Clean(bytes),
+        };
+        self.born += 1;
+        let chunk = Chunk { content, live: 0, records: 0, born: self.born, age, sweep_at: END_OF_TIME };
+        if let Some(number) = self.free.pop() {
+            self.chunks[number as usize] = chunk;
+            return number;
+        }
+        self.chunks.push(chunk);
+        u32::try_from(self.chunks.len() - 1).expect("room was checked before the write")
     }
 
     /// Replaces the value of a record if it is in the open segment and has room.
@@ -306,7 +261,7 @@ impl Log {
 
     fn give_back_if_dead(&mut self, number: usize) {
         let chunk = &self.chunks[number];
-        let is_filled_now = number == self.clean as usize;
+        let is_filled_now = number == self.clean as usize || number == self.compacted.1 as usize;
         if chunk.live > 0 || is_filled_now || matches!(chunk.content, Content::Open(_) | Content::Free) {
             return;
         }
@@ -388,10 +343,12 @@ impl Log {
         let chunk = &self.chunks[number];
         let used = match &chunk.content {
             Content::Closed(bytes) => bytes.len(),
-            Content::Clean(bytes) if number != self.clean as usize => bytes.len(),
+            Content::Clean(bytes) if number != self.clean as usize && number != self.compacted.1 as usize => {
+                bytes.len()
+            }
             Content::Clean(_) | Content::Open(_) | Content::Free => return None,
         };
-        Some(Usage { live: chunk.live, used, born: chunk.born })
+        Some(Usage { live: chunk.live, used, born: chunk.born, age: chunk.age })
     }
 
     /// The position of the record at `offset` of a chunk; `None` behind its last, and where the chunk is another one.
@@ -404,44 +361,6 @@ impl Log {
         };
         let number = u32::try_from(number).expect("chunk numbers fit");
         (offset < used).then(|| Position::new(number, offset))
-    }
-
-    /// Notes that a record that was just appended, or copied, is worth sweeping from `when` on.
-    pub(super) fn note_expiry(&mut self, at: Position, when: Timestamp) {
-        let chunk = &mut self.chunks[at.chunk()];
-        chunk.sweep_at = chunk.sweep_at.min(when);
-        self.sweep_at = self.sweep_at.min(when);
-    }
-
-    /// Whether a chunk may be worth sweeping.
-    #[inline]
-    pub(super) const fn is_sweep_due(&self, until: Timestamp) -> bool {
-        self.sweep_at <= until
-    }
-
-    /// Whether a chunk of the open segment may be worth sweeping, once it is closed.
-    pub(super) fn is_open_sweep_due(&self, until: Timestamp) -> bool {
-        self.is_sweep_due(until) && self.open.iter().any(|&number| self.chunks[number as usize].sweep_at <= until)
-    }
-
-    /// Begins a pass over all chunks, each of which is given to [`begin_chunk_sweep`](Self::begin_chunk_sweep).
-    pub(super) const fn begin_sweep(&mut self) {
-        self.sweep_at = END_OF_TIME;
-    }
-
-    /// What tells the chunk from others of its number if it is to be swept now: then every record of it is looked at, and
-    /// noted again unless it goes.
-    pub(super) fn begin_chunk_sweep(&mut self, number: usize, until: Timestamp) -> Option<u64> {
-        let chunk = &mut self.chunks[number];
-        if matches!(chunk.content, Content::Free) {
-            return None;
-        }
-        if chunk.sweep_at > until || matches!(chunk.content, Content::Open(_)) {
-            self.sweep_at = self.sweep_at.min(chunk.sweep_at);
-            return None;
-        }
-        chunk.sweep_at = END_OF_TIME;
-        Some(chunk.born)
     }
 
     /// Counts a record that holds no value as live: an index points to it, so that what the base holds stays hidden.
@@ -467,61 +386,17 @@ impl Log {
         matches!(self.chunks[at.chunk()].content, Content::Clean(_)) && self.record(at).flags().has(Flags::IN_BASE)
     }
 
-    /// How many chunks were made so far; the first is 1.
-    pub(super) const fn chunks_made(&self) -> u64 {
-        self.born
-    }
-
-    /// The oldest chunk that no segment is being written to, of those made as the so-manieth; and as which it was.
-    pub(super) fn oldest_made(&mut self, range: RangeInclusive<u64>) -> Option<(usize, u64)> {
-        let chunks = &self.chunks;
-        while self.ages.front().is_some_and(|&(born, number)| !is_held(&chunks[number as usize], born)) {
-            self.ages.pop_front();
-        }
-        let is_closed = |&&(made, number): &&(u64, u32)| {
-            let chunk = &chunks[number as usize];
-            range.contains(&made) && is_held(chunk, made) && !matches!(chunk.content, Content::Open(_))
-        };
-        let &(born, number) = self.ages.iter().find(is_closed)?;
-        if number == self.clean {
-            self.clean = 0;
-        }
-        Some((number as usize, born))
-    }
-
     /// Gives a chunk back if nothing in it is live.
     pub(super) fn release(&mut self, number: usize, born: u64) {
-        if is_held(&self.chunks[number], born) {
+        if self.chunks[number].is(born) {
             self.give_back_if_dead(number);
         }
     }
 
     /// Whether the record that was at this position is there still.
     pub(super) fn is_same(&self, at: Position, born: u64) -> bool {
-        is_held(&self.chunks[at.chunk()], born)
+        self.chunks[at.chunk()].is(born)
     }
-
-    /// Copies a live record among the clean ones; the caller points its index there, and the old one [leaves](Self::leave).
-    pub(super) fn copy_clean(&mut self, at: Position, scratch: &mut Vec<u8>) -> Position {
-        let hides = Flags::TOMBSTONE.and(Flags::CLEAR);
-        let kept = if self.is_in_base(at) { hides.and(Flags::IN_BASE) } else { hides };
-        scratch.clear();
-        self.record(at).copy(kept, scratch);
-        let chunk = self.chunk_with_room(Part::Clean, scratch.len());
-        let Chunk { content: Content::Clean(bytes), live, .. } = &mut self.chunks[chunk as usize] else {
-            unreachable!("clean records go to a clean chunk")
-        };
-        let copy = Position::new(chunk, bytes.len());
-        bytes.extend_from_slice(scratch);
-        *live += scratch.len();
-        self.live += scratch.len() as u64;
-        self.appended += scratch.len() as u64;
-        copy
-    }
-}
-
-fn is_held(chunk: &Chunk, born: u64) -> bool {
-    chunk.born == born && !matches!(chunk.content, Content::Free)
 }
 
 #[cfg(test)]
@@ -560,6 +435,39 @@ mod tests {
         let copy = log.copy_clean(at, &mut Vec::new());
         assert!(!log.overwrite(copy, b"0"));
         assert_eq!(log.record(copy).value(), b"4321");
+    }
+
+    #[test]
+    fn what_is_compacted_is_as_old_as_it_was_and_takes_the_room_that_it_needs() {
+        let mut log = Log::new([Counted::default(); 2]);
+        let (first, second) = (append(&mut log, b"1"), append(&mut log, b"2"));
+        log.freeze();
+        let held = log.held();
+        let other = append(&mut log, b"3");
+        log.freeze();
+        log.supersede(first);
+        log.begin_compacting(second.chunk());
+        let copy = log.copy_compact(second, &mut Vec::new());
+        log.leave(second);
+        assert_eq!(log.oldest_of(1..=9).map(|aged| aged.number), Some(other.chunk()), "it has no place yet");
+        log.end_compacting();
+        let oldest = log.oldest_of(1..=9).expect("there are two");
+        assert_eq!((oldest.number, oldest.age), (copy.chunk(), 1));
+        assert_eq!(log.oldest_of(2..=9).map(|aged| aged.number), Some(other.chunk()));
+        assert_eq!(log.held() - held, log.record(copy).size() as u64);
+        assert_eq!(log.record(copy).value(), b"2");
+    }
+
+    #[test]
+    fn a_chunk_that_is_compacted_while_the_last_of_it_goes_leaves_nothing_behind() {
+        let mut log = Log::new([Counted::default(); 2]);
+        let only = append(&mut log, b"1");
+        log.freeze();
+        log.begin_compacting(only.chunk());
+        log.supersede(only);
+        log.end_compacting();
+        assert_eq!((log.held(), log.chunk_count()), (0, 0));
+        assert!(log.oldest_of(1..=9).is_none());
     }
 
     #[test]
