@@ -185,9 +185,8 @@ impl Table {
 
     /// The slot at which a search begins.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "it is less than the number of slots")]
     const fn home(&self, hash: u32) -> usize {
-        ((hash << self.depth) as u64 * self.slots.len() as u64 >> 32) as usize
+        (((hash << self.depth) as u64 * self.slots.len() as u64) >> 32) as usize
     }
 
     #[inline]
