@@ -1,6 +1,7 @@
 //! What happens while a savepoint is taken.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -14,7 +15,7 @@ use crate::checkpoint::savepoint;
 use crate::clock::Clock;
 use crate::job::{JobState, SavepointAsk, SavepointStatus};
 use crate::store::troubled::{Moment, Troubled};
-use crate::store::{Everywhere, Places, Store, StoreError};
+use crate::store::{Everywhere, ObjectName, Places, Store, StoreError};
 
 /// Savepoints go to this store.
 #[derive(Debug)]
@@ -34,14 +35,21 @@ async fn a_checkpoint_is_not_collected_while_it_is_copied() {
     let job = engine.submit(counting(&rig)).await.unwrap().id;
     wait_until(&engine, job, |status| status.checkpoints.completed >= 4).await;
     let (watching, first) = (engine.clone(), engine.job(job).unwrap().checkpoints.completed);
+    let is_pinned = Arc::new(AtomicBool::new(false));
+    let pinned = Arc::clone(&is_pinned);
     troubled.intrude(Moment::File, async move {
         wait_for(&watching, job, JobState::Finished).await;
+        let shared = &watching.inner.shared;
+        pinned.store(shared.holds.has(job, shared.clock.now()), Ordering::Relaxed);
         assert!(
             watching.job(job).unwrap().checkpoints.completed > first + 5,
             "others were taken and dropped meanwhile"
         );
     });
     let location = taken(&engine, job, ask(target.path())).await;
+    assert!(is_pinned.load(Ordering::Relaxed), "nothing of the job is collected meanwhile");
+    let is_held = || engine.inner.shared.holds.has(job, engine.inner.shared.clock.now());
+    assert!(!is_held(), "and then it is");
     let store = Store::new(Arc::new(troubled), rig.clock);
     let manifest = savepoint::read(&store, &location).await.unwrap().manifest;
     assert!(manifest.objects().count() > 3, "more than are copied at once: {manifest:?}");
@@ -155,4 +163,25 @@ async fn what_was_copied_for_a_job_that_never_began_goes_an_hour_later() {
     rig.clock.sleep(std::time::Duration::from_secs(2 * 60 * 60)).await;
     drop(rig.start(&Faults::default()).await);
     assert_eq!(of_others().await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_damaged_in_the_jobs_store_is_not_copied_and_named() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let engine = rig.start(&Faults::default()).await;
+    let job = engine.submit(counting(&rig)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    engine.cancel(job).await.unwrap();
+    wait_for(&engine, job, JobState::Canceled).await;
+    let manifest = rig.newest_manifest(job).await;
+    let damaged = manifest.objects().next().unwrap();
+    let (store, name) = (Store::new(rig.store(), rig.clock), ObjectName::of_manifest(job, &damaged.name).unwrap());
+    let mut bytes = store.get(&name).await.unwrap().unwrap().to_vec();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    store.put(&name, bytes.into()).await.unwrap();
+    let request = engine.savepoint(job, ask(target.path())).unwrap();
+    let SavepointStatus::Failed { message, .. } = settled(&engine, job, request).await else { panic!("it was taken") };
+    assert!(message.contains(&damaged.name), "{message}");
+    assert_eq!(std::fs::read_dir(target.path()).unwrap().count(), 0, "nothing is left of it");
 }
