@@ -119,6 +119,8 @@ mutants! {
     WatermarkMaximum = "watermark-maximum", "PROTOCOL 2.6";
     /// A watermark goes on before the outputs of the timers that it fired.
     WatermarkBeforeTimers = "watermark-before-timers", "PROTOCOL 2.6";
+    /// A task takes a barrier from the coordinator while inputs of it may still bring what comes before.
+    BarrierBeforeTheEnd = "barrier-before-the-end", "PROTOCOL 2.7";
     /// Manifests do not say who has finished.
     ForgetFinished = "forget-finished", "PROTOCOL 2.7";
     /// The job ends when all subtasks have, without a last checkpoint.

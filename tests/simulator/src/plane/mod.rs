@@ -3,12 +3,12 @@
 //! A task does one step at a time: it takes a few elements of one input, in order, and puts what follows into the queues
 //! of those behind it. Which task is next, and which input, is chance.
 
+mod end;
 mod sources;
 mod task;
 
 use weir_protocol::alignment::Barrier;
 use weir_protocol::id::CheckpointId;
-use weir_protocol::time::Timestamp;
 
 use crate::data::{Element, Outcome, group, max_parallelism, window_end};
 use crate::reporter::{Handed, Kind};
@@ -112,20 +112,6 @@ impl Plane {
         self.wake(task, world);
     }
 
-    /// An operator may work on after its inputs have ended; barriers come from the coordinator then.
-    fn last_step(&mut self, task: usize, world: &mut World) {
-        let this = &mut self.tasks[task];
-        if let (Work::Operator(operator), Some(barrier)) = (&mut this.work, this.triggered.take()) {
-            let taken = operator.on_trigger(barrier);
-            world.totals.barriers_at_the_end += u64::from(taken.is_some());
-            self.operator_sealed(task, taken, world);
-        }
-        if matches!(self.tasks[task].work, Work::Operator(_)) && !world.chance.one_in(4) {
-            return self.wake(task, world);
-        }
-        self.end(task, world);
-    }
-
     /// Sends what an operator has committed.
     fn flush(&mut self, task: usize, world: &mut World) {
         if let Work::Operator(operator) = &mut self.tasks[task].work {
@@ -176,41 +162,6 @@ impl Plane {
         }
         for sealed in std::mem::take(&mut operator.sealed) {
             self.hand(task, Handed::operator(sealed), world);
-        }
-    }
-
-    fn end(&mut self, task: usize, world: &mut World) {
-        match &mut self.tasks[task].work {
-            Work::Operator(operator) => {
-                operator.finish();
-                let sealed: Vec<_> = std::mem::take(&mut operator.sealed).into_iter().map(Handed::operator).collect();
-                self.flush(task, world);
-                self.send(task, vec![Element::Watermark(Timestamp::MAX), Element::End], world);
-                self.finish(task, sealed, world);
-            }
-            Work::Sink { results, .. } => {
-                let part = std::mem::take(results);
-                self.finish(task, vec![Handed::sink(None, part)], world);
-            }
-            Work::Finished => {
-                if !self.sinks.contains(&task) {
-                    self.send(task, vec![Element::Watermark(Timestamp::MAX), Element::End], world);
-                }
-                let handed = self.tasks[task].reporter.repeated();
-                self.finish(task, vec![handed], world);
-            }
-            Work::Source(_) => unreachable!("a source ends by itself"),
-        }
-    }
-
-    fn finish(&mut self, task: usize, mut handed: Vec<Handed>, world: &mut World) {
-        self.tasks[task].has_finished = true;
-        note!(world, self.actor(task), "finished");
-        if let Work::Source(source) = &self.tasks[task].work {
-            handed.push(Handed::source(None, source.positions()));
-        }
-        for handed in handed {
-            self.hand(task, handed, world);
         }
     }
 

@@ -6,6 +6,7 @@ use super::{Plane, Work};
 use crate::call::{Op, Tag};
 use crate::data::Element;
 use crate::reporter::Handed;
+use crate::rules::Mutant;
 use crate::source::Polled;
 use crate::world::{World, note};
 
@@ -55,6 +56,9 @@ impl Plane {
     pub(crate) fn trigger(&mut self, task: usize, barrier: Barrier, world: &mut World) {
         let Work::Source(source) = &self.tasks[task].work else {
             self.tasks[task].triggered = Some(barrier);
+            if world.lacks(Mutant::BarrierBeforeTheEnd) {
+                self.take_triggered(task, world);
+            }
             return;
         };
         if source.has_ended {
