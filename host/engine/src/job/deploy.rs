@@ -226,6 +226,7 @@ impl Deployer<'_> {
                 processing_time,
                 share,
                 shown_at: processing_time,
+                is_shown: false,
                 triggered: self.triggered.clone(),
                 is_timeless: is_timeless(&self.plan.graph, *index),
             }

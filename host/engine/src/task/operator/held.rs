@@ -2,6 +2,7 @@
 
 use weir_operator::turn::Turn;
 use weir_protocol::id::SubtaskId;
+use weir_protocol::time::Timestamp;
 
 use super::{OperatorTask, subtask_state};
 use crate::metrics::GROWTH_MS_MIN;
@@ -31,7 +32,7 @@ impl OperatorTask {
         let bytes = state.bytes_in_all() + unkeyed.state().bytes();
         let sizes = state.sizes().chain(unkeyed.sizes());
         self.subtask.metrics.note_state(self.processing_time, bytes, state.bytes_live(), state.timer_count(), sizes);
-        self.shown_at = self.processing_time;
+        (self.shown_at, self.is_shown) = (self.processing_time, true);
     }
 
     /// Tells people of timers that the end leaves behind: of processing time, since all of event time have fired.
@@ -48,8 +49,13 @@ impl OperatorTask {
 
     /// The same as [`show_held`](Self::show_held), if people were not told for a second.
     pub(super) fn show_held_each_second(&mut self) {
-        if self.processing_time.saturating_sub(self.shown_at) >= GROWTH_MS_MIN {
+        if self.show_at().is_some_and(|at| at <= self.processing_time) {
             self.show_held();
         }
+    }
+
+    /// When people are told next, if nothing follows; `None`: they know all.
+    pub(super) fn show_at(&self) -> Option<Timestamp> {
+        (!self.is_shown).then_some(self.shown_at.saturating_add(GROWTH_MS_MIN))
     }
 }

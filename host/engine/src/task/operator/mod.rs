@@ -43,6 +43,8 @@ pub(crate) struct OperatorTask {
     pub(crate) share: StateShare,
     /// When people were last told what the state holds.
     pub(crate) shown_at: Timestamp,
+    /// Whether nothing was done since.
+    pub(crate) is_shown: bool,
     /// The newest barrier that the job's sources were told to send.
     pub(crate) triggered: watch::Receiver<Option<Barrier>>,
     /// No event time ever reaches it, and nobody was told yet that its event-time timers never fire.
@@ -55,6 +57,8 @@ enum Event {
     Arrived(Arrival),
     /// Processing-time timers are due.
     TimersDue,
+    /// Nothing follows on what was done, and people were not told of it for a second.
+    Quiet,
 }
 
 impl OperatorTask {
@@ -95,6 +99,10 @@ impl OperatorTask {
                     self.fire_timers(TimeDomain::ProcessingTime, now).await?;
                     self.fire_event_timers().await?;
                 }
+                Event::Quiet => {
+                    self.now();
+                    self.show_held();
+                }
             }
         }
         self.end().await
@@ -124,17 +132,16 @@ impl OperatorTask {
             }
             tokio::task::yield_now().await;
         }
-        let clock = self.subtask.clock;
-        let due = async {
-            match due_at {
-                Some(at) => clock.sleep_until(at).await,
-                None => std::future::pending().await,
-            }
+        let (clock, show_at) = (self.subtask.clock, self.show_at());
+        let reached = async |at: Option<Timestamp>| match at {
+            Some(at) => clock.sleep_until(at).await,
+            None => std::future::pending().await,
         };
         tokio::select! {
             biased;
             arrival = self.gate.next() => Ok(Event::Arrived(arrival?)),
-            () = due => Ok(Event::TimersDue),
+            () = reached(due_at) => Ok(Event::TimersDue),
+            () = reached(show_at) => Ok(Event::Quiet),
         }
     }
 
@@ -219,6 +226,7 @@ impl OperatorTask {
         }
         self.note_expired();
         self.note_held();
+        self.is_shown = false;
         self.show_held_each_second();
         Ok(self.state_mut().make_room().await?)
     }

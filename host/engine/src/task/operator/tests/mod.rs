@@ -19,6 +19,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::exchange::{Edge, InputChannel, Inputs, connect};
 use crate::heard::Heard;
+use crate::metrics::SubtaskMetrics;
 use crate::task::{DeadLetters, Handed, Handover, Receiver, handover};
 
 mod ending;
@@ -87,6 +88,7 @@ struct Bench {
     reader: Inputs,
     handed: Receiver,
     trigger: watch::Sender<Option<Barrier>>,
+    metrics: Arc<SubtaskMetrics>,
     task: tokio::task::JoinSet<Result<(), TaskError>>,
     _keep: Handover,
 }
@@ -132,7 +134,8 @@ impl Bench {
         let (trigger, triggered) = watch::channel(None);
         let (clock, budget) = (Clock::starting_at(1_000), Budget::new(10, 0));
         let letters = DeadLetters::new(JobId(1), id.clone(), ErrorPolicy::DeadLetter, budget.clone(), Arc::default());
-        let metrics = Arc::default();
+        let metrics: Arc<SubtaskMetrics> = Arc::default();
+        let seen = Arc::clone(&metrics);
         let keep = handover.clone();
         let subtask = Subtask { id: id.clone(), clock, metrics, letters, handover, has_checkpoints: true };
         let seeds = Seeds::new(JobId(1), &id, Nonce(1), CheckpointId(0));
@@ -162,12 +165,13 @@ impl Bench {
             processing_time: NO_TIME,
             share: StateQuota::new(None).share(),
             shown_at: NO_TIME,
+            is_shown: false,
             triggered,
             is_timeless,
         };
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(task.run());
-        Self { feeder, reader, handed, trigger, task: tasks, _keep: keep }
+        Self { feeder, reader, handed, trigger, metrics: seen, task: tasks, _keep: keep }
     }
 
     /// Sends one batch of records, all of one key.
@@ -295,4 +299,14 @@ async fn the_first_timer_that_never_fires_is_warned_of_once() {
         }
     }
     drop(listens);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_last_batch_left_is_shown_though_nothing_follows() {
+    let mut bench = Bench::start();
+    bench.feed(&["p999999"]).await;
+    assert_eq!(bench.read(1).await, ["batch"]);
+    assert_eq!(bench.metrics.state().timers, 0, "people were told when it began");
+    Clock::starting_at(0).sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(bench.metrics.state().timers, 1);
 }
