@@ -66,3 +66,9 @@ impl From<weir_operator::operator::CallError> for TaskError {
         Self::new(error.fault(), error.to_string())
     }
 }
+
+impl From<weir_operator::attempt::JobFailure> for TaskError {
+    fn from(failure: weir_operator::attempt::JobFailure) -> Self {
+        Self::new(failure.fault, failure.reason)
+    }
+}

@@ -6,7 +6,8 @@ use weir_engine::checkpoint::inspect::{ITEMS_MAX, Item, Verdict};
 
 use crate::api::Problem;
 use crate::api::shape::{HeldCheckpoint, StatePage, Verified};
-use crate::cli::args::{Checkpoint, CheckpointName, State, View};
+use crate::cli::args::{Checkpoint, State, View};
+use crate::cli::checkpoint_name::CheckpointName;
 use crate::cli::client::Client;
 use crate::cli::exit::{FAILED, Failure, Outcome};
 use crate::cli::{terminal, view};

@@ -5,6 +5,7 @@
 //! what the server does: all commands but `serve` and `run --local` are requests to one.
 
 mod args;
+mod checkpoint_name;
 mod client;
 mod commands;
 mod exit;

@@ -9,7 +9,7 @@ use weir_operator::native::{NativeError, NativeFactory, NativeOperator};
 use weir_operator::operator::OpenContext;
 use weir_operator::turn::{FiredTimers, Origin, TimerChange};
 use weir_operator::unkeyed_state::UnkeyedState;
-use weir_protocol::description::{Columns, OperatorDescription};
+use weir_protocol::description::{Columns, InputKind, OperatorDescription};
 use weir_protocol::id::{CheckpointId, JobId, Nonce, SubtaskId};
 use weir_protocol::job_spec::{ErrorPolicy, LimitSpec, PartitionSpec};
 use weir_protocol::key_group::{KeyGroupRange, MaxParallelism};
