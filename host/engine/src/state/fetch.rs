@@ -199,7 +199,7 @@ impl SubtaskState {
                     let cleared = cleared.into_iter().map(|(key, _)| key);
                     all.extend(self.wanted_sizes(state, cleared)?.map(|wanted| (state, wanted)));
                     let entries =
-                        kept.iter().flat_map(|(key, write)| write.entries.keys().map(|entry| (*key, &entry[..])));
+                        kept.iter().flat_map(|(key, write)| write.entries.iter().map(|(entry, _)| (*key, entry)));
                     all.extend(self.wanted_entries(state, entries)?.map(|wanted| (state, wanted)));
                 }
             }

@@ -10,6 +10,7 @@ use weir_protocol::key_group::{KeyGroup, KeyGroupRange, MaxParallelism, key_hash
 use weir_protocol::time::Timestamp;
 
 use super::file::{FileRecord, Header, RecordKind, RowKind, StateRow, Writer};
+use super::packed::{self, Change, PackedEntry};
 use super::record::{Flags, Record};
 use super::size::Counted;
 use super::stamp::Life;
@@ -143,6 +144,8 @@ impl Expiry {
 struct Sorted<'a> {
     group: KeyGroup,
     row: u16,
+    /// Where in a packed map an entry begins; 0: the record is no packed map.
+    within: u16,
     /// The first bytes of the key, so that most comparisons need not look at the record.
     prefix: u64,
     record: Record<'a>,
@@ -175,8 +178,9 @@ impl FrozenSegment {
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut records = self.sorted();
-        // What a later record says of the same key and entry is what counts; sorting is stable.
-        records.sort_by(Sorted::cmp);
+        // What a later record says of the same key and entry is what counts; sorting is stable. A packed map is written to
+        // in place: what it holds is later than any tombstone.
+        records.sort_by(|a, b| a.cmp(b).then_with(|| (a.within > 0).cmp(&(b.within > 0))));
         let has_expired = self.expiry().of(&self.naming.header().rows);
         let mut writer = Writer::new(self.naming.header().clone());
         for (at, sorted) in records.iter().enumerate() {
@@ -202,7 +206,13 @@ impl FrozenSegment {
                 }
                 let (group, prefix) = (max.key_group(key_hash(record.key())), prefix(record.key()));
                 let row = self.naming.rows[usize::from(record.state())];
-                sorted.push(Sorted { group, row, prefix, record });
+                let one = |within| Sorted { group, row, within, prefix, record };
+                if record.is_packed() {
+                    let changed = packed::entries(record.value()).filter(|found| found.change != Change::None);
+                    sorted.extend(changed.map(|found| one(u16::try_from(found.at).expect("packed maps are small"))));
+                } else {
+                    sorted.push(one(0));
+                }
             }
         }
         sorted
@@ -216,7 +226,15 @@ impl Sorted<'_> {
         order
             .then_with(|| self.record.key().cmp(other.record.key()))
             .then_with(|| is_entry(self).cmp(&is_entry(other)))
-            .then_with(|| self.record.entry().cmp(other.record.entry()))
+            .then_with(|| self.entry().cmp(other.entry()))
+    }
+
+    fn packed(&self) -> Option<PackedEntry<'_>> {
+        (self.within > 0).then(|| packed::entry_at(self.record.value(), usize::from(self.within)))
+    }
+
+    fn entry(&self) -> &[u8] {
+        self.packed().map_or_else(|| self.record.entry(), |packed| packed.entry)
     }
 
     fn file_record(&self) -> FileRecord<'_> {
@@ -228,7 +246,8 @@ impl Sorted<'_> {
         } else {
             RecordKind::Put
         };
-        let (key, entry, value) = (self.record.key(), self.record.entry(), self.record.value());
+        let value = self.packed().map_or_else(|| self.record.value(), |packed| packed.value);
+        let (key, entry) = (self.record.key(), self.entry());
         FileRecord { group: self.group, row: self.row, kind, key, entry, value }
     }
 }

@@ -6,6 +6,7 @@
 use weir_operator::keyed_state::Inline;
 
 use super::index::{Index, STAGED_FROM};
+use super::selection::Selection;
 
 const ROW: usize = 256;
 /// So many keys of a batch that are read one by one say that the others will be.
@@ -21,6 +22,11 @@ pub(super) struct Heads<C> {
     key_bytes: u64,
     /// The batch of which keys were read one by one, and how many.
     singles: (u64, u32),
+    /// What are probably the numbers of heads that were [warmed](Self::warm) last; 0: none.
+    warmed: Vec<u32>,
+    /// The same by the index of the selected key, of all that were warmed of a batch.
+    hints: Vec<u32>,
+    hints_of: u64,
 }
 
 #[derive(Debug)]
@@ -32,7 +38,8 @@ struct Head<C> {
 
 impl<C> Default for Heads<C> {
     fn default() -> Self {
-        Self { index: Index::default(), rows: Vec::new(), free: Vec::new(), key_bytes: 0, singles: (0, 0) }
+        let (rows, free, warmed, hints) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { index: Index::default(), rows, free, key_bytes: 0, singles: (0, 0), warmed, hints, hints_of: 0 }
     }
 }
 
@@ -79,16 +86,56 @@ impl<C> Heads<C> {
     }
 
     /// Has the heads of these keys fetched, for all of them at once rather than one after the other: slots, then heads.
-    /// Leaves what is probably the number of each in `numbers` (0: it has none), or nothing where that would not pay.
-    pub(super) fn warm(&self, hashes: impl Iterator<Item = u64> + Clone, numbers: &mut Vec<u32>) {
-        numbers.clear();
+    /// Does nothing where that would not pay.
+    pub(super) fn warm(&mut self, selection: &Selection, keys: impl Iterator<Item = u32> + Clone) {
+        self.warmed.clear();
         if self.index.len() < STAGED_FROM {
             return;
         }
+        let hashes = keys.clone().map(|key| selection.hash(key));
         std::hint::black_box(hashes.clone().map(|hash| self.index.first_slot(hash)).fold(0, u64::wrapping_add));
-        numbers.extend(hashes.map(|hash| self.index.find(hash, |_| true).unwrap_or_default()));
-        let heads = numbers.iter().filter(|&&number| number != 0);
+        self.warmed.extend(hashes.map(|hash| self.index.find(hash, |_| true).unwrap_or_default()));
+        let heads = self.warmed.iter().filter(|&&number| number != 0);
         std::hint::black_box(heads.map(|&number| self.head(number).key.len()).sum::<usize>());
+        if self.hints_of != selection.batch() {
+            self.hints_of = selection.batch();
+            self.hints.clear();
+            self.hints.resize(selection.count(), 0);
+        }
+        keys.zip(&self.warmed).for_each(|(key, &number)| self.hints[key as usize] = number);
+    }
+
+    /// What the keys that were warmed last probably have; nothing where it did not pay.
+    pub(super) fn warmed(&self) -> impl Iterator<Item = Option<&C>> {
+        self.warmed.iter().map(|&number| (number != 0).then(|| self.content(number)))
+    }
+
+    /// The number of the head of a selected key; found at once where it was [warmed](Self::warm).
+    #[inline]
+    pub(super) fn find_selected(&self, selection: &Selection, key: u32) -> Option<u32> {
+        let (hash, bytes) = (selection.hash(key), selection.key(key));
+        let hint = self.hints.get(key as usize).copied().filter(|_| self.hints_of == selection.batch());
+        match hint {
+            Some(number) if number != 0 && self.is_of(number, bytes) => Some(number),
+            Some(_) | None => self.find(hash, bytes),
+        }
+    }
+
+    /// What a selected key has.
+    #[inline]
+    pub(super) fn get_selected(&self, selection: &Selection, key: u32) -> Option<&C> {
+        self.find_selected(selection, key).map(|number| self.content(number))
+    }
+
+    /// The number of the head of a selected key, which is made if there is none.
+    pub(super) fn find_selected_or_insert(
+        &mut self,
+        selection: &Selection,
+        key: u32,
+        content: impl FnOnce() -> C,
+    ) -> u32 {
+        let found = self.find_selected(selection, key);
+        found.unwrap_or_else(|| self.find_or_insert(selection.hash(key), selection.key(key), content))
     }
 
     /// A key of this batch is read alone. Whether it is time to [warm](Self::warm) them all: where a few are read so, most
@@ -124,6 +171,13 @@ impl<C> Heads<C> {
     /// Roughly the bytes held, what the contents themselves point to not counted.
     pub(super) fn bytes(&self) -> u64 {
         self.index.bytes() + self.key_bytes + (self.rows.len() * ROW * size_of::<Head<C>>()) as u64
+    }
+
+    /// Whether a key's head has this number; it may be that of another by now, or of none.
+    #[inline]
+    fn is_of(&self, number: u32, key: &[u8]) -> bool {
+        let (row, place) = place(number);
+        self.rows[row][place].as_ref().is_some_and(|head| head.key.as_slice() == key)
     }
 
     fn head(&self, number: u32) -> &Head<C> {

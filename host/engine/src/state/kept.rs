@@ -70,9 +70,7 @@ impl Kept {
             }
             (Self::Maps(maps), StateWrites::Maps(writes)) => {
                 for writes in writes.in_chunks(WARMED) {
-                    let entries =
-                        writes.iter().flat_map(|(key, write)| write.entries.keys().map(|entry| (*key, &entry[..])));
-                    maps.warm_entries(log, selection, entries);
+                    maps.warm_writes(log, selection, writes);
                     writes.iter().for_each(|(key, write)| maps.store(log, selection, *key, write));
                 }
             }
@@ -171,6 +169,14 @@ impl Kept {
             Self::Lists(lists) => lists.refresh(log, selection),
             Self::Maps(maps) => maps.refresh(log, selection),
             Self::Elsewhere => {}
+        }
+    }
+
+    /// A restore has brought all there is.
+    pub(super) fn settle(&mut self, log: &mut Log) {
+        match self {
+            Self::Maps(maps) => maps.settle(log),
+            Self::Values(_) | Self::Lists(_) | Self::Elsewhere => {}
         }
     }
 

@@ -6,6 +6,7 @@ use weir_protocol::Fault;
 
 use super::bundle::{Bundle, POSITION_BYTES};
 use super::log::{CHUNK_BYTES, Log};
+use super::packed;
 use super::record::{ENTRY_BYTES_MAX, RECORD_BYTES_MAX};
 use super::size::counted_size;
 
@@ -70,8 +71,9 @@ impl Growth {
             StateWrites::Maps(writes) => {
                 for (key, write) in writes.iter() {
                     self.add(key_len(key), 0, None)?;
-                    for (entry, value) in &write.entries {
-                        self.add(key_len(key), entry.len(), value.as_ref().map(|value| value.len() + stamp))?;
+                    self.copied += packed::moved_bytes_max(key_len(key)) as u64;
+                    for (entry, value) in write.entries.iter() {
+                        self.add(key_len(key), entry.len(), value.map(|value| value.len() + stamp))?;
                     }
                 }
             }

@@ -27,8 +27,6 @@ pub(super) struct Lists {
     /// Keys whose list was read, and is to be refreshed.
     pub(super) seen: Seen<u32>,
     scratch: Vec<u8>,
-    /// Numbers of heads that are about to be looked at.
-    warmed: Vec<u32>,
     /// No list is without an element, unless a mark stands in for them.
     heads: Heads<List>,
     /// No element stands here or behind.
@@ -57,15 +55,7 @@ fn position_at(log: &Log, at: Position) -> u64 {
 impl Lists {
     /// No list; records are written for `state`.
     pub(super) fn new(state: u16, life: Option<Life>) -> Self {
-        Self {
-            state,
-            life,
-            seen: Seen::default(),
-            scratch: Vec::new(),
-            warmed: Vec::new(),
-            heads: Heads::default(),
-            end: 0,
-        }
+        Self { state, life, seen: Seen::default(), scratch: Vec::new(), heads: Heads::default(), end: 0 }
     }
 
     /// How long elements live.
@@ -75,9 +65,8 @@ impl Lists {
 
     /// Has what is about to be looked at for these keys fetched into the processor's caches.
     pub(super) fn warm(&mut self, log: &Log, selection: &Selection, keys: impl Iterator<Item = u32> + Clone) {
-        self.heads.warm(keys.map(|key| selection.hash(key)), &mut self.warmed);
-        let heads = self.warmed.iter().filter(|&&number| number != 0);
-        log.warm(heads.map(|&number| self.heads.content(number).bundles.first().map_or(0, |at| at.0)));
+        self.heads.warm(selection, keys);
+        log.warm(self.heads.warmed().flatten().map(|list| list.bundles.first().map_or(0, |at| at.0)));
     }
 
     /// Whether so many of the batch's keys were read one by one that the rest is worth being [warmed](Self::warm).
@@ -87,7 +76,7 @@ impl Lists {
 
     /// Appends the elements of a key's list.
     pub(super) fn load(&mut self, log: &Log, selection: &Selection, key: u32, into: &mut BytesColumn) {
-        let list = self.heads.get(selection.hash(key), selection.key(key));
+        let list = self.heads.get_selected(selection, key);
         let records = list.into_iter().flat_map(|list| list.bundles.iter()).map(|at| log.record(at));
         let mut show = |record: Record<'_>, value| {
             bundle_under(record.entry()).elements(value).for_each(|element| into.push(element));
@@ -112,6 +101,7 @@ impl Lists {
 
     /// Makes a call's write to one key visible.
     pub(super) fn store(&mut self, log: &mut Log, selection: &Selection, key: u32, write: &ListWrite) {
+        let index = key;
         let (hash, key) = (selection.hash(key), selection.key(key));
         if write.replaced {
             self.clear(log, hash, key);
@@ -119,7 +109,7 @@ impl Lists {
         if write.appended.is_empty() {
             return;
         }
-        let number = self.heads.find_or_insert(hash, key, || List::unknown(log));
+        let number = self.heads.find_selected_or_insert(selection, index, || List::unknown(log));
         let list = self.heads.content_mut(number);
         let mut position = if list.below.is_hidden_by_none() { self.end } else { list.end };
         let mut first = 0;
@@ -296,7 +286,7 @@ impl Lists {
 
     /// Whether some of a key's list may be in the base only.
     pub(super) fn is_missing(&self, log: &Log, selection: &Selection, key: u32) -> bool {
-        let list = self.heads.get(selection.hash(key), selection.key(key));
+        let list = self.heads.get_selected(selection, key);
         list.map_or(log.has_base(), |list| list.below.asks)
     }
 

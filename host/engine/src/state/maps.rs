@@ -1,28 +1,23 @@
-//! Map states: one record an entry, under its key and the entry's key.
+//! Map states: a record for each entry, under its key and the entry's key, or one for all of a small map.
 //!
-//! Where the entries of one map are is kept beside the log ([`MapEntries`]), so that a scan reads no other. A removed entry
+//! Where the entries of one map are is kept beside the log ([`Map`]), so that a scan reads no other. A removed entry
 //! leaves a tombstone; a map that is replaced or cleared leaves one mark that hides all that older files hold of it.
 //! Neither is left where no older file can hold anything. Where the base may hold something of a map, tombstones and mark
-//! stay resident until the base has them.
+//! stay resident until the base has them. Where entries expire, each has a record of its own.
 
 use weir_operator::keyed_state::{Entries, EntryRange, MapWrite};
 
+use super::arriving::Arriving;
 use super::below::{Below, Leaving};
-use super::entries::MapEntries;
+use super::content::{Content, Owner};
 use super::heads::Heads;
 use super::log::{Log, Part, Position};
+use super::map::Map;
+use super::packed::Packing;
 use super::record::{Flags, Parts, Record};
 use super::selection::Selection;
 use super::size::size_of;
 use super::stamp::{Life, Seen, join, split};
-
-/// What is resident of a key's map.
-#[derive(Debug)]
-struct Map {
-    /// Where each entry, or its tombstone, is.
-    entries: MapEntries,
-    below: Below,
-}
 
 /// One map state.
 #[derive(Debug)]
@@ -33,8 +28,9 @@ pub(super) struct Maps {
     /// Keys and entries that were read, and are to be refreshed.
     pub(super) seen: Seen<(u32, Box<[u8]>)>,
     scratch: Vec<u8>,
-    /// Numbers of heads that are about to be looked at.
-    warmed: Vec<u32>,
+    packing: Packing,
+    /// Of a restore: the map of which entries come.
+    arriving: Arriving,
     /// No map is empty, unless a mark stands in for its entries.
     heads: Heads<Map>,
     entry_bytes: u64,
@@ -43,8 +39,9 @@ pub(super) struct Maps {
 impl Maps {
     /// No map; records are written for `state`.
     pub(super) fn new(state: u16, life: Option<Life>) -> Self {
-        let (seen, scratch, warmed) = (Seen::default(), Vec::new(), Vec::new());
-        Self { state, life, seen, scratch, warmed, heads: Heads::default(), entry_bytes: 0 }
+        let (seen, scratch) = (Seen::default(), Vec::new());
+        let (packing, arriving, heads) = (Packing::default(), Arriving::default(), Heads::default());
+        Self { state, life, seen, scratch, packing, arriving, heads, entry_bytes: 0 }
     }
 
     /// How long entries live.
@@ -54,8 +51,9 @@ impl Maps {
 
     /// Has what is about to be looked at for these keys fetched into the processor's caches.
     pub(super) fn warm(&mut self, log: &Log, selection: &Selection, keys: impl Iterator<Item = u32> + Clone) {
-        self.heads.warm(keys.map(|key| selection.hash(key)), &mut self.warmed);
-        log.warm(self.warmed_maps().map(|map| map.map_or(0, |map| map.entries.any())));
+        self.heads.warm(selection, keys);
+        log.warm(self.heads.warmed().map(|map| map.map_or(0, |map| map.content.any())));
+        self.warm_packed(log);
     }
 
     /// The same for these entries of theirs.
@@ -65,15 +63,27 @@ impl Maps {
         selection: &Selection,
         entries: impl Iterator<Item = (u32, &'a [u8])> + Clone,
     ) {
-        self.heads.warm(entries.clone().map(|(key, _)| selection.hash(key)), &mut self.warmed);
-        std::hint::black_box(self.warmed_maps().flatten().map(|map| map.entries.any()).fold(0, u32::wrapping_add));
+        self.heads.warm(selection, entries.clone().map(|(key, _)| key));
+        std::hint::black_box(self.heads.warmed().flatten().map(|map| map.content.any()).fold(0, u32::wrapping_add));
         let candidate =
-            |(map, (_, entry)): (Option<&Map>, (u32, &[u8]))| map.map_or(0, |map| map.entries.candidate(entry));
-        log.warm(self.warmed_maps().zip(entries).map(candidate));
+            |(map, (_, entry)): (Option<&Map>, (u32, &[u8]))| map.map_or(0, |map| map.content.candidate(entry));
+        log.warm(self.heads.warmed().zip(entries).map(candidate));
+        self.warm_packed(log);
     }
 
-    fn warmed_maps(&self) -> impl Iterator<Item = Option<&Map>> {
-        self.warmed.iter().map(|&number| (number != 0).then(|| self.heads.content(number)))
+    /// The same for what is about to be written.
+    pub(super) fn warm_writes(&mut self, log: &Log, selection: &Selection, writes: &[(u32, MapWrite)]) {
+        self.warm(log, selection, writes.iter().map(|(key, _)| *key));
+        let entries = self.heads.warmed().zip(writes).flat_map(|(map, (_, write))| {
+            let content = map.map(|map| &map.content).filter(|content| content.packed_at().is_none());
+            content.into_iter().flat_map(|content| write.entries.iter().map(|(entry, _)| content.candidate(entry)))
+        });
+        log.warm(entries);
+    }
+
+    /// The rest of the records of those that are packed.
+    fn warm_packed(&self, log: &Log) {
+        log.warm_whole(self.heads.warmed().flatten().filter_map(|map| map.content.packed_at()));
     }
 
     /// Whether so many of the batch's keys were read one by one that the rest is worth being [warmed](Self::warm).
@@ -89,16 +99,13 @@ impl Maps {
         key: u32,
         entry: &[u8],
     ) -> Option<&'a [u8]> {
-        let at = self.heads.get(selection.hash(key), selection.key(key))?.entries.get(log, entry)?;
-        let record = log.record(Position(at));
-        if !record.flags().is_put() {
-            return None;
+        let map = self.heads.get_selected(selection, key)?;
+        let (stored, size) = map.content.find(log, entry)?;
+        let Some(life) = self.life else { return Some(stored) };
+        if life.is_refreshed(stored, selection.now()) {
+            self.seen.note((key, entry.into()), size);
         }
-        let Some(life) = self.life else { return Some(record.value()) };
-        if life.is_refreshed(record.value(), selection.now()) {
-            self.seen.note((key, entry.into()), record.size());
-        }
-        life.read(record.value(), selection.now())
+        life.read(stored, selection.now())
     }
 
     /// Whether a key's map has no entry. Looks at no more records than it must, unless they expire: then which one was
@@ -109,8 +116,8 @@ impl Maps {
             self.scan(log, selection, key, EntryRange { start: None, end: None, limit: 1 }, &mut first);
             return first.entries.is_empty();
         }
-        let map = self.heads.get(selection.hash(key), selection.key(key));
-        !map.is_some_and(|map| map.entries.positions().any(|at| log.record(at).flags().is_put()))
+        let map = self.heads.get_selected(selection, key);
+        !map.is_some_and(|map| map.content.has_any(log))
     }
 
     /// Appends entries of a key's map, in order.
@@ -127,14 +134,13 @@ impl Maps {
         if range.end.is_some_and(|end| end <= start) {
             return;
         }
-        let Some(map) = self.heads.get(selection.hash(key), selection.key(key)) else { return };
+        let Some(number) = self.heads.find_selected(selection, key) else { return };
+        let map = self.heads.content(number);
         let mut count = 0;
-        for (entry, at) in map.entries.range(log, start, range.end) {
-            let record = log.record(at);
+        for (entry, stored, size) in map.content.range(log, start, range.end) {
             let value = match self.life {
-                _ if !record.flags().is_put() => None,
-                None => Some(record.value()),
-                Some(life) => life.read(record.value(), selection.now()),
+                None => Some(stored),
+                Some(life) => life.read(stored, selection.now()),
             };
             let Some(value) = value else { continue };
             if count == range.limit {
@@ -144,26 +150,32 @@ impl Maps {
             count += 1;
             into.entries.push(entry);
             into.values.push(value);
-            if self.life.is_some_and(|life| life.is_refreshed(record.value(), selection.now())) {
-                self.seen.note((key, entry.into()), record.size());
+            if self.life.is_some_and(|life| life.is_refreshed(stored, selection.now())) {
+                self.seen.note((key, entry.into()), size);
             }
         }
     }
 
     /// Makes a call's write to one key visible.
     pub(super) fn store(&mut self, log: &mut Log, selection: &Selection, key: u32, write: &MapWrite) {
+        let index = key;
         let (hash, key) = (selection.hash(key), selection.key(key));
         if write.replaced {
             self.clear(log, hash, key);
         }
-        let number = self.heads.find_or_insert(hash, key, || Map::unknown(log));
-        let map = self.heads.content_mut(number);
-        let before = map.entries.bytes();
-        for (entry, value) in &write.entries {
+        let number = self.heads.find_selected_or_insert(selection, index, || Map::unknown(log));
+        let (map, owner) = (self.heads.content_mut(number), Owner { state: self.state, key });
+        let before = map.content.bytes();
+        if self.life.is_none() && map.store_packed(log, owner, &write.entries, &mut self.packing) {
+            self.drop_if_empty(hash, number);
+            return;
+        }
+        map.unpack(log, owner);
+        for (entry, value) in write.entries.iter() {
             match value {
                 Some(value) => {
                     let value = match self.life {
-                        None => value.as_slice(),
+                        None => value,
                         Some(_) => join(selection.now(), value, &mut self.scratch),
                     };
                     let at = map.put(log, Parts { flags: Flags::FRESH, state: self.state, key, entry, value });
@@ -177,7 +189,7 @@ impl Maps {
                 }
             }
         }
-        self.entry_bytes = self.entry_bytes + map.entries.bytes() - before;
+        self.entry_bytes = self.entry_bytes + map.content.bytes() - before;
         self.drop_if_empty(hash, number);
     }
 
@@ -188,10 +200,9 @@ impl Maps {
         for (key, entry) in seen {
             let (hash, key) = (selection.hash(key), selection.key(key));
             let Some(map) = self.heads.get_mut(hash, key) else { continue };
-            let Some(at) = map.entries.get(log, &entry) else { continue };
-            let record = log.record(Position(at));
-            if record.flags().is_put() && life.is_refreshed(record.value(), now) {
-                let value = join(now, split(record.value()).1, &mut self.scratch);
+            let Some((stored, _)) = map.content.find(log, &entry) else { continue };
+            if life.is_refreshed(stored, now) {
+                let value = join(now, split(stored).1, &mut self.scratch);
                 let at = map.put(log, Parts { flags: Flags::FRESH, state: self.state, key, entry: &entry, value });
                 log.note_expiry(at, life.sweep_at(value));
             }
@@ -202,12 +213,12 @@ impl Maps {
     pub(super) fn expire(&mut self, log: &mut Log, hash: u64, key: &[u8], entry: &[u8], at: Position) -> bool {
         let Some(number) = self.heads.find(hash, key) else { return false };
         let map = self.heads.content_mut(number);
-        if !map.entries.has(entry, at) {
+        if !map.content.has(entry, at) {
             return false;
         }
-        let before = map.entries.bytes();
+        let before = map.content.bytes();
         map.remove(log, &Parts { flags: Flags::TOMBSTONE, state: self.state, key, entry, value: &[] });
-        self.entry_bytes = self.entry_bytes + map.entries.bytes() - before;
+        self.entry_bytes = self.entry_bytes + map.content.bytes() - before;
         self.drop_if_empty(hash, number);
         true
     }
@@ -219,9 +230,9 @@ impl Maps {
             None => return,
         };
         let map = self.heads.content_mut(number);
-        let entries = std::mem::replace(&mut map.entries, MapEntries::new());
-        self.entry_bytes -= entries.bytes();
-        if map.below.is_hidden_by_none() || entries.positions().any(|at| !log.is_fresh(at)) {
+        let content = std::mem::replace(&mut map.content, Content::new());
+        self.entry_bytes -= content.bytes();
+        if map.below.is_hidden_by_none() || !content.is_fresh(log) {
             let mark = Parts { flags: Flags::CLEAR, state: self.state, key, entry: &[], value: &[] };
             let at = log.append(Part::Open, &mark);
             let old = std::mem::take(&mut map.below);
@@ -233,14 +244,14 @@ impl Maps {
                 log.supersede(Position(old.cleared_at));
             }
         }
-        entries.positions().for_each(|at| log.supersede(at));
+        content.supersede(log, Owner { state: self.state, key });
         self.drop_if_empty(hash, number);
     }
 
     fn drop_if_empty(&mut self, hash: u64, number: u32) {
         let map = self.heads.content(number);
-        if map.entries.is_empty() && map.below.cleared_at == 0 {
-            self.entry_bytes -= map.entries.bytes();
+        if map.content.is_empty() && map.below.cleared_at == 0 {
+            self.entry_bytes -= map.content.bytes();
             self.heads.remove(hash, number);
         }
     }
@@ -251,7 +262,7 @@ impl Maps {
         if record.flags().has(Flags::CLEAR) {
             map.below.cleared_at == at.0
         } else {
-            map.entries.has(record.entry(), at)
+            map.content.has(record.entry(), at)
         }
     }
 
@@ -261,7 +272,7 @@ impl Maps {
         if record.flags().has(Flags::CLEAR) {
             map.below.cleared_at = new.0;
         } else {
-            map.entries.repoint(record.entry(), old, new);
+            map.content.repoint(record.entry(), old, new);
         }
     }
 
@@ -280,11 +291,14 @@ impl Maps {
         let map = self.heads.content_mut(number);
         if map.below.cleared_at == at.0 {
             map.below.mark_left();
-        } else if map.entries.has(entry, at) {
-            let before = map.entries.bytes();
-            map.entries.remove(log, entry);
+        } else if map.content.has(entry, at) {
+            let before = map.content.bytes();
+            match &mut map.content {
+                Content::Packed(_) => map.content = Content::new(),
+                Content::Apart(entries) => drop(entries.remove(log, entry)),
+            }
             map.below.asks = true;
-            self.entry_bytes = self.entry_bytes + map.entries.bytes() - before;
+            self.entry_bytes = self.entry_bytes + map.content.bytes() - before;
         } else {
             return;
         }
@@ -294,18 +308,13 @@ impl Maps {
 
     /// By how many bytes a call's write to one key makes what is held larger; what only the base holds is not seen.
     pub(super) fn growth(&self, log: &Log, selection: &Selection, key: u32, write: &MapWrite) -> i64 {
-        let (hash, key) = (selection.hash(key), selection.key(key));
-        let map = self.heads.get(hash, key);
-        let counted = |at: Position| log.sizes().counted(log.record(at));
+        let (map, key) = (self.heads.get_selected(selection, key), selection.key(key));
         let held: u64 = match map {
-            Some(map) if write.replaced => map.entries.positions().map(counted).sum(),
-            Some(map) => {
-                let overwritten = write.entries.keys().filter_map(|entry| map.entries.get(log, entry));
-                overwritten.map(|at| counted(Position(at))).sum()
-            }
+            Some(map) if write.replaced => map.content.counted(log, key),
+            Some(map) => write.entries.iter().map(|(entry, _)| map.content.counted_entry(log, key, entry)).sum(),
             None => 0,
         };
-        let written = write.entries.iter().filter_map(|(entry, value)| Some((entry, value.as_ref()?)));
+        let written = write.entries.iter().filter_map(|(entry, value)| Some((entry, value?)));
         let new: u64 = written.map(|(entry, value)| size_of(self.life, key, entry.len(), value.len())).sum();
         new.cast_signed() - held.cast_signed()
     }
@@ -313,7 +322,7 @@ impl Maps {
     /// The entries of a key of which the base is not asked, in order.
     pub(super) fn resident(&self, log: &Log, hash: u64, key: &[u8]) -> Vec<Box<[u8]>> {
         let map = self.heads.get(hash, key);
-        map.into_iter().flat_map(|map| map.entries.range(log, &[], None)).map(|(entry, _)| entry.into()).collect()
+        map.map(|map| map.content.keys(log)).unwrap_or_default()
     }
 
     /// Which of these entries may be in the base only. Those of one key stand together.
@@ -327,29 +336,30 @@ impl Maps {
         let is_missing = |&(key, entry): &(u32, &[u8])| {
             let map = match found {
                 Some((other, map)) if other == key => map,
-                _ => self.heads.get(selection.hash(key), selection.key(key)),
+                _ => self.heads.get_selected(selection, key),
             };
             found = Some((key, map));
-            map.map_or(log.has_base(), |map| map.below.asks && map.entries.get(log, entry).is_none())
+            map.map_or(log.has_base(), |map| map.below.asks && !map.content.knows(log, entry))
         };
         entries.filter(is_missing).collect()
     }
 
     /// Whether some of a key's map may be in the base only; and how many of its entries' tombstones are resident.
     pub(super) fn is_missing(&self, log: &Log, selection: &Selection, key: u32) -> Option<usize> {
-        let Some(map) = self.heads.get(selection.hash(key), selection.key(key)) else {
+        let Some(map) = self.heads.get_selected(selection, key) else {
             return log.has_base().then_some(0);
         };
-        let is_tombstone = |at: &Position| !log.record(*at).flags().is_put();
-        map.below.asks.then(|| map.entries.positions().filter(is_tombstone).count())
+        map.below.asks.then(|| map.content.tombstones(log))
     }
 
     /// Takes in an entry as the base holds it, unless something newer is resident.
     pub(super) fn supply(&mut self, log: &mut Log, hash: u64, key: &[u8], entry: &[u8], stored: &[u8]) {
         let number = self.heads.find_or_insert(hash, key, || Map::unknown(log));
-        if self.heads.content(number).entries.get(log, entry).is_some() {
+        let map = self.heads.content_mut(number);
+        if map.content.knows(log, entry) {
             return;
         }
+        map.unpack(log, Owner { state: self.state, key });
         let at = log.append_from_base(self.state, key, entry, stored);
         self.take_in(log, number, entry, stored, at);
     }
@@ -361,73 +371,59 @@ impl Maps {
         }
     }
 
-    /// Takes in an entry of a checkpoint file; it is not there yet.
+    /// Takes in an entry of a checkpoint file; it is not there yet. The last ones are there once they are
+    /// [settled](Self::settle).
     pub(super) fn restore(&mut self, log: &mut Log, part: Part, hash: u64, key: &[u8], entry: &[u8], stored: &[u8]) {
+        if !self.arriving.is_of(key) {
+            self.settle(log);
+        }
+        let may_be_packed =
+            self.arriving.is_any() || self.life.is_none() && !log.has_base() && self.heads.find(hash, key).is_none();
+        if may_be_packed && self.arriving.take(part, hash, key, entry, stored) {
+            log.sizes_mut().add(self.state, key.len(), entry, stored);
+            return;
+        }
+        self.settle_as(log, false);
         let at = log.append(part, &Parts { flags: Flags::PUT, state: self.state, key, entry, value: stored });
         let number = self.heads.find_or_insert(hash, key, || Map::unknown(log));
         self.take_in(log, number, entry, stored, at);
     }
 
-    /// Adds an entry, whose record is in the log, to the map with this number.
+    /// Takes in what has come of the map that a restore came to last.
+    pub(super) fn settle(&mut self, log: &mut Log) {
+        self.settle_as(log, true);
+    }
+
+    fn settle_as(&mut self, log: &mut Log, packed: bool) {
+        if !self.arriving.is_any() {
+            return;
+        }
+        let (hash, key, entries, part) = self.arriving.all();
+        let owner = Owner { state: self.state, key };
+        let number = self.heads.find_or_insert(hash, key, || Map::unknown(log));
+        let map = self.heads.content_mut(number);
+        if packed && !map.below.is_hidden_by_none() {
+            map.content = Content::Packed(log.append_packed(part, owner.state, key, entries));
+        } else {
+            map.take_in_all(log, owner, entries, true);
+            self.entry_bytes += map.content.bytes();
+        }
+        self.arriving.clear();
+    }
+
+    /// Adds an entry, whose record is in the log, to the map with this number, which is not packed.
     fn take_in(&mut self, log: &mut Log, number: u32, entry: &[u8], stored: &[u8], at: Position) {
         if let Some(life) = self.life {
             log.note_expiry(at, life.sweep_at(stored));
         }
         let map = self.heads.content_mut(number);
-        let before = map.entries.bytes();
-        map.entries.insert(log, entry, at);
-        self.entry_bytes = self.entry_bytes + map.entries.bytes() - before;
+        let before = map.content.bytes();
+        map.apart_mut().insert(log, entry, at);
+        self.entry_bytes = self.entry_bytes + map.content.bytes() - before;
     }
 
     /// Roughly the bytes held beside the log.
     pub(super) fn bytes(&self) -> u64 {
         self.heads.bytes() + self.entry_bytes
-    }
-}
-
-impl Map {
-    fn unknown(log: &Log) -> Self {
-        Self { entries: MapEntries::new(), below: Below::unknown(log) }
-    }
-
-    /// Puts an entry. Where its record is.
-    fn put(&mut self, log: &mut Log, mut parts: Parts<'_>) -> Position {
-        let Some(at) = self.entries.get_mut(log, parts.entry) else {
-            if self.below.is_hidden_by_none() {
-                parts.flags = Flags::PUT;
-            }
-            let new = log.append(Part::Open, &parts);
-            self.entries.insert(log, parts.entry, new);
-            return new;
-        };
-        let old = Position(*at);
-        if log.overwrite(old, parts.value) {
-            return old;
-        }
-        parts.flags = if log.is_fresh(old) { Flags::FRESH } else { Flags::PUT };
-        let new = log.append(Part::Open, &parts);
-        *at = new.0;
-        log.supersede(old);
-        new
-    }
-
-    /// Removes an entry, leaving `tombstone` where a file or the base may hold it.
-    fn remove(&mut self, log: &mut Log, tombstone: &Parts<'_>) {
-        let old = self.entries.get(log, tombstone.entry).map(Position);
-        if old.is_some_and(|old| !log.record(old).flags().is_put()) {
-            return;
-        }
-        if old.is_some() {
-            self.entries.remove(log, tombstone.entry);
-        }
-        let is_known = old.map_or(!self.below.asks, |old| log.is_fresh(old));
-        if !is_known {
-            let at = log.append(Part::Open, tombstone);
-            if self.below.is_hidden_by_none() {
-                log.hold(at);
-                self.entries.insert(log, tombstone.entry, at);
-            }
-        }
-        old.into_iter().for_each(|old| log.supersede(old));
     }
 }

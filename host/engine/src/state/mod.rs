@@ -21,11 +21,13 @@
 //! where none is declared any more, what is held stays.
 
 mod admission;
+mod arriving;
 mod base;
 mod below;
 mod bundle;
 mod bundles;
 mod cleaner;
+mod content;
 mod entries;
 mod fetch;
 pub mod file;
@@ -37,9 +39,11 @@ mod kept;
 mod limits;
 mod lists;
 mod log;
+mod map;
 mod maps;
 mod migration;
 mod outdated;
+mod packed;
 mod record;
 mod restore;
 mod selection;

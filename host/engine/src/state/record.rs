@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  short   0  flags (4) | 0 (1) | state (10) | length of the entry (8) | of the key (8) | of the value (16)
-//!             | size in units of 8 bytes (14)
+//!             | size in units of 8 bytes (14) | 0 (2) | whether it is a packed map (1)
 //!          8  key, entry, value, room to grow
 //!
 //!  long    0  flags (4) | 1 (1) | state (10) | length of the entry (22) | size in units of 8 bytes (27)
@@ -35,6 +35,7 @@ const ENTRY: Field = Field { at: 15, bits: 8 };
 const KEY: Field = Field { at: 23, bits: 8 };
 const VALUE: Field = Field { at: 31, bits: 16 };
 const SIZE: Field = Field { at: 47, bits: 14 };
+const IS_PACKED: Field = Field { at: 63, bits: 1 };
 const LONG_ENTRY: Field = Field { at: 15, bits: 22 };
 const LONG_SIZE: Field = Field { at: 37, bits: 27 };
 const LONG_KEY: Field = Field { at: 0, bits: 32 };
@@ -208,6 +209,12 @@ impl<'a> Record<'a> {
         Flags(FLAGS.of(self.word()))
     }
 
+    /// Whether it holds all entries of a small map.
+    #[inline]
+    pub(super) fn is_packed(self) -> bool {
+        !self.is_long() && IS_PACKED.of(self.word()) != 0
+    }
+
     #[inline]
     fn header(self) -> usize {
         if self.is_long() { LONG_HEADER } else { SHORT_HEADER }
@@ -278,6 +285,21 @@ impl<'a> Record<'a> {
 pub(super) fn mark_dead(bytes: &mut [u8]) {
     let word = word(bytes, 0) | FLAGS.bits(Flags::DEAD.0);
     bytes[..8].copy_from_slice(&word.to_le_bytes());
+}
+
+/// Marks the short record at the beginning of `bytes` as a packed map.
+pub(super) fn mark_packed(bytes: &mut [u8]) {
+    debug_assert!(!Record::at(bytes).is_long(), "packed maps are small");
+    let word = word(bytes, 0) | IS_PACKED.bits(1);
+    bytes[..8].copy_from_slice(&word.to_le_bytes());
+}
+
+/// The value of the record at the beginning of `bytes`.
+#[inline]
+pub(super) fn value_mut(bytes: &mut [u8]) -> &mut [u8] {
+    let record = Record::at(bytes);
+    let (start, len) = (record.value_at(), record.value_len());
+    &mut bytes[start..start + len]
 }
 
 /// Replaces the value of the record at the beginning of `bytes`, which [has room](Record::has_room).

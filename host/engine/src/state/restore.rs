@@ -128,6 +128,7 @@ impl Restoring {
         if taking.rewrite_some()? {
             return Ok(taking.pause());
         }
+        taking.state.settle_restored();
         taking.state.make_room_here()?;
         taking.finish_straight()?;
         Ok(Progress::Done)

@@ -110,6 +110,14 @@ impl Sizes {
         self.add(record.state(), record.key_len(), record.entry(), stored);
     }
 
+    /// Entries of a state whose entries do not expire come, and others go.
+    pub(super) fn change(&mut self, state: u16, come: Amount, gone: Amount) {
+        let size = &mut self.states[usize::from(state)];
+        debug_assert!(size.ages.is_none(), "what expires is counted by its stamp");
+        size.amount = size.amount.with(come).without(gone);
+        self.total = self.total + come.bytes - gone.bytes;
+    }
+
     /// All of `other`, which is of one state, goes.
     pub(super) fn take_all(&mut self, state: u16, other: &Size) {
         let size = &mut self.states[usize::from(state)];
@@ -284,7 +292,7 @@ pub(super) const fn counted_size(key: usize, entry: usize, value: usize) -> usiz
 }
 
 impl Amount {
-    const fn with(self, other: Self) -> Self {
+    pub(super) const fn with(self, other: Self) -> Self {
         Self { bytes: self.bytes + other.bytes, entries: self.entries + other.entries }
     }
 

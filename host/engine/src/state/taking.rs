@@ -225,6 +225,11 @@ impl Taking {
 }
 
 impl SubtaskState {
+    /// All records were taken in.
+    pub(super) fn settle_restored(&mut self) {
+        self.states.iter_mut().for_each(|kept| kept.settle(&mut self.log));
+    }
+
     /// Takes in a record that was checked, whose key has this hash.
     fn take_in(&mut self, number: u16, part: Part, hash: u64, record: &FileRecord<'_>) -> Result<(), StateError> {
         let (key, entry, stored) = (record.key, record.entry, record.value);

@@ -10,15 +10,17 @@ use weir_protocol::time::Timestamp;
 use crate::batch::{BytesColumn, Keys, OptionalColumn};
 use crate::turn::{FiredTimers, TimerChange};
 
+mod entry_writes;
 mod fetch;
 mod key_writes;
 mod plain;
 mod writes;
 
+pub use entry_writes::EntryWrites;
 pub use fetch::{Fetch, Fetched, Read};
 pub use key_writes::KeyWrites;
 pub use plain::PlainState;
-pub use writes::{EntryWrites, Inline, ListWrite, MapWrite, StateWrites, ValueWrites, Writes};
+pub use writes::{Inline, ListWrite, MapWrite, StateWrites, ValueWrites, Writes};
 
 /// Which of an operator's declared states: the index into `states` of its description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -136,10 +136,10 @@ impl PlainState {
         if write.replaced {
             map.clear();
         }
-        for (entry, value) in &write.entries {
+        for (entry, value) in write.entries.iter() {
             match value {
                 Some(value) => map.insert(entry.to_vec(), self.stamped(value)),
-                None => map.remove(entry.as_slice()),
+                None => map.remove(entry),
             };
         }
         if !map.is_empty() {

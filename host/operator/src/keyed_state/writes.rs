@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use crate::batch::{BytesColumn, OptionalColumn};
 
 use super::StateId;
+use super::entry_writes::EntryWrites;
 use super::key_writes::KeyWrites;
 
 /// Everything that one call wrote, by state. No order exists between states.
@@ -59,16 +60,13 @@ pub struct MapWrite {
     pub entries: EntryWrites,
 }
 
-/// What was written to entries of a map, in their order. Short keys and values lie in place.
-pub type EntryWrites = BTreeMap<Inline, Option<Inline>>;
-
 /// Bytes that lie in place where they are few.
 pub type Inline = SmallVec<[u8; 16]>;
 
 impl MapWrite {
     /// Writes an entry; `None` removes it.
     pub fn write(&mut self, entry: &[u8], value: Option<&[u8]>) {
-        self.entries.insert(entry.into(), value.map(Into::into));
+        self.entries.write(entry, value);
     }
 }
 

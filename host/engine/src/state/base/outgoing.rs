@@ -7,6 +7,7 @@
 
 use weir_protocol::key_group::KeyGroup;
 
+use super::super::packed;
 use super::super::record::Record;
 use super::super::timers;
 
@@ -39,22 +40,31 @@ pub(super) enum Told<'a> {
 }
 
 impl Outgoing {
-    /// Adds what a record says.
+    /// Adds what a record says; of a packed map, of each entry for itself.
     pub(in crate::state) fn push(&mut self, group: KeyGroup, record: Record<'_>) {
-        self.say(record, |into| write_key(record.state(), group, record.key(), record.entry(), into));
+        let (state, key) = (record.state(), record.key());
+        if record.is_packed() {
+            for found in packed::entries(record.value()) {
+                self.say(Some(found.value), |into| write_key(state, group, key, found.entry, into));
+            }
+            return;
+        }
+        let value = record.flags().is_put().then(|| record.value());
+        self.say(value, |into| write_key(state, group, key, record.entry(), into));
     }
 
     /// Adds what the record of a timer says.
     pub(in crate::state) fn push_timer(&mut self, record: Record<'_>) {
-        self.say(record, |into| write_timer_key(record.entry(), record.key(), into));
+        let value = record.flags().is_put().then(|| record.value());
+        self.say(value, |into| write_timer_key(record.entry(), record.key(), into));
     }
 
-    fn say(&mut self, record: Record<'_>, write_key: impl FnOnce(&mut Vec<u8>)) {
+    fn say(&mut self, value: Option<&[u8]>, write_key: impl FnOnce(&mut Vec<u8>)) {
         let before = self.bytes.len();
         write_key(&mut self.bytes);
         let key = length(self.bytes.len() - before);
-        let saying = if record.flags().is_put() { Saying::Put } else { Saying::Delete };
-        let value = if saying == Saying::Put { record.value() } else { &[] };
+        let saying = if value.is_some() { Saying::Put } else { Saying::Delete };
+        let value = value.unwrap_or_default();
         self.bytes.extend_from_slice(value);
         self.said.push((saying, key, length(value.len())));
     }

@@ -26,6 +26,9 @@ pub(super) use chunk::{CHUNK_BYTES, Position};
 
 use chunk::{CHUNK_BYTES_MIN, CHUNKS_MAX, Chunk, Content};
 
+/// What a processor fetches in one go.
+const LINE_BYTES: usize = 64;
+
 /// What a look at a chunk found, for the cleaner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Usage {
@@ -110,6 +113,15 @@ impl Log {
         std::hint::black_box(records.map(|at| self.record(Position(at)).key_len()).sum::<usize>());
     }
 
+    /// Has the whole of these short records fetched into the processor's caches, all at once.
+    pub(super) fn warm_whole(&self, records: impl Iterator<Item = Position>) {
+        let lines = |at: Position| {
+            let bytes = self.record(at).value();
+            bytes.iter().step_by(LINE_BYTES).fold(0, |sum: u8, byte| sum.wrapping_add(*byte))
+        };
+        std::hint::black_box(records.map(lines).fold(0, u8::wrapping_add));
+    }
+
     /// Appends a record. One that holds a value is live, and counts as held.
     pub(super) fn append(&mut self, part: Part, record: &Parts<'_>) -> Position {
         if record.flags.is_put() {
@@ -121,6 +133,36 @@ impl Log {
     /// Appends a record of the base, which counts as held already.
     pub(super) fn append_from_base(&mut self, state: u16, key: &[u8], entry: &[u8], value: &[u8]) -> Position {
         self.place(Part::Clean, &Parts { flags: Flags::IN_BASE, state, key, entry, value })
+    }
+
+    /// Appends a record of what counts as held already.
+    pub(super) fn append_again(&mut self, part: Part, record: &Parts<'_>) -> Position {
+        self.place(part, record)
+    }
+
+    /// Appends the record of a packed map, whose entries whoever packed it counts.
+    pub(super) fn append_packed(&mut self, part: Part, state: u16, key: &[u8], packed: &[u8]) -> Position {
+        let at = self.place(part, &Parts { flags: Flags::PUT, state, key, entry: &[], value: packed });
+        let (Content::Open(bytes) | Content::Clean(bytes)) = &mut self.chunks[at.chunk()].content else {
+            unreachable!("a chunk that is appended to is open or clean")
+        };
+        record::mark_packed(&mut bytes[at.offset()..]);
+        at
+    }
+
+    /// What a record holds, to be changed in place; `None`: it is not of the open segment.
+    #[inline]
+    pub(super) fn packed_mut(&mut self, at: Position) -> Option<&mut [u8]> {
+        match &mut self.chunks[at.chunk()].content {
+            Content::Open(bytes) => Some(record::value_mut(&mut bytes[at.offset()..])),
+            Content::Free | Content::Closed(_) | Content::Clean(_) => None,
+        }
+    }
+
+    /// Replaces what the record of a packed map holds, if it is in the open segment and has room.
+    pub(super) fn overwrite_packed(&mut self, at: Position, packed: &[u8]) -> bool {
+        let place = self.packed_mut(at).and_then(|place| place.get_mut(..packed.len()));
+        place.map(|place| place.copy_from_slice(packed)).is_some()
     }
 
     fn place(&mut self, part: Part, record: &Parts<'_>) -> Position {
@@ -220,9 +262,15 @@ impl Log {
         }
     }
 
+    /// Whether a record is of the open segment.
+    #[inline]
+    pub(super) fn is_open(&self, at: Position) -> bool {
+        matches!(self.chunks[at.chunk()].content, Content::Open(_))
+    }
+
     /// Whether a record was born in the epoch that runs, so that no file holds its key.
     pub(super) fn is_fresh(&self, at: Position) -> bool {
-        matches!(self.chunks[at.chunk()].content, Content::Open(_)) && self.record(at).flags().has(Flags::FRESH)
+        self.is_open(at) && self.record(at).flags().has(Flags::FRESH)
     }
 
     /// Notes that no index points to a record any more: what it holds is gone.

@@ -17,6 +17,7 @@ use crate::metrics::StateSize;
 
 mod expiry;
 mod lists;
+mod maps;
 mod migration;
 mod spilling;
 mod straight;

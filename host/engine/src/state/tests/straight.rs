@@ -32,8 +32,7 @@ fn filled(keys: &Keys) -> SubtaskState {
         let list = &mut writes.list_write_mut(HISTORY, key).appended;
         (0..20_u32).for_each(|element| list.push(&(key + element).to_le_bytes()));
         for entry in 0..if key % 6 == 0 { 1_000_u32 } else { 3 } {
-            let value = Some((key + entry).to_le_bytes()[..].into());
-            writes.map_write_mut(TABLE, key).entries.insert(entry.to_be_bytes()[..].into(), value);
+            writes.map_write_mut(TABLE, key).write(&entry.to_be_bytes(), Some(&(key + entry).to_le_bytes()));
         }
     }
     writes.value_writes_mut(COUNT).set_all(values);

@@ -55,6 +55,7 @@ impl Abilities {
                 // At most `removed` of what is committed is hidden: enough for the page and one entry behind it.
                 let enough = EntryRange { limit: range.limit + removed + 1, ..range };
                 self.call.unkeyed.scan(state.0, enough, &mut below);
+                let written = written.iter().map(|(entry, value)| (entry.as_slice(), value.as_deref()));
                 page = merge(written, &below, range);
             }
         }

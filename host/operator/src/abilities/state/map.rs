@@ -1,9 +1,5 @@
 //! An ordered map per key.
 
-use std::borrow::Borrow;
-use std::collections::BTreeMap;
-use std::ops::Bound;
-
 use super::{Abilities, ENTRY_BYTES, MapState, READ_AT_ONCE, Violation};
 use crate::abilities::{column, same_length};
 use crate::batch::{BytesColumn, OptionalColumn};
@@ -137,12 +133,18 @@ impl Abilities {
         self.check_keys(ability, keys)?;
         self.bring(&Read::Entries(state.0, keys, entries))?;
         let mut read = OptionalColumn::default();
-        let mut entries = entries.iter();
-        for keys in keys.chunks(READ_AT_ONCE) {
-            let entries = entries.by_ref().take(keys.len()).collect();
+        let mut first = 0;
+        while first < keys.len() {
+            let keys = &keys[first..first + read_at_once(&keys[first..])];
             let (committed, writes) = self.keyed(ability)?;
-            read_entries(committed, writes, state.0, keys, &entries, &mut read)?;
+            if keys.len() == entries.len() {
+                read_entries(committed, writes, state.0, keys, entries, &mut read)?;
+            } else {
+                let entries = (first..first + keys.len()).map(|index| entries.get(index)).collect();
+                read_entries(committed, writes, state.0, keys, &entries, &mut read)?;
+            }
             self.check_read(ability, read.bytes())?;
+            first += keys.len();
         }
         Ok(read)
     }
@@ -167,7 +169,7 @@ impl Abilities {
             committed.scan(state.0, key, below_range, &mut below)?;
         }
         Ok(match writes.map_write(state.0, key) {
-            Some(written) => merge(&written.entries, &below, range),
+            Some(written) => merge(written.entries.iter(), &below, range),
             None => below,
         })
     }
@@ -177,7 +179,7 @@ impl Abilities {
         let range = EntryRange { limit: range.limit.min(PAGE_ENTRIES_MAX), ..range };
         let Some(written) = self.call.effects.writes.map_write(state.0, key) else { return Some(range) };
         // At most `removed` of what is committed is hidden: enough for the page and one entry behind it.
-        let removed = written.entries.values().filter(|value| value.is_none()).count();
+        let removed = written.entries.iter().filter(|(_, value)| value.is_none()).count();
         (!written.replaced).then_some(EntryRange { limit: range.limit + removed + 1, ..range })
     }
 }
@@ -186,11 +188,18 @@ impl MapWrite {
     /// What the call wrote for an entry: `None`: nothing; `Some(None)`: it is gone.
     fn entry(&self, entry: &[u8]) -> Option<Option<&[u8]>> {
         match self.entries.get(entry) {
-            Some(value) => Some(value.as_deref()),
+            Some(value) => Some(value),
             None if self.replaced => Some(None),
             None => None,
         }
     }
+}
+
+/// How many of these keys' entries are read before a look at how many bytes they have: keys that stand once give back at
+/// most what is stored; one that stands often could give back anything.
+fn read_at_once(keys: &[u32]) -> usize {
+    let rising = keys.windows(2).take_while(|pair| pair[0] < pair[1]).count() + 1;
+    rising.max(READ_AT_ONCE).min(keys.len())
 }
 
 fn written_entry<'a>(writes: &'a Writes, state: StateId, key: u32, entry: &[u8]) -> Option<Option<&'a [u8]>> {
@@ -206,6 +215,9 @@ fn read_entries(
     entries: &BytesColumn,
     read: &mut OptionalColumn,
 ) -> Result<(), Violation> {
+    if keys.iter().all(|&key| writes.map_write(state, key).is_none()) {
+        return Ok(committed.entries(state, keys, entries, read)?);
+    }
     let mut untouched = (Vec::new(), BytesColumn::default());
     for (&key, entry) in keys.iter().zip(entries.iter()) {
         if written_entry(writes, state, key, entry).is_none() {
@@ -226,26 +238,23 @@ fn read_entries(
 }
 
 /// Two ordered runs of entries as one; where both have an entry, what the call wrote hides what is committed.
-pub(super) fn merge<B: Ord + Borrow<[u8]>>(
-    written: &BTreeMap<B, Option<B>>,
-    below: &Entries,
+pub(super) fn merge<'a>(
+    written: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    below: &'a Entries,
     range: EntryRange<'_>,
 ) -> Entries {
     let mut page = Entries::default();
-    if range.start.zip(range.end).is_some_and(|(start, end)| start >= end) {
-        return page;
-    }
-    let start = range.start.map_or(Bound::Unbounded, Bound::Included);
-    let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
-    let mut above = written.range::<[u8], _>((start, end)).peekable();
+    let is_within =
+        |entry: &[u8]| range.start.is_none_or(|start| entry >= start) && range.end.is_none_or(|end| entry < end);
+    let mut above = written.filter(|(entry, _)| is_within(entry)).peekable();
     let mut below = below.entries.iter().zip(below.values.iter()).peekable();
     loop {
         let (entry, value) = match (above.peek(), below.peek()) {
             (None, None) => break,
-            (Some((entry, _)), Some((other, _))) if (*entry).borrow() > *other => take_below(&mut below),
+            (Some((entry, _)), Some((other, _))) if entry > other => take_below(&mut below),
             (None, Some(_)) => take_below(&mut below),
-            (Some((entry, value)), other) => {
-                let taken: (&[u8], Option<&[u8]>) = ((*entry).borrow(), value.as_ref().map(Borrow::borrow));
+            (Some(taken), other) => {
+                let taken = *taken;
                 if other.is_some_and(|(other, _)| *other == taken.0) {
                     below.next();
                 }

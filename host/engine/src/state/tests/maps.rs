@@ -1,0 +1,122 @@
+//! The entries of a small map share a record in memory; checkpoint files know nothing of that.
+
+use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, Writes};
+
+use super::super::contract::{Place, TABLE, states};
+use super::super::file::{FileRecord, FileSlice, Reader, RecordKind};
+use super::super::{FrozenSegment, SubtaskState};
+use super::{new, numbered_keys, slice};
+
+/// Writes entries of one key's map.
+fn write(state: &mut SubtaskState, entries: &[(&str, Option<&str>)]) {
+    state.select(&numbered_keys(0..1), 0).expect("a key can be selected");
+    let mut writes = Writes::default();
+    let map = writes.map_write_mut(TABLE, 0);
+    entries.iter().for_each(|(entry, value)| map.write(entry.as_bytes(), value.map(str::as_bytes)));
+    state.commit(&writes).expect("these writes are allowed");
+}
+
+/// What a segment's file says of the map.
+fn file_of(segment: Option<&FrozenSegment>) -> Vec<String> {
+    let file = slice(segment.expect("something was written"));
+    let mut said = Vec::new();
+    let each = |FileRecord { kind, entry, value, .. }: FileRecord<'_>| {
+        let (entry, value) = (String::from_utf8_lossy(entry), String::from_utf8_lossy(value));
+        said.push(match kind {
+            RecordKind::Put => format!("{entry}={value}"),
+            RecordKind::Tombstone => format!("-{entry}"),
+            RecordKind::Clear => "clear".to_owned(),
+        });
+        Ok(())
+    };
+    Reader::open(file.bytes).expect("it verifies").read(file.key_groups, each).expect("it can be read");
+    said
+}
+
+/// The whole map.
+fn held(state: &mut SubtaskState) -> String {
+    state.select(&numbered_keys(0..1), 0).expect("a key can be selected");
+    let mut page = Entries::default();
+    state.scan(TABLE, 0, EntryRange { start: None, end: None, limit: 100 }, &mut page).expect("a map can be read");
+    let entries = page.entries.iter().zip(page.values.iter());
+    let shown = entries.map(|(e, v)| format!("{}={}", String::from_utf8_lossy(e), String::from_utf8_lossy(v)));
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_small_map_takes_one_record_and_files_hold_only_what_changed_of_it() {
+    let mut state = new();
+    write(&mut state, &[("a", Some("1")), ("b", Some("2")), ("c", Some("3"))]);
+    // 8 of the record, 5 of the key, 1 for the count and 4 for each entry.
+    assert_eq!(state.bytes_live(), 32);
+    assert_eq!(file_of(state.freeze(0).as_ref()), ["a=1", "b=2", "c=3"]);
+    write(&mut state, &[("b", Some("4"))]);
+    write(&mut state, &[("c", None)]);
+    assert_eq!(file_of(state.freeze(0).as_ref()), ["b=4", "-c"]);
+    assert_eq!(held(&mut state), "a=1 b=4");
+}
+
+#[test]
+fn an_entry_that_was_removed_and_written_again_within_an_epoch_is_in_its_file() {
+    let mut state = new();
+    write(&mut state, &[("a", Some("1")), ("b", Some("2"))]);
+    state.freeze(0);
+    write(&mut state, &[("a", Some("3"))]);
+    write(&mut state, &[("b", None)]);
+    write(&mut state, &[("b", Some("4"))]);
+    assert_eq!(file_of(state.freeze(0).as_ref()), ["a=3", "b=4"]);
+    write(&mut state, &[("b", None)]);
+    write(&mut state, &[("b", Some("5"))]);
+    write(&mut state, &[("b", None)]);
+    assert_eq!(file_of(state.freeze(0).as_ref()), ["-b"]);
+    assert_eq!(held(&mut state), "a=3");
+}
+
+#[test]
+fn a_map_that_outgrows_its_record_is_in_files_what_changed_of_it() {
+    let mut state = new();
+    write(&mut state, &[("a", Some("1")), ("b", Some("2"))]);
+    state.freeze(0);
+    write(&mut state, &[("b", Some("3"))]);
+    let long = "x".repeat(300);
+    write(&mut state, &[("c", Some(&long))]);
+    assert_eq!(file_of(state.freeze(0).as_ref()), ["b=3".to_owned(), format!("c={long}")]);
+    assert_eq!(held(&mut state), format!("a=1 b=3 c={long}"));
+}
+
+#[test]
+fn a_map_that_is_gone_leaves_a_mark_and_one_that_was_never_in_a_file_leaves_nothing() {
+    let mut state = new();
+    let clear = |state: &mut SubtaskState| {
+        state.select(&numbered_keys(0..1), 0).expect("a key can be selected");
+        let mut writes = Writes::default();
+        writes.map_write_mut(TABLE, 0).replaced = true;
+        state.commit(&writes).expect("these writes are allowed");
+    };
+    write(&mut state, &[("a", Some("1"))]);
+    write(&mut state, &[("a", None)]);
+    assert!(state.freeze(0).is_none());
+    write(&mut state, &[("a", Some("1"))]);
+    clear(&mut state);
+    assert!(state.freeze(0).is_none());
+    write(&mut state, &[("a", Some("1"))]);
+    state.freeze(0);
+    write(&mut state, &[("b", Some("2"))]);
+    clear(&mut state);
+    assert_eq!(file_of(state.freeze(0).as_ref()), ["clear"]);
+    assert_eq!((held(&mut state), state.bytes_live()), (String::new(), 0));
+}
+
+#[test]
+fn a_restore_packs_small_maps_again() {
+    let mut state = new();
+    write(&mut state, &[("a", Some("1")), ("b", Some("2")), ("c", Some("3"))]);
+    let file: FileSlice = slice(&state.freeze(0).expect("something was written"));
+    let place = Place::whole();
+    let restored = SubtaskState::new(&states(), place.max, place.key_groups).expect("these states are legal");
+    let mut restored = restored.restored(&[file], 0).expect("the file verifies");
+    assert_eq!((restored.bytes_live(), restored.bytes_in_all()), (state.bytes_live(), state.bytes_in_all()));
+    assert_eq!(held(&mut restored), "a=1 b=2 c=3");
+    write(&mut restored, &[("b", None)]);
+    assert_eq!(file_of(restored.freeze(0).as_ref()), ["-b"]);
+}
