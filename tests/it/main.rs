@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what helpers of tests cannot do fails the test")]
 
+mod count_job;
 mod durability;
 mod examples;
 mod expiring_state;

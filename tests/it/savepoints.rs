@@ -9,6 +9,8 @@ use weir_tests::crash::kill_at::KILL_AT;
 use weir_tests::node::{Launch, Node, binary};
 use weir_tests::{guests, oracle, published};
 
+use crate::count_job::CountJob;
+
 const RECORDS: u64 = 96_000;
 const KEYS: usize = 12_000;
 /// How long anything may take, however slow the machine.
@@ -16,36 +18,7 @@ const LONG: Duration = Duration::from_secs(120);
 
 /// Counts by key, into a folder.
 fn count(name: &str, parallelism: u32, path: &str) -> String {
-    format!(
-        r#"
-        name = "{name}"
-        parallelism = 2
-
-        [checkpoint]
-        interval = "500ms"
-
-        [[source]]
-        uid = "numbers"
-        type = "generator"
-        count = {RECORDS}
-        keys = {KEYS}
-        rate = 16000
-
-        [[operator]]
-        uid = "count"
-        component = "word-count"
-        operator = "count"
-        parallelism = {parallelism}
-        inputs = [{{ from = "numbers", key = "carried" }}]
-
-        [[sink]]
-        uid = "out"
-        type = "files"
-        path = "{path}"
-        parallelism = 1
-        from = "count"
-        "#
-    )
+    CountJob { name, records: RECORDS, keys: KEYS, rate: 16_000, interval: "500ms", parallelism, path }.file()
 }
 
 fn weir(node: &Node, folder: &Path, arguments: &[&str]) -> Result<Output> {

@@ -10,6 +10,8 @@ use weir_engine::clock::Clock;
 use weir_tests::node::{Node, binary};
 use weir_tests::{guests, oracle, published};
 
+use crate::count_job::CountJob;
+
 const RECORDS: u64 = 60_000;
 const KEYS: usize = 20;
 /// How long anything may take, however slow the machine.
@@ -17,36 +19,8 @@ const LONG: Duration = Duration::from_secs(120);
 
 /// Counts by key with so many subtasks of the operator.
 fn count(parallelism: u32) -> String {
-    format!(
-        r#"
-        name = "counts"
-        parallelism = 2
-
-        [checkpoint]
-        interval = "50ms"
-
-        [[source]]
-        uid = "numbers"
-        type = "generator"
-        count = {RECORDS}
-        keys = {KEYS}
-        rate = 10000
-
-        [[operator]]
-        uid = "count"
-        component = "word-count"
-        operator = "count"
-        parallelism = {parallelism}
-        inputs = [{{ from = "numbers", key = "carried" }}]
-
-        [[sink]]
-        uid = "out"
-        type = "files"
-        path = "output"
-        parallelism = 1
-        from = "count"
-        "#
-    )
+    let (name, interval, path) = ("counts", "50ms", "output");
+    CountJob { name, records: RECORDS, keys: KEYS, rate: 10_000, interval, parallelism, path }.file()
 }
 
 /// Tallies in lists too; an instance that gets the lists of two finds that they do not agree, and fails.

@@ -26,9 +26,7 @@ use tokio::runtime::Handle;
 use weir_protocol::Fault;
 use weir_protocol::chain::{EntryKind, Next, Start};
 use weir_protocol::id::{EntryNumber, JobId, Nonce};
-use weir_protocol::job_spec::{
-    CheckpointSpec, ErrorPolicy, FileFormat, FileSourceSpec, RestartSpec, SourceConnector, StartPosition,
-};
+use weir_protocol::job_spec::{CheckpointSpec, ErrorPolicy, RestartSpec};
 
 use super::{Engine, EngineError, Guarantee, JobState};
 use crate::checkpoint::chain::{self, RunOwner};
@@ -38,7 +36,8 @@ use crate::store::troubled::{Moment, Troubled};
 use crate::store::{ChainName, ObjectName, Store};
 use operators::Faults;
 use rig::{
-    Rig, check_counts, endless, generator, generator_job, keyed, operator, start_engine, uid, wait_for, wait_until,
+    Rig, check_counts, endless, following, generator, generator_job, keyed, operator, start_engine, uid, wait_for,
+    wait_until,
 };
 
 #[tokio::test(start_paused = true)]
@@ -436,16 +435,7 @@ async fn an_idle_job_appends_no_entries() {
     let input = tempfile::tempdir().unwrap();
     std::fs::write(input.path().join("a"), "x\ny\nx\n").unwrap();
     let engine = rig.start(&Faults::default()).await;
-    let mut spec = endless(&rig);
-    spec.sources[0].connector = SourceConnector::Files(FileSourceSpec {
-        paths: vec![input.path().to_str().unwrap().to_owned()],
-        format: FileFormat::Lines,
-        follow: true,
-        start: StartPosition::Beginning,
-    });
-    spec.operators[0].inputs[0].partition =
-        weir_protocol::job_spec::PartitionSpec::Hash(weir_protocol::job_spec::KeySpec::Value);
-    let job = engine.submit(spec).await.unwrap().id;
+    let job = engine.submit(following(&rig, input.path())).await.unwrap().id;
     wait_until(&engine, job, |status| status.checkpoints.skipped >= 3).await;
     check_counts(&rig.published(job), 3, 2);
     let entries = rig.entries(job).await;

@@ -12,8 +12,9 @@ use tokio::runtime::Handle;
 use weir_protocol::id::{EntryNumber, JobId, Uid};
 use weir_protocol::job_graph::StateSpec;
 use weir_protocol::job_spec::{
-    CheckpointSpec, ErrorSpec, FileSinkSpec, GeneratorSpec, InputSpec, JobSpec, KeyDistribution, KeySpec, LimitSpec,
-    OperatorSpec, OutputRef, PartitionSpec, RestartSpec, SinkConnector, SinkSpec, SourceConnector, SourceSpec,
+    CheckpointSpec, ErrorSpec, FileFormat, FileSinkSpec, FileSourceSpec, GeneratorSpec, InputSpec, JobSpec,
+    KeyDistribution, KeySpec, LimitSpec, OperatorSpec, OutputRef, PartitionSpec, RestartSpec, SinkConnector, SinkSpec,
+    SourceConnector, SourceSpec, StartPosition,
 };
 use weir_protocol::key_group::MaxParallelism;
 use weir_protocol::manifest::Manifest;
@@ -218,6 +219,19 @@ pub(super) fn generator_job(rig: &Rig, kind: &str, records: u64, keys: u64) -> J
 pub(super) fn endless(rig: &Rig) -> JobSpec {
     let mut spec = generator_job(rig, "count", 0, 5);
     spec.sources = vec![generator("numbers", None, Some(5_000), 5)];
+    spec
+}
+
+/// The same of the lines of a folder's files, which more may join; then it is idle.
+pub(super) fn following(rig: &Rig, folder: &Path) -> JobSpec {
+    let mut spec = endless(rig);
+    spec.sources[0].connector = SourceConnector::Files(FileSourceSpec {
+        paths: vec![folder.to_str().unwrap().to_owned()],
+        format: FileFormat::Lines,
+        follow: true,
+        start: StartPosition::Beginning,
+    });
+    spec.operators[0].inputs[0].partition = PartitionSpec::Hash(KeySpec::Value);
     spec
 }
 

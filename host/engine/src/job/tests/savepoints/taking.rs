@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use tokio::runtime::Handle;
-use weir_protocol::job_spec::{FileFormat, FileSourceSpec, KeySpec, PartitionSpec, SourceConnector, StartPosition};
 
 use super::super::operators::Faults;
-use super::super::rig::{Rig, endless, wait_for, wait_until};
+use super::super::rig::{Rig, following, wait_for, wait_until};
 use super::{RECORDS, another, ask, begin, check_goes_on, counting, counts, from, settled, taken};
 use crate::checkpoint::savepoint;
 use crate::clock::Clock;
@@ -102,14 +101,7 @@ async fn a_savepoint_of_an_idle_job_holds_all_that_came() {
     let input = tempfile::tempdir().unwrap();
     std::fs::write(input.path().join("a"), "x\ny\nx\n").unwrap();
     let engine = rig.start(&Faults::default()).await;
-    let mut spec = endless(&rig);
-    spec.sources[0].connector = SourceConnector::Files(FileSourceSpec {
-        paths: vec![input.path().to_str().unwrap().to_owned()],
-        format: FileFormat::Lines,
-        follow: true,
-        start: StartPosition::Beginning,
-    });
-    spec.operators[0].inputs[0].partition = PartitionSpec::Hash(KeySpec::Value);
+    let mut spec = following(&rig, input.path());
     // Nobody waits for an interval.
     spec.checkpoint.as_mut().unwrap().interval_ms = 3_600_000;
     let job = engine.submit(spec).await.unwrap().id;
