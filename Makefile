@@ -9,8 +9,11 @@ export CARGO_TARGET_DIR ?= $(WEIR_CACHE)/target
 # script that needs them never waits for the lock of the build that runs it.
 GUEST_TARGET := $(CARGO_TARGET_DIR)/guests
 GUEST_WORKSPACES := guest-sdk/rust examples tests/guests
+# How the workspace's own crates are compiled where it matters how fast they are; dependencies always are like that.
+OPTIMISED := CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=false CARGO_PROFILE_DEV_OVERFLOW_CHECKS=false
+FLINK_FIGURES := $(CARGO_TARGET_DIR)/flink/state.csv
 
-.PHONY: help run test check bench doc setup fmt install fuzz soak
+.PHONY: help run test check bench flink doc setup fmt install fuzz soak
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -39,8 +42,13 @@ check: setup ## formatting, lints, documentation, licences, duplicate versions, 
 
 # The workspace's own crates are compiled as a release would be; the dependencies are those of `make test`.
 bench: setup ## measure; prints tables of ratios
-	CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=false CARGO_PROFILE_DEV_OVERFLOW_CHECKS=false \
-	  cargo bench --profile dev --workspace
+	FLINK=$(wildcard $(FLINK_FIGURES)) $(OPTIMISED) cargo bench --profile dev --workspace
+
+flink: ## measure Flink's own state on this machine, for `make bench` to stand beside (Maven, Java 17; 10 minutes)
+	mvn --quiet --file tests/flink/pom.xml -Dtarget=$(CARGO_TARGET_DIR)/flink \
+	  compile dependency:build-classpath -Dmdep.outputFile=$(CARGO_TARGET_DIR)/flink/classpath
+	java -cp $(CARGO_TARGET_DIR)/flink/classes:$$(cat $(CARGO_TARGET_DIR)/flink/classpath) \
+	  org.openjdk.jmh.Main weir.StateAccess -rf csv -rff $(FLINK_FIGURES)
 
 fuzz: setup ## fuzz one target for 10 minutes: make fuzz TARGET=entry, checkpoint-file, job-file, coordinator, imports
 	scripts/fuzz.sh $(or $(TARGET),entry)
@@ -50,7 +58,7 @@ soak: setup ## try to break every promise for hours, where the last run stopped:
 	$(CARGO_TARGET_DIR)/debug/soak $(TOPIC) $(if $(FRESH),--fresh) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 install: setup ## put the `weir` command where cargo puts commands
-	cargo build --workspace --bins
+	$(OPTIMISED) cargo build --workspace --bins
 	install -D $(CARGO_TARGET_DIR)/debug/weir $(or $(CARGO_HOME),$(HOME)/.cargo)/bin/weir
 
 doc: ## the documentation of the code, in $(CARGO_TARGET_DIR)/doc

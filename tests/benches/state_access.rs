@@ -4,9 +4,12 @@
 //! that have state, maps of 10 entries, 100 values appended at once, 8-byte keys and values; the accesses to the whole of
 //! a map count 10 times, as there. A record is an access, to a key that is drawn uniformly; what is measured is the CPU
 //! time of the thread for batches of 1,024 records, from the batch as the exchange made it to the committed state,
-//! cleaning and what leaves for the disk included. Flink's figures are those it published for lists (in operations a
-//! second, on one thread of another machine); for values and maps, where it published ranges alone, the middle of the
-//! range stands in. `ACCESS=map` tries those alone whose names begin so.
+//! cleaning and what leaves for the disk included.
+//!
+//! Flink's figures are those of Flink itself on the machine at hand, from the file that `FLINK` names: `make flink` writes
+//! it, and `make bench` passes it on. Without one they are those that Flink published for lists (in operations a second,
+//! on one thread of another machine); for values and maps, where it published ranges alone, the middle of the range stands
+//! in. `ACCESS=map` tries those alone whose names begin so, `SECONDS=10` each of them for so long.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -27,6 +30,7 @@ use weir_protocol::job_graph::StateBackend;
 use weir_protocol::job_spec::{ErrorPolicy, LimitSpec};
 use weir_protocol::key_group::MaxParallelism;
 use weir_tests::figures::table;
+use weir_tests::flink::FlinkFigures;
 use weir_tests::guests;
 
 /// As the node has it.
@@ -37,8 +41,6 @@ const ROWS: u64 = 1_024;
 const KEYS: u64 = 500_000;
 /// Entries of each key's map.
 const ENTRIES: u64 = 10;
-/// How long each access is measured.
-const MEASURED: Duration = Duration::from_secs(1);
 /// The geometric means of how often Flink's figure there should be.
 const GOALS: [(StateBackend, f64); 2] = [(StateBackend::HashMap, 4.0), (StateBackend::RocksDb, 10.0)];
 /// What stands in for what Flink did not publish, in operations a second: the middle of its range.
@@ -107,19 +109,24 @@ fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let only = std::env::var("ACCESS").ok();
     let disk = LocalDisk::open(folder.path(), LocalDiskOptions::default()).expect("it can be made");
+    let seconds = std::env::var("SECONDS").map_or(1, |seconds| seconds.parse().expect("SECONDS is a number"));
+    let measured = Duration::from_secs(seconds);
+    let here = FlinkFigures::read();
+    println!("Flink's figures: {}\n", if here.is_some() { "measured on this machine" } else { "published" });
     for (index, (backend, goal)) in GOALS.into_iter().enumerate() {
         println!("one access for each record, {KEYS} keys, backend {backend:?}; million operations a second and core");
-        let setup = Setup { component: &component, runtime: &runtime, disk: &disk, backend };
+        let setup = Setup { component: &component, runtime: &runtime, disk: &disk, backend, measured };
         let mut rows = vec![["access", "record form", "batch form", "Flink", "x Flink"].map(str::to_owned).to_vec()];
         let mut ratios = Vec::new();
         for access in ACCESSES.iter().filter(|access| only.as_ref().is_none_or(|only| access.name.starts_with(only))) {
             let record = setup.measure("record", access);
             let batch = access.has_batch_form.then(|| setup.measure("batch", access));
-            let flink = access.flink.map_or(RANGES[index], |published| published[index] * 1e3);
+            let published = access.flink.map_or(RANGES[index], |published| published[index] * 1e3);
+            let flink = here.as_ref().map_or(published, |here| here.of(access.name, backend));
             let ratio = batch.unwrap_or(record).max(record) / flink;
             ratios.push(ratio);
             let shown = |rate: f64| format!("{:.2}", rate / 1e6);
-            let mark = if access.flink.is_some() { "" } else { "~" };
+            let mark = if here.is_some() || access.flink.is_some() { "" } else { "~" };
             let flink = format!("{mark}{}", shown(flink));
             rows.push(vec![
                 access.name.to_owned(),
@@ -142,6 +149,8 @@ struct Setup<'a> {
     runtime: &'a Runtime,
     disk: &'a LocalDisk,
     backend: StateBackend,
+    /// For how long.
+    measured: Duration,
 }
 
 impl Setup<'_> {
@@ -175,7 +184,7 @@ impl Setup<'_> {
                 let drawn = batches(0, |_| random.next() % KEYS);
                 for batch in drawn.iter().cycle() {
                     lane.process(batch.clone()).await;
-                    if lane.took >= MEASURED {
+                    if lane.took >= self.measured {
                         break;
                     }
                 }

@@ -6,6 +6,7 @@ pub mod crash;
 pub mod engine_simulation;
 pub mod faulty_store;
 pub mod figures;
+pub mod flink;
 mod gcs_front;
 pub mod guests;
 pub mod keyed_job;

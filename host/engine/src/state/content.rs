@@ -3,6 +3,8 @@
 //! Receives positions; guarantees that an entry, a range and a count are found alike in both forms. Does not own the
 //! records, nor which form a map has ([`Map`](super::map::Map)).
 
+use weir_operator::keyed_state::short::compare;
+
 use super::entries::MapEntries;
 use super::log::{Log, Position};
 use super::packed::{self, Change};
@@ -59,6 +61,11 @@ impl Content {
             Self::Packed(at) => at.0,
             Self::Apart(entries) => entries.candidate(entry),
         }
+    }
+
+    /// How many entries there are, and at most how many bytes of keys and values, if it is packed.
+    pub(super) fn packed_room(&self, log: &Log) -> Option<(usize, usize)> {
+        self.packed(log).map(|packed| (packed::count(packed), packed.len()))
     }
 
     /// Where all of it is, if it is packed.
@@ -130,7 +137,8 @@ impl Content {
         start: &'a [u8],
         end: Option<&'a [u8]>,
     ) -> impl Iterator<Item = (&'a [u8], &'a [u8], usize)> {
-        let is_within = move |entry: &[u8]| entry >= start && end.is_none_or(|end| entry < end);
+        let is_within =
+            move |entry: &[u8]| compare(entry, start).is_ge() && end.is_none_or(|end| compare(entry, end).is_lt());
         let packed = self.packed(log).into_iter().flat_map(packed::entries);
         let packed = packed.filter(move |found| is_within(found.entry)).map(|found| (found.entry, found.value, 0));
         let apart = self.apart().into_iter().flat_map(move |entries| entries.range(log, start, end));

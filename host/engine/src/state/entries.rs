@@ -9,6 +9,7 @@ use std::ops::Bound;
 
 use smallvec::SmallVec;
 use weir_operator::keyed_state::Inline;
+use weir_operator::keyed_state::short::{compare, is_same};
 use weir_protocol::key_group::key_hash;
 
 use super::log::{Log, Position};
@@ -163,9 +164,10 @@ impl MapEntries {
             Self::Many(many) => (None, Some(many)),
         };
         let few = few.into_iter().flatten().map(|&(_, at)| (log.record(Position(at)).entry(), at));
-        let mut sorted: SmallVec<[(&[u8], u32); FEW]> =
-            few.filter(|(entry, _)| *entry >= start && end.is_none_or(|end| *entry < end)).collect();
-        sorted.sort_unstable();
+        let mut sorted: SmallVec<[(&[u8], u32); FEW]> = few
+            .filter(|(entry, _)| compare(entry, start).is_ge() && end.is_none_or(|end| compare(entry, end).is_lt()))
+            .collect();
+        sorted.sort_unstable_by(|(a, _), (b, _)| compare(a, b));
         let bounds = (Bound::Included(start), end.map_or(Bound::Unbounded, Bound::Excluded));
         let many = many.into_iter().flat_map(move |many| many.range::<[u8], _>(bounds));
         let many = many.map(|(entry, &at)| (entry.as_slice(), at));
@@ -175,7 +177,7 @@ impl MapEntries {
 
 fn find(few: &[(u32, u32)], log: &Log, entry: &[u8]) -> Option<usize> {
     let hash = short_hash(entry);
-    few.iter().position(|&(other, at)| other == hash && log.record(Position(at)).entry() == entry)
+    few.iter().position(|&(other, at)| other == hash && is_same(log.record(Position(at)).entry(), entry))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a part of the hash is enough; the record has the last word")]

@@ -4,6 +4,7 @@
 //! moves no head (they lie in rows of fixed size). Does not own the elements: those are records of the log.
 
 use weir_operator::keyed_state::Inline;
+use weir_operator::keyed_state::short::is_same;
 
 use super::index::{Index, STAGED_FROM};
 use super::selection::Selection;
@@ -46,7 +47,7 @@ impl<C> Default for Heads<C> {
 impl<C> Heads<C> {
     /// The number of a key's head.
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
-        self.index.find(hash, |number| self.head(number).key.as_slice() == key)
+        self.index.find(hash, |number| is_same(&self.head(number).key, key))
     }
 
     /// What a key has.
@@ -177,7 +178,7 @@ impl<C> Heads<C> {
     #[inline]
     fn is_of(&self, number: u32, key: &[u8]) -> bool {
         let (row, place) = place(number);
-        self.rows[row][place].as_ref().is_some_and(|head| head.key.as_slice() == key)
+        self.rows[row][place].as_ref().is_some_and(|head| is_same(&head.key, key))
     }
 
     fn head(&self, number: u32) -> &Head<C> {

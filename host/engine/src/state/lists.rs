@@ -104,9 +104,12 @@ impl Lists {
         let index = key;
         let (hash, key) = (selection.hash(key), selection.key(key));
         if write.replaced {
-            self.clear(log, hash, key);
+            self.clear(log, selection, index);
         }
         if write.appended.is_empty() {
+            if let Some(number) = self.heads.find_selected(selection, index) {
+                self.drop_if_empty(hash, number);
+            }
             return;
         }
         let number = self.heads.find_selected_or_insert(selection, index, || List::unknown(log));
@@ -174,12 +177,14 @@ impl Lists {
         true
     }
 
-    fn clear(&mut self, log: &mut Log, hash: u64, key: &[u8]) {
-        let number = match self.heads.find(hash, key) {
+    /// Leaves a list without elements, which is to be dropped unless it gets some.
+    fn clear(&mut self, log: &mut Log, selection: &Selection, key: u32) {
+        let number = match self.heads.find_selected(selection, key) {
             Some(number) => number,
-            None if log.has_base() => self.heads.find_or_insert(hash, key, || List::unknown(log)),
+            None if log.has_base() => self.heads.find_selected_or_insert(selection, key, || List::unknown(log)),
             None => return,
         };
+        let key = selection.key(key);
         let list = self.heads.content_mut(number);
         let bundles = std::mem::take(&mut list.bundles);
         list.end = 0;
@@ -197,7 +202,6 @@ impl Lists {
             }
         }
         bundles.iter().for_each(|at| log.supersede(at));
-        self.drop_if_empty(hash, number);
     }
 
     /// The head of a key's list, and which of its bundles has this record.

@@ -136,6 +136,9 @@ impl Maps {
         }
         let Some(number) = self.heads.find_selected(selection, key) else { return };
         let map = self.heads.content(number);
+        if let Some((entries, bytes)) = map.content.packed_room(log) {
+            into.reserve(entries.min(range.limit), bytes);
+        }
         let mut count = 0;
         for (entry, stored, size) in map.content.range(log, start, range.end) {
             let value = match self.life {
@@ -161,7 +164,7 @@ impl Maps {
         let index = key;
         let (hash, key) = (selection.hash(key), selection.key(key));
         if write.replaced {
-            self.clear(log, hash, key);
+            self.clear(log, selection, index);
         }
         let number = self.heads.find_selected_or_insert(selection, index, || Map::unknown(log));
         let (map, owner) = (self.heads.content_mut(number), Owner { state: self.state, key });
@@ -223,12 +226,14 @@ impl Maps {
         true
     }
 
-    fn clear(&mut self, log: &mut Log, hash: u64, key: &[u8]) {
-        let number = match self.heads.find(hash, key) {
+    /// Leaves a map without entries, which is to be dropped unless it gets some.
+    fn clear(&mut self, log: &mut Log, selection: &Selection, key: u32) {
+        let number = match self.heads.find_selected(selection, key) {
             Some(number) => number,
-            None if log.has_base() => self.heads.find_or_insert(hash, key, || Map::unknown(log)),
+            None if log.has_base() => self.heads.find_selected_or_insert(selection, key, || Map::unknown(log)),
             None => return,
         };
+        let key = selection.key(key);
         let map = self.heads.content_mut(number);
         let content = std::mem::replace(&mut map.content, Content::new());
         self.entry_bytes -= content.bytes();
@@ -245,7 +250,6 @@ impl Maps {
             }
         }
         content.supersede(log, Owner { state: self.state, key });
-        self.drop_if_empty(hash, number);
     }
 
     fn drop_if_empty(&mut self, hash: u64, number: u32) {

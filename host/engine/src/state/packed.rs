@@ -12,6 +12,7 @@
 //! ```
 
 use weir_operator::keyed_state::EntryWrites;
+use weir_operator::keyed_state::short::{compare, is_same};
 
 use super::size::{Amount, counted_size};
 
@@ -61,10 +62,16 @@ pub(super) const fn entries(packed: &[u8]) -> PackedEntries<'_> {
     PackedEntries { packed, left: packed[0], at: 1 }
 }
 
+/// How many entries there are.
+#[inline]
+pub(super) fn count(packed: &[u8]) -> usize {
+    packed[0].into()
+}
+
 /// The entry with this key.
 #[inline]
 pub(super) fn find<'a>(packed: &'a [u8], entry: &[u8]) -> Option<PackedEntry<'a>> {
-    entries(packed).find(|found| found.entry == entry)
+    entries(packed).find(|found| is_same(found.entry, entry))
 }
 
 /// The entry that begins there.
@@ -183,10 +190,10 @@ impl Packing {
         self.begin_with(old, is_open);
         let (mut merged, mut at) = (Merged::default(), 1);
         for (entry, value) in writes.iter() {
-            while let Some(before) = self.entry_at(at).filter(|before| before.entry < entry) {
+            while let Some(before) = self.entry_at(at).filter(|before| compare(before.entry, entry).is_lt()) {
                 at = before.end();
             }
-            let there = self.entry_at(at).filter(|there| there.entry == entry);
+            let there = self.entry_at(at).filter(|there| is_same(there.entry, entry));
             let is_fresh = there.is_none_or(|there| there.change == Change::Fresh);
             if let Some(there) = there {
                 merged.gone = merged.gone.with(there.amount(key.len()));

@@ -7,6 +7,7 @@
 
 use weir_operator::batch::OptionalColumn;
 use weir_operator::keyed_state::ValueWrites;
+use weir_operator::keyed_state::short::is_same;
 
 use super::below::Leaving;
 use super::index::{Index, STAGED_FROM};
@@ -302,7 +303,7 @@ impl Values {
         for pending in &self.pending {
             let key = selection.key(pending.key);
             let at = u32::try_from(pending.found).expect("the second stage left a position");
-            let is_it = at == ABSENT || pending.key_len == key.len() && log.record(Position(at)).key() == key;
+            let is_it = at == ABSENT || pending.key_len == key.len() && is_same(log.record(Position(at)).key(), key);
             self.located[pending.key as usize] = if is_it { at } else { self.find(log, selection, pending.key) };
         }
     }
@@ -310,7 +311,7 @@ impl Values {
     #[inline]
     fn find(&self, log: &Log, selection: &Selection, key: u32) -> u32 {
         let wanted = selection.key(key);
-        let found = self.index.find(selection.hash(key), |at| log.record(Position(at)).key() == wanted);
+        let found = self.index.find(selection.hash(key), |at| is_same(log.record(Position(at)).key(), wanted));
         found.unwrap_or(ABSENT)
     }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use super::Inline;
+use super::short::compare;
 
 /// The most writes that lie in a row: to put one in its place moves those behind it.
 const FEW: usize = 32;
@@ -30,6 +31,13 @@ impl Default for EntryWrites {
 }
 
 impl EntryWrites {
+    /// Makes room for so many more writes.
+    pub fn reserve(&mut self, writes: usize) {
+        if let Content::Few(few) = &mut self.0 {
+            few.reserve(writes.min(FEW - few.len()));
+        }
+    }
+
     /// Writes an entry; `None` removes it.
     pub fn write(&mut self, entry: &[u8], value: Option<&[u8]>) {
         let value = value.map(Inline::from_slice);
@@ -42,9 +50,7 @@ impl EntryWrites {
         };
         // Most come in their order.
         let place = match few.last() {
-            Some((last, _)) if last.as_slice() >= entry => {
-                few.binary_search_by(|(other, _)| other.as_slice().cmp(entry))
-            }
+            Some((last, _)) if compare(last, entry).is_ge() => few.binary_search_by(|(other, _)| compare(other, entry)),
             Some(_) | None => Err(few.len()),
         };
         match place {
@@ -74,7 +80,7 @@ impl EntryWrites {
     pub fn get(&self, entry: &[u8]) -> Option<Option<&[u8]>> {
         let value = match &self.0 {
             Content::Few(few) => {
-                let place = few.binary_search_by(|(other, _)| other.as_slice().cmp(entry)).ok()?;
+                let place = few.binary_search_by(|(other, _)| compare(other, entry)).ok()?;
                 &few[place].1
             }
             Content::Many(many) => many.get(entry)?,

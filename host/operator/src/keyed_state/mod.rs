@@ -14,6 +14,7 @@ mod entry_writes;
 mod fetch;
 mod key_writes;
 mod plain;
+pub mod short;
 mod writes;
 
 pub use entry_writes::EntryWrites;
@@ -167,6 +168,16 @@ pub struct Entries {
     pub values: BytesColumn,
     /// Whether the range holds entries behind these.
     pub more: bool,
+}
+
+impl Entries {
+    /// Makes room for so many more, and for so many bytes of their keys, and of their values.
+    pub fn reserve(&mut self, entries: usize, bytes: usize) {
+        for column in [&mut self.entries, &mut self.values] {
+            column.offsets.reserve(entries);
+            column.data.reserve(bytes);
+        }
+    }
 }
 
 /// Why state cannot be read or written.

@@ -115,6 +115,7 @@ impl Abilities {
         let (maps, mut written) = (writes.map_writes_mut(state.0), entries.iter().zip(values.iter()));
         for same in keys.chunk_by(PartialEq::eq) {
             let map = maps.get_mut(same[0]);
+            map.entries.reserve(same.len());
             written.by_ref().take(same.len()).for_each(|(entry, value)| map.write(entry, value));
         }
         Ok(())
