@@ -196,3 +196,40 @@ const fn place(number: u32) -> (usize, usize) {
     let number = number as usize - 1;
     (number / ROW, number % ROW)
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_operator::batch::Keys;
+    use weir_protocol::key_group::key_hash;
+
+    use super::{Heads, STAGED_FROM, Selection};
+
+    #[test]
+    fn what_was_found_ahead_counts_only_while_it_is_still_the_key_s() {
+        let mut heads = Heads::default();
+        let key = |number: u64| number.to_le_bytes();
+        let many = STAGED_FROM as u64;
+        let insert =
+            |heads: &mut Heads<u64>, number| heads.find_or_insert(key_hash(&key(number)), &key(number), || number);
+        (0..many).for_each(|number| assert_ne!(insert(&mut heads, number), 0));
+        let selected = [1, 2, 3, many + 7];
+        let mut selection = Selection::default();
+        selection.select(&Keys::encode(selected.map(key).iter().map(<[u8; 8]>::as_slice)), 0);
+        heads.warm(&selection, selection.indices());
+        assert!(heads.warmed().take(3).eq([Some(&1), Some(&2), Some(&3)]), "they are found ahead");
+        for number in [1, 2] {
+            let found = heads.find(key_hash(&key(number)), &key(number)).expect("it is there");
+            heads.remove(key_hash(&key(number)), found);
+        }
+        // The head that was given back last is another key's now, the one before it nobody's.
+        insert(&mut heads, many + 8);
+        let found = |heads: &Heads<u64>| [0, 1, 2, 3].map(|index| heads.get_selected(&selection, index).copied());
+        assert_eq!(found(&heads), [None, None, Some(3), None]);
+        insert(&mut heads, 2);
+        insert(&mut heads, many + 7);
+        assert_eq!(found(&heads), [None, Some(2), Some(3), Some(many + 7)]);
+        selection.select(&Keys::encode([key(3).as_slice(), &key(2)]), 0);
+        let found = [0, 1].map(|index| heads.get_selected(&selection, index).copied());
+        assert_eq!(found, [Some(3), Some(2)], "in another batch they mean other keys");
+    }
+}
