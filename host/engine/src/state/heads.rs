@@ -198,6 +198,14 @@ const fn place(number: u32) -> (usize, usize) {
 }
 
 #[cfg(test)]
+impl<C> Heads<C> {
+    /// What all keys have.
+    pub(super) fn contents(&self) -> impl Iterator<Item = &C> {
+        self.rows.iter().flatten().flatten().map(|head| &head.content)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use weir_operator::batch::Keys;
     use weir_protocol::key_group::key_hash;

@@ -169,26 +169,20 @@ impl Maps {
         let number = self.heads.find_selected_or_insert(selection, index, || Map::unknown(log));
         let (map, owner) = (self.heads.content_mut(number), Owner { state: self.state, key });
         let before = map.content.bytes();
-        if self.life.is_none() && map.store_packed(log, owner, &write.entries, &mut self.packing) {
-            self.drop_if_empty(hash, number);
-            return;
-        }
-        map.unpack(log, owner);
-        for (entry, value) in write.entries.iter() {
-            match value {
-                Some(value) => {
-                    let value = match self.life {
-                        None => value,
-                        Some(_) => join(selection.now(), value, &mut self.scratch),
-                    };
-                    let at = map.put(log, Parts { flags: Flags::FRESH, state: self.state, key, entry, value });
-                    if let Some(life) = self.life {
-                        log.note_expiry(at, life.sweep_at(value));
+        if self.life.is_some() || !map.store_packed(log, owner, &write.entries, &mut self.packing) {
+            map.unpack(log, owner);
+            for (entry, value) in write.entries.iter() {
+                let parts = |flags, value| Parts { flags, state: self.state, key, entry, value };
+                match (value, self.life) {
+                    (Some(value), None) => {
+                        map.put(log, parts(Flags::FRESH, value));
                     }
-                }
-                None => {
-                    let flags = Flags::TOMBSTONE;
-                    map.remove(log, &Parts { flags, state: self.state, key, entry, value: &[] });
+                    (Some(value), Some(life)) => {
+                        let stored = join(selection.now(), value, &mut self.scratch);
+                        let at = map.put(log, parts(Flags::FRESH, stored));
+                        log.note_expiry(at, life.sweep_at(stored));
+                    }
+                    (None, _) => map.remove(log, &parts(Flags::TOMBSTONE, &[])),
                 }
             }
         }
@@ -429,5 +423,13 @@ impl Maps {
     /// Roughly the bytes held beside the log.
     pub(super) fn bytes(&self) -> u64 {
         self.heads.bytes() + self.entry_bytes
+    }
+}
+
+#[cfg(test)]
+impl Maps {
+    /// Whether what is counted beside the log is what there is.
+    pub(super) fn is_counted_right(&self) -> bool {
+        self.entry_bytes == self.heads.contents().map(|map| map.content.bytes()).sum::<u64>()
     }
 }

@@ -247,6 +247,7 @@ impl<B: Backend> Fleet<B> {
             let first = due(TimeDomain::ProcessingTime).first().map(|timer| timer.1);
             subtask.check_next(first);
             subtask.state.make_room();
+            assert!(subtask.state.is_counted_right(), "what is held beside what is counted");
         }
     }
 }

@@ -44,6 +44,8 @@ pub(super) trait Backend: KeyedState + Sized {
     fn bytes_in_all(&self) -> u64;
     /// The same of each state, by name.
     fn sizes(&self) -> Vec<(String, StateSize)>;
+    /// Whether what it counts of itself is what there is.
+    fn is_counted_right(&self) -> bool;
     /// Takes from memory what need not be there.
     fn make_room(&mut self) {}
     fn apply_timers(&mut self, changes: &[TimerChange], keys: &Keys);

@@ -448,6 +448,17 @@ impl Log {
 }
 
 #[cfg(test)]
+impl Log {
+    /// Whether what is counted of chunks is what there is.
+    pub(super) fn is_counted_right(&self) -> bool {
+        let filled = || self.chunks.iter().filter(|chunk| !matches!(chunk.content, Content::Free));
+        let live: usize = filled().map(|chunk| chunk.live).sum();
+        let held: usize = filled().map(|chunk| chunk.bytes().capacity()).sum();
+        (self.live, self.held) == (live as u64, held as u64)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

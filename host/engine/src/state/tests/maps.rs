@@ -5,7 +5,8 @@ use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, Writes};
 use super::super::contract::{Place, TABLE, states};
 use super::super::file::{FileRecord, FileSlice, Reader, RecordKind};
 use super::super::{FrozenSegment, SubtaskState};
-use super::{new, numbered_keys, slice};
+use super::spilling::{block_on, small};
+use super::{new, numbered_keys, slice, write_all};
 
 /// Writes entries of one key's map.
 fn write(state: &mut SubtaskState, entries: &[(&str, Option<&str>)]) {
@@ -13,6 +14,14 @@ fn write(state: &mut SubtaskState, entries: &[(&str, Option<&str>)]) {
     let mut writes = Writes::default();
     let map = writes.map_write_mut(TABLE, 0);
     entries.iter().for_each(|(entry, value)| map.write(entry.as_bytes(), value.map(str::as_bytes)));
+    state.commit(&writes).expect("these writes are allowed");
+}
+
+/// Removes the whole map.
+fn clear(state: &mut SubtaskState) {
+    state.select(&numbered_keys(0..1), 0).expect("a key can be selected");
+    let mut writes = Writes::default();
+    writes.map_write_mut(TABLE, 0).replaced = true;
     state.commit(&writes).expect("these writes are allowed");
 }
 
@@ -87,12 +96,6 @@ fn a_map_that_outgrows_its_record_is_in_files_what_changed_of_it() {
 #[test]
 fn a_map_that_is_gone_leaves_a_mark_and_one_that_was_never_in_a_file_leaves_nothing() {
     let mut state = new();
-    let clear = |state: &mut SubtaskState| {
-        state.select(&numbered_keys(0..1), 0).expect("a key can be selected");
-        let mut writes = Writes::default();
-        writes.map_write_mut(TABLE, 0).replaced = true;
-        state.commit(&writes).expect("these writes are allowed");
-    };
     write(&mut state, &[("a", Some("1"))]);
     write(&mut state, &[("a", None)]);
     assert!(state.freeze(0).is_none());
@@ -119,4 +122,23 @@ fn a_restore_packs_small_maps_again() {
     assert_eq!(held(&mut restored), "a=1 b=2 c=3");
     write(&mut restored, &[("b", None)]);
     assert_eq!(file_of(restored.freeze(0).as_ref()), ["-b"]);
+}
+
+/// Where a mark stands in for its entries, an empty map keeps its place.
+#[test]
+fn what_lies_beside_the_log_is_counted_however_often_a_map_changes_its_form() {
+    let mut state = small(&states(), 100_000, "forms");
+    write_all(&mut state, &numbered_keys(0..10_000), &[1; 100]);
+    drop(state.freeze(0));
+    block_on(state.make_room()).expect("the disk can be written");
+    clear(&mut state);
+    let before = state.states[TABLE.0 as usize].bytes();
+    for _ in 0..100 {
+        write(&mut state, &[("long", Some(&"x".repeat(300)))]);
+        write(&mut state, &[("long", None)]);
+        write(&mut state, &[("short", Some("1"))]);
+        write(&mut state, &[("short", None)]);
+    }
+    let after = state.states[TABLE.0 as usize].bytes();
+    assert!(after < before + 100, "{before} bytes became {after}");
 }

@@ -12,6 +12,8 @@ use weir_protocol::time::Timestamp;
 
 use super::contract::{self, Backend, COUNT, HISTORY, Place, states};
 use super::file::{self, FileSlice, merge};
+use super::kept::Kept;
+use super::maps::Maps;
 use super::{Expiry, FrozenSegment, Migration, Progress, RestoreError, StateLimits, SubtaskState};
 use crate::metrics::StateSize;
 
@@ -64,6 +66,12 @@ impl Backend for SubtaskState {
 
     fn sizes(&self) -> Vec<(String, StateSize)> {
         Self::sizes(self).map(|(name, size)| (name.to_owned(), size)).collect()
+    }
+
+    fn is_counted_right(&self) -> bool {
+        let mut maps =
+            self.states.iter().filter_map(|kept| if let Kept::Maps(maps) = kept { Some(maps) } else { None });
+        self.log.is_counted_right() && maps.all(Maps::is_counted_right)
     }
 
     fn apply_timers(&mut self, changes: &[TimerChange], keys: &Keys) {

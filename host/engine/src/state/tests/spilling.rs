@@ -179,6 +179,10 @@ impl Backend for Spilling {
         self.0.sizes().map(|(name, size)| (name.to_owned(), size)).collect()
     }
 
+    fn is_counted_right(&self) -> bool {
+        Backend::is_counted_right(&self.0)
+    }
+
     fn make_room(&mut self) {
         Self::make_room(self);
     }
