@@ -2,13 +2,15 @@
 //!
 //! Guarantees that a commit is followed by work in proportion to what was appended since the last, so that there is no
 //! pause and cleaning keeps up with any load. A chunk whose last live record is superseded is given back at once
-//! without it; so where the same keys are written again and again, nothing is ever copied. Records are copied as
+//! without it; so where the same keys are written again and again, nothing is ever copied. Where memory is short, what is
+//! copied takes just the room that it needs, and stays as old as it was. Records are copied as
 //! *clean*: a segment that was frozen holds them already, so the next one does not.
 
 use weir_protocol::key_group::key_hash;
 
 use super::SubtaskState;
 use super::log::{Log, Position};
+use super::spill::Spill;
 use super::timers::Timer;
 
 /// Bytes cleaned for each byte appended; above 1, so that the log shrinks while it is too large.
@@ -29,8 +31,6 @@ pub(super) struct Cleaner {
     offset: Option<usize>,
     /// Tells whether the chunk's number was given to another one meanwhile.
     born: u64,
-    /// What is copied keeps its age.
-    compacts: bool,
     /// What had been appended when cleaning last ran.
     appended: u64,
     scratch: Vec<u8>,
@@ -56,15 +56,15 @@ impl SubtaskState {
         self.sweep(budget);
         self.spill_some(budget);
         let mut looks = self.log.chunk_bound();
-        let mut has_moved = false;
+        let (mut has_moved, is_short) = (false, self.is_memory_short());
         // A chunk that was begun is finished: what takes its place is found by its age only then.
-        while budget > 0 && looks > 0 && (self.cleaner.offset.is_some() || self.is_cleaning_due()) {
+        while budget > 0 && looks > 0 && (self.cleaner.offset.is_some() || self.is_cleaning_due(is_short)) {
             let cost = if let Some(offset) = self.cleaner.offset {
                 has_moved = true;
                 self.clean_record(offset)
             } else {
                 looks -= 1;
-                self.look_at_next_chunk();
+                self.look_at_next_chunk(is_short);
                 LOOK_BYTES
             };
             budget = budget.saturating_sub(cost);
@@ -75,25 +75,26 @@ impl SubtaskState {
         self.cleaner.appended = self.log.appended();
     }
 
-    fn is_cleaning_due(&self) -> bool {
+    fn is_cleaning_due(&self, is_memory_short: bool) -> bool {
         let (live, held) = (self.log.live(), self.log.held());
-        let garbage_max = if self.is_compact() { live / 4 } else { live + self.limits.garbage_bytes_min };
+        let garbage_max = if is_memory_short { live / 4 } else { live + self.limits.garbage_bytes_min };
         held > live + garbage_max || has_many_small_chunks(&self.log)
     }
 
-    fn look_at_next_chunk(&mut self) {
+    fn look_at_next_chunk(&mut self, is_memory_short: bool) {
         let bound = self.log.chunk_bound();
         self.cleaner.chunk = if self.cleaner.chunk + 1 < bound { self.cleaner.chunk + 1 } else { 1.min(bound - 1) };
         let Some(usage) = self.log.usage(self.cleaner.chunk) else { return };
-        let is_sparse = usage.live <= usage.used / 4 * 3;
         if self.spill.as_ref().is_some_and(|spill| spill.is_leaving(usage.age)) {
             return;
         }
+        // A copy that is given just the room that it needs gives back what nothing was written to, too.
+        let room = if is_memory_short { usage.held } else { usage.used };
+        let is_sparse = usage.live <= room / 4 * 3;
         let is_small = usage.used <= super::log::CHUNK_BYTES / 2 && has_many_small_chunks(&self.log);
         self.cleaner.offset = (is_sparse || is_small).then_some(0);
         self.cleaner.born = usage.born;
-        self.cleaner.compacts = is_sparse && !is_small && self.is_compact();
-        if self.cleaner.compacts {
+        if is_sparse && !is_small && is_memory_short {
             self.log.begin_compacting(self.cleaner.chunk);
         }
     }
@@ -112,12 +113,13 @@ impl SubtaskState {
             return size as u64 * 2;
         }
         // A live record costs a search and a copy.
-        if self.move_if_live(at, self.cleaner.compacts) { size as u64 * 2 } else { size as u64 }
+        if self.move_if_live(at, self.log.is_compacting()) { size as u64 * 2 } else { size as u64 }
     }
 
-    /// Whether memory is short: what is old leaves, and room that is not used would make it leave earlier.
-    fn is_compact(&self) -> bool {
-        self.spill.is_some() && self.log.has_base()
+    /// Whether what is old leaves, or will soon: room that is not used would make it leave earlier.
+    fn is_memory_short(&self) -> bool {
+        let is_nearly_full = |spill: &Spill| spill.is_nearly_full(self.bytes_held());
+        self.spill.as_ref().is_some_and(|spill| self.log.has_base() || is_nearly_full(spill))
     }
 
     /// Copies a record among the clean ones, if it is live. Whether it was.

@@ -39,10 +39,14 @@ impl Log {
     /// Begins to compact a chunk: what is [copied](Self::copy_compact) out of it takes just the room that it needs, and
     /// counts as old as it was.
     pub(in crate::state) fn begin_compacting(&mut self, number: usize) {
-        self.end_compacting();
         let (live, age) = (self.chunks[number].live, self.chunks[number].age);
         let new = self.add_chunk(Part::Clean, live, age);
         self.compacted = (u32::try_from(number).expect("chunk numbers fit"), new);
+    }
+
+    /// Whether a chunk is being compacted.
+    pub(in crate::state) const fn is_compacting(&self) -> bool {
+        self.compacted.1 != 0
     }
 
     /// What is live of the chunk that was compacted lies in another that takes its place from now on.

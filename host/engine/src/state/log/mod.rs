@@ -36,6 +36,8 @@ pub(super) struct Usage {
     pub(super) live: usize,
     /// Bytes of all records.
     pub(super) used: usize,
+    /// And of the room behind them.
+    pub(super) held: usize,
     /// Another one for each chunk, though numbers are used again.
     pub(super) born: u64,
     /// As [`Aged`] has it.
@@ -389,14 +391,13 @@ impl Log {
     /// How full a chunk is; `None` where there is nothing to clean: it is free, open or being filled by the cleaner.
     pub(super) fn usage(&self, number: usize) -> Option<Usage> {
         let chunk = &self.chunks[number];
-        let used = match &chunk.content {
-            Content::Closed(bytes) => bytes.len(),
-            Content::Clean(bytes) if number != self.clean as usize && number != self.compacted.1 as usize => {
-                bytes.len()
-            }
+        let bytes: &Vec<u8> = match &chunk.content {
+            Content::Closed(bytes) => bytes,
+            Content::Clean(bytes) if number != self.clean as usize && number != self.compacted.1 as usize => bytes,
             Content::Clean(_) | Content::Open(_) | Content::Free => return None,
         };
-        Some(Usage { live: chunk.live, used, born: chunk.born, age: chunk.age })
+        let (live, used, held) = (chunk.live, bytes.len(), bytes.capacity());
+        Some(Usage { live, used, held, born: chunk.born, age: chunk.age })
     }
 
     /// The position of the record at `offset` of a chunk; `None` behind its last, and where the chunk is another one.

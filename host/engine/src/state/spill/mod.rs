@@ -134,6 +134,11 @@ impl Spill {
         self.near_bytes().max(PAGE_BYTES_MIN)
     }
 
+    /// Whether what is held is near the budget.
+    pub(super) const fn is_nearly_full(&self, held: u64) -> bool {
+        held > self.memory_bytes / 4 * 3
+    }
+
     /// What has expired by then may leave the base.
     pub(super) fn expire(&self, until: Timestamp) {
         self.base.expire(until);

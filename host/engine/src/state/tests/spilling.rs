@@ -296,6 +296,42 @@ fn what_is_written_again_and_again_leaves_the_memory_to_the_rest() {
     }
 }
 
+/// What is written again leaves room that is not used; that is taken before anything leaves.
+#[test]
+fn no_disk_is_touched_for_what_was_written_again() {
+    const MEMORY: u64 = 4 << 20;
+    let (folder, ..) = disk();
+    let mut state = small(&states(), MEMORY, "rewritten");
+    let mut random = 7_u32;
+    for round in 0..400_u32 {
+        let mut next = || {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 8) % 18_000
+        };
+        let keys = (round * 500..(round + 1) * 500).map(|key| if key < 18_000 { key } else { next() });
+        write_all(&mut state, &numbered_keys(keys), &[round.to_le_bytes()[0]; 100]);
+        drop(state.freeze(0));
+        block_on(state.make_room()).expect("nothing is to be done");
+    }
+    assert!(state.bytes_live() > MEMORY / 2, "{} bytes are live", state.bytes_live());
+    assert!(folders(folder, "rewritten").is_empty());
+}
+
+/// Each segment fills half of its last chunk.
+#[test]
+fn room_that_a_segment_left_is_memory_for_the_rest() {
+    const MEMORY: u64 = 8 << 20;
+    let mut state = small(&states(), MEMORY, "tails");
+    for round in 0..160_u32 {
+        write_all(&mut state, &numbered_keys(round * 1_100..(round + 1) * 1_100), &[1; 100]);
+        drop(state.freeze(0));
+        block_on(state.make_room()).expect("the disk can be written");
+        write_all(&mut state, &numbered_keys(round * 1_100..round * 1_100 + 1), &[1; 100]);
+        let (live, held) = (state.log.live(), state.log.held());
+        assert!(round < 100 || held < live / 2 * 3, "{held} bytes are held for {live} in round {round}");
+    }
+}
+
 /// Of what is read nothing is written, since the disk has it already.
 #[test]
 fn what_leaves_at_once_is_bounded_where_the_disk_has_it_already_too() {
