@@ -273,13 +273,14 @@ impl Table {
 
     /// Two tables: of the hashes whose next bit is 0, and of those whose next bit is 1.
     fn split(&self) -> (Self, Self) {
-        let is_upper = |slot: u64| slot << self.depth >> 63 == 1;
-        let slots = || self.slots.iter().copied().filter(|&slot| slot != 0);
-        let upper = slots().filter(|&slot| is_upper(slot)).count();
-        let half = |positions| Self::with_room_for(positions, self.depth + 1);
-        let mut halves = (half(self.used - upper), half(upper));
-        slots().for_each(|slot| if is_upper(slot) { halves.1.insert(slot) } else { halves.0.insert(slot) });
-        halves
+        let slots = self.slots.iter().copied().filter(|&slot| slot != 0);
+        let (upper, lower): (Vec<u64>, Vec<u64>) = slots.partition(|slot| slot << self.depth >> 63 == 1);
+        let half = |slots: Vec<u64>| {
+            let mut table = Self::with_room_for(slots.len(), self.depth + 1);
+            slots.into_iter().for_each(|slot| table.insert(slot));
+            table
+        };
+        (half(lower), half(upper))
     }
 }
 

@@ -357,7 +357,6 @@ impl Maps {
         if map.content.knows(log, entry) {
             return;
         }
-        map.unpack(log, Owner { state: self.state, key });
         let at = log.append_from_base(self.state, key, entry, stored);
         self.take_in(log, number, entry, stored, at);
     }

@@ -129,22 +129,17 @@ impl Log {
         if record.flags.is_put() {
             self.sizes.add(record.state, record.key.len(), record.entry, record.value);
         }
-        self.place(part, record)
+        self.append_again(part, record)
     }
 
     /// Appends a record of the base, which counts as held already.
     pub(super) fn append_from_base(&mut self, state: u16, key: &[u8], entry: &[u8], value: &[u8]) -> Position {
-        self.place(Part::Clean, &Parts { flags: Flags::IN_BASE, state, key, entry, value })
-    }
-
-    /// Appends a record of what counts as held already.
-    pub(super) fn append_again(&mut self, part: Part, record: &Parts<'_>) -> Position {
-        self.place(part, record)
+        self.append_again(Part::Clean, &Parts { flags: Flags::IN_BASE, state, key, entry, value })
     }
 
     /// Appends the record of a packed map, whose entries whoever packed it counts.
     pub(super) fn append_packed(&mut self, part: Part, state: u16, key: &[u8], packed: &[u8]) -> Position {
-        let at = self.place(part, &Parts { flags: Flags::PUT, state, key, entry: &[], value: packed });
+        let at = self.append_again(part, &Parts { flags: Flags::PUT, state, key, entry: &[], value: packed });
         let (Content::Open(bytes) | Content::Clean(bytes)) = &mut self.chunks[at.chunk()].content else {
             unreachable!("a chunk that is appended to is open or clean")
         };
@@ -167,7 +162,8 @@ impl Log {
         place.map(|place| place.copy_from_slice(packed)).is_some()
     }
 
-    fn place(&mut self, part: Part, record: &Parts<'_>) -> Position {
+    /// Appends a record of what counts as held already, if it holds a value.
+    pub(super) fn append_again(&mut self, part: Part, record: &Parts<'_>) -> Position {
         let size = record.size();
         let chunk = self.chunk_with_room(part, size);
         let Chunk { content: Content::Open(bytes) | Content::Clean(bytes), live, records, .. } =
