@@ -1,6 +1,6 @@
 //! The entries of a small map share a record in memory; checkpoint files know nothing of that.
 
-use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, Writes};
+use weir_operator::keyed_state::{Entries, EntryRange, KeyedState, Read, Writes};
 
 use super::super::contract::{Place, TABLE, states};
 use super::super::file::{FileRecord, FileSlice, Reader, RecordKind};
@@ -46,7 +46,11 @@ fn file_of(segment: Option<&FrozenSegment>) -> Vec<String> {
 fn held(state: &mut SubtaskState) -> String {
     state.select(&numbered_keys(0..1), 0).expect("a key can be selected");
     let mut page = Entries::default();
-    state.scan(TABLE, 0, EntryRange { start: None, end: None, limit: 100 }, &mut page).expect("a map can be read");
+    let range = EntryRange { start: None, end: None, limit: 100 };
+    if let Some(fetch) = state.fetch(&Read::Scan(TABLE, 0, range)).expect("a declared state") {
+        state.supply(fetch.now()).expect("the disk can be read");
+    }
+    state.scan(TABLE, 0, range, &mut page).expect("a map can be read");
     let entries = page.entries.iter().zip(page.values.iter());
     let shown = entries.map(|(e, v)| format!("{}={}", String::from_utf8_lossy(e), String::from_utf8_lossy(v)));
     shown.collect::<Vec<_>>().join(" ")
@@ -141,4 +145,33 @@ fn what_lies_beside_the_log_is_counted_however_often_a_map_changes_its_form() {
     }
     let after = state.states[TABLE.0 as usize].bytes();
     assert!(after < before + 100, "{before} bytes became {after}");
+}
+
+/// While the disk is written to, its map is still in memory, and may change.
+#[test]
+fn what_becomes_of_a_map_on_its_way_to_the_disk_is_what_stays() {
+    let changes: [(&str, fn(&mut SubtaskState)); 4] = [
+        ("b=2", |state| write(state, &[("a", None)])),
+        ("a=3 b=2 c=4", |state| write(state, &[("a", Some("3")), ("c", Some("4"))])),
+        ("", clear),
+        ("c=4", |state| {
+            clear(state);
+            write(state, &[("c", Some("4"))]);
+        }),
+    ];
+    for (expected, change) in changes {
+        let mut state = small(&states(), 0, "on-its-way");
+        write(&mut state, &[("a", Some("1")), ("b", Some("2"))]);
+        drop(state.freeze(0));
+        state.spill_some(u64::MAX);
+        assert!(state.log.has_base() && state.bytes_live() > 0, "it is on its way, and here");
+        change(&mut state);
+        for _ in 0..2 {
+            block_on(state.make_room()).expect("the disk can be written");
+            drop(state.freeze(0));
+        }
+        block_on(state.make_room()).expect("the disk can be written");
+        assert_eq!(state.bytes_live(), 0, "all of it left");
+        assert_eq!(held(&mut state), expected);
+    }
 }

@@ -46,27 +46,40 @@ pub(super) fn spill_to(memory_bytes: u64, name: &str) -> SpillTo {
     SpillTo { disk, runtime, folder: None, memory_bytes, name: name.to_owned() }
 }
 
-/// Holds next to nothing in memory, and makes room after each change as a task does; or has a barrier after each, too, so
-/// that nothing at all stays.
-struct Spilling(SubtaskState, bool);
+/// Holds next to nothing in memory, and makes room after each change as a task does, but for every other time: then what
+/// leaves is on its way while the next change comes. Or has a barrier after each, so that nothing at all stays.
+struct Spilling {
+    state: SubtaskState,
+    has_barriers: bool,
+    is_on_its_way: bool,
+}
 
 impl Spilling {
+    const fn new(state: SubtaskState, has_barriers: bool) -> Self {
+        Self { state, has_barriers, is_on_its_way: false }
+    }
+
     fn make_room(&mut self) {
-        block_on(self.0.make_room()).expect("the disk can be written");
+        self.is_on_its_way = !self.has_barriers && !self.is_on_its_way;
+        if self.is_on_its_way {
+            self.state.spill_some(u64::MAX);
+        } else {
+            block_on(self.state.make_room()).expect("the disk can be written");
+        }
     }
 }
 
 impl KeyedState for Spilling {
     fn select(&mut self, keys: &Keys, now: Timestamp) -> Result<(), StateError> {
-        self.0.select(keys, now)
+        self.state.select(keys, now)
     }
 
     fn values(&mut self, state: StateId, keys: &[u32], into: &mut OptionalColumn) -> Result<(), StateError> {
-        self.0.values(state, keys, into)
+        self.state.values(state, keys, into)
     }
 
     fn list(&mut self, state: StateId, key: u32, into: &mut BytesColumn) -> Result<(), StateError> {
-        self.0.list(state, key, into)
+        self.state.list(state, key, into)
     }
 
     fn entries(
@@ -76,19 +89,19 @@ impl KeyedState for Spilling {
         entries: &BytesColumn,
         into: &mut OptionalColumn,
     ) -> Result<(), StateError> {
-        self.0.entries(state, keys, entries, into)
+        self.state.entries(state, keys, entries, into)
     }
 
     fn scan(&mut self, state: StateId, key: u32, range: EntryRange<'_>, into: &mut Entries) -> Result<(), StateError> {
-        self.0.scan(state, key, range, into)
+        self.state.scan(state, key, range, into)
     }
 
     fn fetch(&mut self, read: &Read<'_>) -> Result<Option<Box<dyn Fetch>>, StateError> {
-        self.0.fetch(read)
+        self.state.fetch(read)
     }
 
     fn supply(&mut self, fetched: Fetched) -> Result<(), StateError> {
-        self.0.supply(fetched)
+        self.state.supply(fetched)
     }
 
     fn fetch_overwritten(
@@ -96,7 +109,7 @@ impl KeyedState for Spilling {
         writes: &Writes,
         timers: &[TimerChange],
     ) -> Result<Option<Box<dyn Fetch>>, StateError> {
-        self.0.fetch_overwritten(writes, timers)
+        self.state.fetch_overwritten(writes, timers)
     }
 
     fn admit(
@@ -105,21 +118,21 @@ impl KeyedState for Spilling {
         timers: &[TimerChange],
         fired: Option<&FiredTimers>,
     ) -> Result<u64, StateError> {
-        self.0.admit(writes, timers, fired)
+        self.state.admit(writes, timers, fired)
     }
 
     fn is_empty(&mut self, state: StateId, key: u32) -> Result<bool, StateError> {
-        self.0.is_empty(state, key)
+        self.state.is_empty(state, key)
     }
 
     fn growth(&mut self, writes: &Writes, timers: &[TimerChange], fired: Option<&FiredTimers>) -> i64 {
-        self.0.growth(writes, timers, fired)
+        self.state.growth(writes, timers, fired)
     }
 
     fn commit(&mut self, writes: &Writes) -> Result<(), StateError> {
-        self.0.commit(writes)?;
-        if self.1 {
-            drop(self.0.freeze(0));
+        self.state.commit(writes)?;
+        if self.has_barriers {
+            drop(self.state.freeze(0));
         }
         self.make_room();
         Ok(())
@@ -145,11 +158,11 @@ impl Backend for Spilling {
         let state = SubtaskState::new(states, place.max, place.key_groups).expect("these states are legal");
         let state = state.with_limits(limits).spilling(spill_to(memory_bytes, "contract"));
         let (state, closed) = restore(state, files, migration, now).expect("files verify");
-        (Self(state, false), closed)
+        (Self::new(state, false), closed)
     }
 
     fn freeze(&mut self, now: Timestamp) -> Option<FrozenSegment> {
-        let frozen = self.0.freeze(now);
+        let frozen = self.state.freeze(now);
         self.make_room();
         frozen
     }
@@ -163,24 +176,24 @@ impl Backend for Spilling {
     }
 
     fn tidy(&mut self) -> bool {
-        self.0.tidy()
+        self.state.tidy()
     }
 
     /// What hides something in the base stays until the base has it.
     fn bytes_live(&self) -> u64 {
-        if self.0.log.has_base() { 0 } else { self.0.bytes_live() }
+        if self.state.log.has_base() { 0 } else { self.state.bytes_live() }
     }
 
     fn bytes_in_all(&self) -> u64 {
-        self.0.bytes_in_all()
+        self.state.bytes_in_all()
     }
 
     fn sizes(&self) -> Vec<(String, StateSize)> {
-        self.0.sizes().map(|(name, size)| (name.to_owned(), size)).collect()
+        self.state.sizes().map(|(name, size)| (name.to_owned(), size)).collect()
     }
 
     fn is_counted_right(&self) -> bool {
-        Backend::is_counted_right(&self.0)
+        Backend::is_counted_right(&self.state)
     }
 
     fn make_room(&mut self) {
@@ -188,24 +201,24 @@ impl Backend for Spilling {
     }
 
     fn apply_timers(&mut self, changes: &[TimerChange], keys: &Keys) {
-        self.0.apply_timers(changes, keys).expect("there is room");
+        self.state.apply_timers(changes, keys).expect("there is room");
         self.make_room();
     }
 
     fn due(&mut self, domain: TimeDomain, up_to: Timestamp, max: usize) -> Option<FiredTimers> {
-        while let Some(fetch) = self.0.fetch_due(domain, up_to, max) {
-            self.0.supply(fetch.now()).expect("the disk can be read");
+        while let Some(fetch) = self.state.fetch_due(domain, up_to, max) {
+            self.state.supply(fetch.now()).expect("the disk can be read");
         }
-        self.0.due(domain, up_to, max)
+        self.state.due(domain, up_to, max)
     }
 
     fn complete(&mut self, fired: &FiredTimers) {
-        self.0.complete(fired).expect("there is room");
+        self.state.complete(fired).expect("there is room");
         self.make_room();
     }
 
     fn next_processing_time(&self) -> Option<Timestamp> {
-        self.0.next_processing_time()
+        self.state.next_processing_time()
     }
 }
 
@@ -214,7 +227,7 @@ fn time_passes_on_disk_as_it_does_in_memory() {
     contract::expiry_suite(|states| {
         let place = Place::whole();
         let state = SubtaskState::new(states, place.max, place.key_groups).expect("these states are legal");
-        Spilling(state.spilling(spill_to(0, "expiry")), true)
+        Spilling::new(state.spilling(spill_to(0, "expiry")), true)
     });
 }
 
