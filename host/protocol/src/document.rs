@@ -14,6 +14,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::fault::Fault;
 
+/// How every document begins.
+pub const BEGIN: &str = "{\"format\":";
+
 /// Why bytes are not a document that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
@@ -52,7 +55,7 @@ impl DocumentError {
 pub fn encode<T: Serialize>(format: u32, body: &T) -> Vec<u8> {
     let body = serde_json::to_string(body).expect("durable bodies are plain data with textual keys");
     let checksum = xxh3_64(body.as_bytes());
-    format!("{{\"format\":{format},\"xxh3\":\"{checksum:016x}\",\"body\":{body}}}\n").into_bytes()
+    format!("{BEGIN}{format},\"xxh3\":\"{checksum:016x}\",\"body\":{body}}}\n").into_bytes()
 }
 
 /// The body of a document of the given format.
@@ -62,7 +65,7 @@ pub fn encode<T: Serialize>(format: u32, body: &T) -> Vec<u8> {
 pub fn decode<T: DeserializeOwned>(format: u32, bytes: &[u8]) -> Result<T, DocumentError> {
     let text = std::str::from_utf8(bytes).map_err(|_| DocumentError::Malformed)?;
     let (found, rest) = text
-        .strip_prefix("{\"format\":")
+        .strip_prefix(BEGIN)
         .and_then(|rest| rest.split_once(','))
         .and_then(|(number, rest)| Some((plain_number(number)?, rest)))
         .ok_or(DocumentError::Malformed)?;

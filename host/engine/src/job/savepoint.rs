@@ -20,7 +20,7 @@ use super::{Engine, EngineError, JobState, JobStatus};
 use crate::checkpoint::chain::{self, SpecChain};
 use crate::checkpoint::inspect::{Holds, Inspector};
 use crate::checkpoint::savepoint::{self, Copied, SavepointError, SavepointPlace};
-use crate::store::remove_if_empty;
+use crate::store::remove_emptied;
 
 /// Requests that are remembered; of more the oldest are forgotten.
 const REQUESTS_MAX: usize = 200;
@@ -151,7 +151,7 @@ impl Engine {
     pub async fn dispose_savepoint(&self, location: &str) -> Result<(), EngineError> {
         let Shared { places, clock, .. } = &self.inner.shared;
         let place = SavepointPlace::existing(location, (places, *clock))?;
-        Ok(savepoint::dispose(&place, clock.now()).await?)
+        Ok(savepoint::dispose(&place, *clock).await?)
     }
 }
 
@@ -207,7 +207,7 @@ impl Taking {
         let place = SavepointPlace::new(&self.target, names, (places, *clock)).await?;
         let taken = self.take(&place).await;
         if taken.is_err() {
-            remove_if_empty(&place.location);
+            remove_emptied(&place.location, clock);
         }
         Ok((place.location, taken?))
     }

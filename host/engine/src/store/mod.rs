@@ -35,7 +35,9 @@ pub use environment::Environment;
 pub use error::StoreError;
 pub(crate) use location::shown;
 pub use name::{ChainName, DataKind, ObjectName, Prefix};
-pub use open::{Everywhere, LEFTOVER_GRACE, Places, absolute, forgets, is_missing, open, open_in, remove_if_empty};
+pub use open::{
+    Everywhere, LEFTOVER_GRACE, Places, absolute, forgets, open, open_existing, open_in, remove_emptied,
+};
 pub use parts::{ABORT_WAIT, PART_BYTES, Parts, part_bytes};
 
 /// How often a call is tried in all before its error is given to the caller.
@@ -183,6 +185,31 @@ impl Store {
         let mut found: Vec<_> = found.into_iter().map(Found::from).collect();
         found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
+    }
+
+    /// All objects below a prefix, in the order of their names, if each `belongs` there; else the name of one that does not:
+    /// nothing more is looked at, in a place that may be anything.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn list_if_all(
+        &self,
+        prefix: &Prefix,
+        belongs: fn(&Found) -> bool,
+    ) -> Result<Result<Vec<Found>, ObjectName>, StoreError> {
+        let list = || async {
+            let (mut found, mut listing) = (Vec::new(), self.objects.list(Some(&prefix.0)));
+            while let Some(object) = listing.try_next().await? {
+                let object = Found::from(object);
+                if !belongs(&object) {
+                    return Ok(Err(object.name));
+                }
+                found.push(object);
+            }
+            found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            Ok(Ok(found))
+        };
+        self.retried(list).await.map_err(|error| unavailable("list", prefix, &error))
     }
 
     /// The names of the folders directly below a prefix, in order: the ids of all jobs, the names of all components.

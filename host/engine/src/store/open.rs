@@ -46,10 +46,30 @@ pub fn open_in(location: &str, clock: &Clock, environment: &Environment) -> Resu
     match Location::parse(location)? {
         Location::Memory => Ok(Arc::new(InMemory::new())),
         Location::Cloud(at) => cloud::open(&at, environment),
-        Location::Folder(folder) => open_folder(&folder, clock).map_err(|error| match is_of_people(&error) {
-            true => refused(location, error.to_string()),
-            false => StoreError::Unavailable { action: "open", object: location.to_owned(), reason: error.to_string() },
-        }),
+        Location::Folder(folder) => {
+            let made = make(&folder).and_then(|()| sweep(&folder, clock));
+            made.and_then(|()| objects_in(&folder)).map_err(|error| unusable(location, &error))
+        }
+    }
+}
+
+/// Opens a store that is there already, and changes nothing in it, whatever it turns out to be; `None`: it is a folder of
+/// this machine that is not there.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_existing(location: &str, clock: &Clock) -> Result<Option<Arc<dyn ObjectStore>>, StoreError> {
+    match Location::parse(location)? {
+        Location::Folder(folder) if !folder.is_dir() => Ok(None),
+        Location::Folder(folder) => objects_in(&folder).map(Some).map_err(|error| unusable(location, &error)),
+        Location::Memory | Location::Cloud(_) => open(location, clock).map(Some),
+    }
+}
+
+fn unusable(location: &str, error: &io::Error) -> StoreError {
+    match is_of_people(error) {
+        true => refused(location, error.to_string()),
+        false => StoreError::Unavailable { action: "open", object: location.to_owned(), reason: error.to_string() },
     }
 }
 
@@ -91,27 +111,38 @@ pub fn absolute(location: &str) -> String {
     folder.and_then(|folder| folder.into_os_string().into_string().ok()).unwrap_or_else(|| location.to_owned())
 }
 
-/// Whether it is a folder of this machine that is not there: [`open`] would make it.
-#[must_use]
-pub fn is_missing(location: &str) -> bool {
-    matches!(Location::parse(location), Ok(Location::Folder(folder)) if !folder.is_dir())
-}
-
-/// Removes a folder of this machine in which nothing is. Stores of clouds have none.
-pub fn remove_if_empty(location: &str) {
+/// Removes what is left of a store on this machine that has no objects any more: unfinished files that nobody will finish,
+/// and the folder, where it is empty then. Stores of clouds have neither.
+pub fn remove_emptied(location: &str, clock: &Clock) {
     if let Ok(Location::Folder(folder)) = Location::parse(location) {
-        // That it cannot be removed, or holds something, does no harm.
-        let _left = fs::remove_dir(folder);
+        // What cannot be removed, or is somebody else's, does no harm.
+        let _swept = sweep(&folder, clock);
+        remove_empty(&folder);
     }
 }
 
-/// Opens places outside the engine's own store: those that sinks write to.
+fn remove_empty(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_folder = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    entries.filter(is_folder).for_each(|entry| remove_empty(&entry.path()));
+    let _left = fs::remove_dir(folder);
+}
+
+/// Opens places outside the engine's own store: those that sinks write to, and savepoints.
 pub trait Places: Send + Sync + fmt::Debug {
     /// As [`open`].
     ///
     /// # Errors
     /// As [`open`].
     fn open(&self, location: &str, clock: &Clock) -> Result<Arc<dyn ObjectStore>, StoreError>;
+
+    /// As [`open_existing`]; the same as [`open`](Self::open) where to open changes nothing.
+    ///
+    /// # Errors
+    /// As [`open`].
+    fn open_existing(&self, location: &str, clock: &Clock) -> Result<Option<Arc<dyn ObjectStore>>, StoreError> {
+        self.open(location, clock).map(Some)
+    }
 }
 
 /// All that [`open`] opens.
@@ -122,11 +153,13 @@ impl Places for Everywhere {
     fn open(&self, location: &str, clock: &Clock) -> Result<Arc<dyn ObjectStore>, StoreError> {
         open(location, clock)
     }
+
+    fn open_existing(&self, location: &str, clock: &Clock) -> Result<Option<Arc<dyn ObjectStore>>, StoreError> {
+        open_existing(location, clock)
+    }
 }
 
-fn open_folder(folder: &Path, clock: &Clock) -> io::Result<Arc<dyn ObjectStore>> {
-    make(folder)?;
-    sweep(folder, clock)?;
+fn objects_in(folder: &Path) -> io::Result<Arc<dyn ObjectStore>> {
     let objects = LocalFileSystem::new_with_prefix(fs::canonicalize(folder)?).map_err(io::Error::other)?;
     // Without cleanup each attempt of each job would leave its empty folders behind for ever. A folder that is removed
     // while a writer is about to use it is made again by that writer.

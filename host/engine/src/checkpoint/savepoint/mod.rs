@@ -10,8 +10,9 @@ mod copy;
 mod dispose;
 mod place;
 
-use weir_protocol::Fault;
+use bytes::Bytes;
 use weir_protocol::savepoint::Savepoint;
+use weir_protocol::{Fault, document};
 
 use super::BlobError;
 use crate::store::{ObjectName, Store, StoreError};
@@ -48,13 +49,35 @@ impl From<BlobError> for SavepointError {
     }
 }
 
+/// What says of a folder that it is a savepoint.
+#[derive(Debug)]
+enum Document {
+    Missing,
+    /// Other systems call theirs the same.
+    Foreign,
+    /// It begins as one of Weir's.
+    Ours(Bytes),
+}
+
+/// Reads a folder's document, however large, once it is known to be one of Weir's.
+async fn read_document(store: &Store) -> Result<Document, StoreError> {
+    let (name, begin) = (ObjectName::savepoint(), document::BEGIN.as_bytes());
+    let Some(bytes) = store.size(&name).await? else { return Ok(Document::Missing) };
+    if bytes < begin.len() as u64 || store.get_part(&name, 0..begin.len() as u64).await?.is_none_or(|at| at != begin) {
+        return Ok(Document::Foreign);
+    }
+    Ok(store.get(&name).await?.map_or(Document::Missing, Document::Ours))
+}
+
 /// What lies in a savepoint's folder.
 ///
 /// # Errors
 /// There is none; it is damaged; what the store says.
 pub async fn read(store: &Store, location: &str) -> Result<Savepoint, SavepointError> {
-    let Some(bytes) = store.get(&ObjectName::savepoint()).await? else {
-        return Err(none(location));
+    let bytes = match read_document(store).await? {
+        Document::Missing => return Err(none(location)),
+        Document::Foreign => return Err(foreign(location)),
+        Document::Ours(bytes) => bytes,
     };
     Savepoint::decode(&bytes).map_err(|error| {
         let message = format!("the savepoint `{location}` cannot be used: its `{}`: {error}", ObjectName::savepoint());
@@ -65,6 +88,15 @@ pub async fn read(store: &Store, location: &str) -> Result<Savepoint, SavepointE
 fn none(location: &str) -> SavepointError {
     let message = format!(
         "there is no savepoint at `{location}`: it has no `{}`; name the folder that `weir savepoint` printed",
+        ObjectName::savepoint()
+    );
+    SavepointError::new(Fault::Request, message)
+}
+
+fn foreign(location: &str) -> SavepointError {
+    let message = format!(
+        "there is no savepoint at `{location}`: its `{}` is not Weir's, or its first bytes are damaged; name the folder that \
+         `weir savepoint` printed",
         ObjectName::savepoint()
     );
     SavepointError::new(Fault::Request, message)

@@ -40,25 +40,18 @@ impl SavepointPlace {
         let (job_text, own) = (job.to_string(), nonce.to_string());
         let name = format!("savepoint-{}-{}", &job_text[..JOB_DIGITS], &own[..OWN_DIGITS]);
         let location = format!("{}/{name}", store::absolute(target).trim_end_matches('/'));
-        let place = Self::open(location, places, clock)?;
-        place.store.try_out(job).await?;
-        Ok(place)
+        let store = Store::new(places.open(&location, &clock)?, clock);
+        store.try_out(job).await?;
+        Ok(Self { location, store })
     }
 
-    /// A folder that is there.
+    /// A folder that is there. It may be anything: nothing in it is changed.
     ///
     /// # Errors
     /// It is not, or cannot be opened.
     pub fn existing(location: &str, (places, clock): (&Arc<dyn Places>, Clock)) -> Result<Self, SavepointError> {
         let location = store::absolute(location);
-        if store::is_missing(&location) {
-            return Err(none(&shown(&location)));
-        }
-        Self::open(location, places, clock)
-    }
-
-    fn open(location: String, places: &Arc<dyn Places>, clock: Clock) -> Result<Self, SavepointError> {
-        let store = Store::new(places.open(&location, &clock)?, clock);
-        Ok(Self { location, store })
+        let Some(objects) = places.open_existing(&location, &clock)? else { return Err(none(&shown(&location))) };
+        Ok(Self { location, store: Store::new(objects, clock) })
     }
 }

@@ -164,3 +164,44 @@ async fn a_job_without_checkpoints_and_a_place_that_forgets_have_no_savepoint() 
         assert!(fault == Fault::Request && message.contains(says), "{message}");
     }
 }
+
+/// A folder of somebody's with files that look unfinished, as editors and mail programs make them, hours old by the
+/// engine's time.
+async fn of_somebody(rig: &Rig, files: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    files.iter().for_each(|file| std::fs::write(folder.path().join(file), "dear").unwrap());
+    rig.clock.sleep(std::time::Duration::from_secs(2 * 60 * 60)).await;
+    folder
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_looks_into_a_folder_that_is_no_savepoint_leaves_it_as_it_is() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    for other in [None, Some("letter.txt")] {
+        let files: Vec<_> = ["diary#1"].into_iter().chain(other).collect();
+        let folder = of_somebody(&rig, &files).await;
+        let location = folder.path().to_str().unwrap();
+        engine.open_savepoint(location).await.unwrap_err();
+        engine.dispose_savepoint(location).await.unwrap_err();
+        begin(&engine, another(&rig, &counting(&rig)), &from(location)).await.unwrap_err();
+        assert!(folder.path().join("diary#1").exists(), "beside {other:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_of_another_system_is_not_deleted() {
+    let rig = Rig::new();
+    let engine = rig.start(&Faults::default()).await;
+    // Flink's begins like this, and often is all there is.
+    for document in [&b"\x49\x60\x67\x2d\x00\x00\x00\x03 of Flink"[..], b"PAR1", b""] {
+        let folder = of_somebody(&rig, &[]).await;
+        let (metadata, location) = (folder.path().join("_metadata"), folder.path().to_str().unwrap());
+        std::fs::write(&metadata, document).unwrap();
+        let error = engine.dispose_savepoint(location).await.unwrap_err();
+        assert!(error.fault() == Fault::Request && error.to_string().contains("not Weir's"), "{error}");
+        assert_eq!(std::fs::read(&metadata).unwrap(), document);
+        let error = engine.open_savepoint(location).await.unwrap_err();
+        assert!(error.fault() == Fault::Request && error.to_string().contains("not Weir's"), "{error}");
+    }
+}
