@@ -6,6 +6,7 @@
 //! ([`Fork`]).
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
 
 use weir_protocol::Fault;
 use weir_protocol::id::JobId;
@@ -13,14 +14,15 @@ use weir_protocol::job_spec::JobSpec;
 use weir_protocol::manifest::Manifest;
 use weir_protocol::savepoint::Fork;
 
+use super::engine::Inner;
 use super::plan::Plan;
 use super::savepoint::OpenSavepoint;
 use super::shared::Shared;
 use super::sinks::try_out;
 use super::starts::resolve_starts;
 use super::{Engine, EngineError, Submitted};
-use crate::checkpoint::savepoint::{Copied, copied_in, discard};
-use crate::store::ObjectName;
+use crate::checkpoint::savepoint::{Copied, Copies};
+use crate::store::Store;
 
 /// What a job begins from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,13 +35,13 @@ pub struct Origin {
     pub inexact: bool,
 }
 
-/// A job that has all that it begins from, and does not exist yet.
+/// A job that has all that it begins from, and does not exist yet. Where it never begins, what was copied for it goes.
 #[derive(Debug)]
 pub struct Prepared {
     id: JobId,
     spec: JobSpec,
     manifest: Manifest,
-    copies: Vec<ObjectName>,
+    copies: Belongings,
 }
 
 impl Engine {
@@ -73,8 +75,10 @@ impl Engine {
         try_out(&spec, id, &shared).await?;
         let starts = resolve_starts(&spec, |uid| !manifest.sources.contains_key(uid)).await?;
         manifest.sources.extend(starts);
-        let from = (inspector.store(), savepoint.job);
-        let (manifest, copies) = copied_in(from, manifest, (&shared.store, id), &Copied::default()).await?;
+        let copies = Copies::inherited(&manifest, (savepoint.job, id))?;
+        let manifest = copies.named_in(manifest);
+        let copies = Belongings::of(copies, &shared.store, &self.inner);
+        copies.copies.make(inspector.store(), &shared.store, &Copied::default()).await?;
         tracing::info!(job = %id, name = %spec.name, location, "what a job begins from is copied from a savepoint");
         Ok(Prepared { id, spec, manifest, copies })
     }
@@ -84,29 +88,15 @@ impl Engine {
     /// # Errors
     /// As [`Engine::submit`], and [`EngineError::Conflict`] though a job of the same name has the same spec.
     pub async fn submit_prepared(&self, prepared: Prepared) -> Result<Submitted, EngineError> {
-        let Prepared { id, spec, manifest, copies } = prepared;
-        let shared = self.inner.shared.of(&spec);
-        let begun = self.begin_prepared(id, spec, manifest, &shared).await;
-        match begun {
-            Ok(submitted) => {
-                self.inner.find(submitted.id)?.exists(shared.clock).await?;
-                Ok(submitted)
-            }
-            Err(error) => {
-                discard(&shared.store, &copies).await;
-                Err(error)
-            }
-        }
+        let shared = self.inner.shared.of(&prepared.spec);
+        let submitted = self.begin_prepared(prepared, &shared).await?;
+        self.inner.find(submitted.id)?.exists(shared.clock).await?;
+        Ok(submitted)
     }
 
     /// After an error there is no such job, and never will be.
-    async fn begin_prepared(
-        &self,
-        id: JobId,
-        spec: JobSpec,
-        manifest: Manifest,
-        shared: &Shared,
-    ) -> Result<Submitted, EngineError> {
+    async fn begin_prepared(&self, prepared: Prepared, shared: &Shared) -> Result<Submitted, EngineError> {
+        let Prepared { id, spec, manifest, copies } = prepared;
         let accepts = self.inner.accepts.lock().await;
         if !*accepts {
             return Err(EngineError::failed(Fault::Unavailable, "the engine is stopping and takes no jobs"));
@@ -116,6 +106,39 @@ impl Engine {
         }
         // A component may have been deleted while the savepoint was copied.
         Plan::new(spec.clone(), shared.operators.as_ref()).await?;
-        self.inner.begin(id, spec, manifest, shared.clock.now()).await
+        copies.copies.are_there(&shared.store).await?;
+        let submitted = self.inner.begin(id, spec, manifest, shared.clock.now()).await?;
+        copies.keep();
+        Ok(submitted)
+    }
+}
+
+/// Copies for a job that does not exist yet: they go with this, unless it comes to be. Whoever waits for the job may be gone
+/// at any moment.
+#[derive(Debug)]
+struct Belongings {
+    copies: Arc<Copies>,
+    store: Store,
+    /// Who deletes them.
+    engine: Weak<Inner>,
+}
+
+impl Belongings {
+    fn of(copies: Copies, store: &Store, engine: &Arc<Inner>) -> Self {
+        Self { copies: Arc::new(copies), store: store.clone(), engine: Arc::downgrade(engine) }
+    }
+
+    /// From now on they are the job's.
+    fn keep(mut self) {
+        self.engine = Weak::new();
+    }
+}
+
+impl Drop for Belongings {
+    fn drop(&mut self) {
+        if let Some(engine) = self.engine.upgrade() {
+            let (copies, store) = (Arc::clone(&self.copies), self.store.clone());
+            engine.spawn("discard copies".to_owned(), async move { copies.discard(&store).await });
+        }
     }
 }

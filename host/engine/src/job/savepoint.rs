@@ -228,7 +228,7 @@ impl Taking {
         };
         let copied = self.state.borrow().copied.clone();
         self.state.send_modify(|state| state.size = Some(savepoint.manifest.bytes()));
-        savepoint::copied_out(store, &savepoint, &place.store, &copied).await?;
+        savepoint::copied_out(store, &savepoint, place, &copied).await?;
         Ok(savepoint.manifest.checkpoint)
     }
 

@@ -101,6 +101,12 @@ pub fn forgets(location: &str) -> bool {
     Location::parse(location).is_ok_and(|location| location == Location::Memory)
 }
 
+/// Whether it is a folder of this machine: what was not answered there does not happen later.
+#[must_use]
+pub fn is_local(location: &str) -> bool {
+    matches!(Location::parse(location), Ok(Location::Folder(_)))
+}
+
 /// A folder of this machine by its whole path; what is at a cloud as it is.
 #[must_use]
 pub fn absolute(location: &str) -> String {

@@ -1,13 +1,13 @@
 //! For tests: a store in which others act at the worst moment, and which may not say what it did.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
@@ -21,6 +21,11 @@ pub(crate) struct Troubled {
     is_silent: Arc<AtomicBool>,
     is_full: Arc<AtomicBool>,
     intrusion: Arc<Mutex<Option<(Moment, BoxFuture<'static, ()>)>>>,
+    /// Documents of savepoints that were answered with an error and are still on their way; `None`: they come at once.
+    late: Arc<Mutex<Option<Vec<(Path, PutPayload)>>>>,
+    calls: Arc<AtomicU64>,
+    /// The last call, and whether it is performed.
+    death: Arc<Mutex<Option<(u64, bool)>>>,
 }
 
 /// When somebody else acts.
@@ -38,7 +43,55 @@ pub(crate) enum Moment {
 
 impl Troubled {
     pub(crate) fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, is_silent: Arc::default(), is_full: Arc::default(), intrusion: Arc::default() }
+        Self {
+            inner,
+            is_silent: Arc::default(),
+            is_full: Arc::default(),
+            intrusion: Arc::default(),
+            late: Arc::default(),
+            calls: Arc::default(),
+            death: Arc::default(),
+        }
+    }
+
+    /// How many calls there were so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// After so many calls more it is as if the process had died: nothing is performed any more. The one that it dies in
+    /// may yet be.
+    pub(crate) fn die_after(&self, calls: u64, performs_last: bool) {
+        *self.death.lock().unwrap() = Some((self.calls() + calls, performs_last));
+    }
+
+    /// From now on what says that a savepoint is one is answered with an error, and comes [later](Self::come).
+    pub(crate) fn delay_documents(&self) {
+        *self.late.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// What was late comes.
+    pub(crate) async fn come(&self) {
+        let late = self.late.lock().unwrap().take().unwrap();
+        for (location, payload) in late {
+            self.inner.put_opts(&location, payload, PutOptions::default()).await.unwrap();
+        }
+    }
+
+    /// Performs a call and answers it, as far as the process lives.
+    async fn through<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        let death = *self.death.lock().unwrap();
+        match death {
+            Some((last, _)) if number > last => Err(no_answer()),
+            Some((last, performs_last)) if number == last => {
+                if performs_last {
+                    call.await?;
+                }
+                Err(no_answer())
+            }
+            Some(_) | None => call.await,
+        }
     }
 
     /// From now on calls that concern `run/` chains are performed and not answered; or answered again.
@@ -63,8 +116,12 @@ impl Troubled {
 
     fn answer<T>(&self, location: &Path, result: Result<T>) -> Result<T> {
         let is_unanswered = self.is_silent.load(Ordering::Relaxed) && is_of_a_run_chain(location);
-        if is_unanswered { Err(Error::Generic { store: "troubled", source: "no answer".into() }) } else { result }
+        if is_unanswered { Err(no_answer()) } else { result }
     }
+}
+
+fn no_answer() -> Error {
+    Error::Generic { store: "troubled", source: "no answer".into() }
 }
 
 fn is_of_a_run_chain(location: &Path) -> bool {
@@ -104,21 +161,34 @@ impl ObjectStore for Troubled {
         if self.is_full.load(Ordering::Relaxed) && is_file {
             return Err(Error::Generic { store: "troubled", source: "No space left on device".into() });
         }
-        let put = self.inner.put_opts(location, payload, options).await;
+        if let Some(late) = self.late.lock().unwrap().as_mut().filter(|_| location.as_ref() == "_metadata") {
+            late.push((location.clone(), payload));
+            return Err(no_answer());
+        }
+        let put = self.through(self.inner.put_opts(location, payload, options)).await;
         self.answer(location, put)
     }
 
     async fn put_multipart_opts(&self, to: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(to, options).await
+        self.through(self.inner.put_multipart_opts(to, options)).await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let got = self.inner.get_opts(location, options).await;
+        let got = self.through(self.inner.get_opts(location, options)).await;
         self.answer(location, got)
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        let this = self.clone();
+        let delete = move |location: Path| {
+            let this = this.clone();
+            async move {
+                let one = stream::iter([Ok(location.clone())]).boxed();
+                let deleted = this.inner.delete_stream(one).try_collect::<Vec<_>>();
+                this.through(deleted).await.map(|_| location)
+            }
+        };
+        locations.and_then(delete).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -127,7 +197,8 @@ impl ObjectStore for Troubled {
             if let Some(deed) = this.intrusion(Moment::Listing) {
                 deed.await;
             }
-            match this.answer(prefix.as_ref().unwrap_or(&Path::default()), Ok(())) {
+            let listed = this.through(async { Ok(()) }).await;
+            match this.answer(prefix.as_ref().unwrap_or(&Path::default()), listed) {
                 Ok(()) => this.inner.list(prefix.as_ref()),
                 Err(error) => stream::once(async { Err(error) }).boxed(),
             }
@@ -136,7 +207,7 @@ impl ObjectStore for Troubled {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
+        self.through(self.inner.list_with_delimiter(prefix)).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {

@@ -11,10 +11,11 @@ use weir_protocol::manifest::{Checksum, Manifest, ObjectRef};
 use weir_protocol::savepoint::Savepoint;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::SavepointError;
+use super::{SavepointError, SavepointPlace};
+use crate::checkpoint::BlobError;
 use crate::checkpoint::blob::{missing, size_checked};
 use crate::step::{Place, Step};
-use crate::store::{ObjectName, PART_BYTES, Store, StoreError, part_bytes};
+use crate::store::{ObjectName, PART_BYTES, Prefix, Store, StoreError, is_local, part_bytes};
 
 /// Objects that are copied at once. Of a large one a few parts are in memory.
 const OBJECTS_AT_ONCE: usize = 3;
@@ -35,98 +36,137 @@ impl Copied {
     }
 }
 
+/// Objects that go from one store to another, each once, and the names that they have there.
+#[derive(Debug)]
+pub struct Copies {
+    /// Whose they are, and whose they become.
+    from: JobId,
+    to: JobId,
+    objects: Vec<(ObjectRef, ObjectName)>,
+}
+
+impl Copies {
+    /// Of all that a checkpoint of the job names, under the same names.
+    ///
+    /// # Errors
+    /// It names what is none of the job's.
+    fn out(job: JobId, manifest: &Manifest) -> Result<Self, SavepointError> {
+        Self::of(manifest, (job, job), |name| Some(name.clone()))
+    }
+
+    /// Of what a job that does not exist yet needs of another's savepoint, under names of its own.
+    ///
+    /// # Errors
+    /// The manifest names what is none of the other's.
+    pub fn inherited(manifest: &Manifest, (from, to): (JobId, JobId)) -> Result<Self, SavepointError> {
+        Self::of(manifest, (from, to), |name| name.inherited_by(to))
+    }
+
+    fn of(
+        manifest: &Manifest,
+        (from, to): (JobId, JobId),
+        copy: impl Fn(&ObjectName) -> Option<ObjectName>,
+    ) -> Result<Self, SavepointError> {
+        let mut objects = BTreeMap::new();
+        for object in manifest.objects() {
+            let named = ObjectName::of_manifest(from, &object.name).and_then(|name| copy(&name));
+            let named = named.ok_or_else(|| BlobError::Foreign(object.name.clone()))?;
+            objects.insert(&object.name, (object.clone(), named));
+        }
+        Ok(Self { from, to, objects: objects.into_values().collect() })
+    }
+
+    /// The manifest, with the copies in the place of what was copied.
+    #[must_use]
+    pub fn named_in(&self, manifest: Manifest) -> Manifest {
+        let names: BTreeMap<&str, &ObjectName> =
+            self.objects.iter().map(|(object, copy)| (object.name.as_str(), copy)).collect();
+        manifest.with_state_in(|object| {
+            let name = names[object.name.as_str()].to_string();
+            ObjectRef { name, made_by: EntryNumber(0), ..object.clone() }
+        })
+    }
+
+    /// Makes them. An error leaves nothing behind, unless the store is away.
+    ///
+    /// # Errors
+    /// An object is missing or damaged, by name; what the stores say.
+    pub async fn make(&self, from: &Store, to: &Store, copied: &Copied) -> Result<(), SavepointError> {
+        let copies = self.objects.iter().cloned().map(|(object, name)| {
+            let (from, to, copied) = (from.clone(), to.clone(), copied.clone());
+            async move { copy((&from, self.from), &object, (&to, &name), &copied).await }
+        });
+        let made = stream::iter(copies).buffer_unordered(OBJECTS_AT_ONCE).try_collect().await;
+        let made = match made {
+            Ok(()) => self.are_there(to).await,
+            Err(error) => Err(error),
+        };
+        if made.is_err() {
+            self.discard(to).await;
+        }
+        made
+    }
+
+    /// Whether all of them are there: to copy much takes long, and somebody may have taken what was copied first for left
+    /// behind.
+    ///
+    /// # Errors
+    /// The first that is not; what the store says.
+    pub async fn are_there(&self, to: &Store) -> Result<(), SavepointError> {
+        let found = to.list(&Prefix::data(self.to)).await?;
+        let sizes: BTreeMap<&ObjectName, u64> = found.iter().map(|found| (&found.name, found.bytes)).collect();
+        let is_gone = |(object, copy): &&(ObjectRef, ObjectName)| sizes.get(copy) != Some(&object.bytes);
+        match self.objects.iter().find(is_gone) {
+            Some((_, copy)) => Err(StoreError::Missing { object: copy.to_string() }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes them, as far as the store lets it.
+    pub async fn discard(&self, to: &Store) {
+        for (_, copy) in &self.objects {
+            if let Err(error) = to.delete(copy).await {
+                tracing::warn!(%error, "what was copied for nothing stays");
+                return;
+            }
+        }
+    }
+}
+
 /// Copies what a savepoint names from its job's store, and then writes what it is. An error leaves no savepoint; what was
-/// copied until then is [discarded](discard), unless the store is away.
+/// copied until then goes, unless the store is away, or the savepoint may yet come to be.
 ///
 /// # Errors
 /// An object is missing or damaged, by name; what the stores say.
 pub async fn copied_out(
     from: &Store,
     savepoint: &Savepoint,
-    to: &Store,
+    to: &SavepointPlace,
     copied: &Copied,
 ) -> Result<(), SavepointError> {
-    let objects = distinct(&savepoint.manifest, |name| Some(name.clone()), savepoint.job)?;
-    let name = ObjectName::savepoint();
+    let copies = Copies::out(savepoint.job, &savepoint.manifest)?;
+    copies.make(from, &to.store, copied).await?;
     let place = Place::of_job(savepoint.job);
-    let written = async {
-        copy_all((from, savepoint.job), to, objects.clone(), copied).await?;
-        Step::Copy.before(place);
-        to.put(&name, savepoint.encode().into()).await?;
-        Step::Copy.after(place);
-        Ok(())
-    };
-    let written = written.await;
-    if written.is_err() {
-        // It may be there, though the store did not say so.
-        let copies = objects.into_iter().map(|(_, copy)| copy);
-        discard(to, &[name].into_iter().chain(copies).collect::<Vec<_>>()).await;
-    }
-    written
-}
-
-/// Copies what a manifest names from a savepoint of job `from` to where `job`, which does not exist yet, keeps its own. Gives
-/// the manifest with the names that the copies have, and those names. An error leaves nothing behind, unless the store is
-/// away.
-///
-/// # Errors
-/// As [`copied_out`].
-pub async fn copied_in(
-    (from, former): (&Store, JobId),
-    manifest: Manifest,
-    (to, job): (&Store, JobId),
-    copied: &Copied,
-) -> Result<(Manifest, Vec<ObjectName>), SavepointError> {
-    let objects = distinct(&manifest, |name| name.inherited_by(job), former)?;
-    let copies: Vec<ObjectName> = objects.iter().map(|(_, copy)| copy.clone()).collect();
-    if let Err(error) = copy_all((from, former), to, objects.clone(), copied).await {
-        discard(to, &copies).await;
-        return Err(error);
-    }
-    let names: BTreeMap<&str, &ObjectName> = objects.iter().map(|(from, copy)| (from.name.as_str(), copy)).collect();
-    let manifest = manifest.with_state_in(|object| {
-        let name = names[object.name.as_str()].to_string();
-        ObjectRef { name, made_by: EntryNumber(0), ..object.clone() }
-    });
-    Ok((manifest, copies))
-}
-
-/// Deletes what was copied for nothing, as far as the store lets it.
-pub async fn discard(store: &Store, names: &[ObjectName]) {
-    for name in names {
-        if let Err(error) = store.delete(name).await {
-            tracing::warn!(%error, "what was copied for nothing stays");
-            return;
+    Step::Copy.before(place);
+    let (name, bytes) = (ObjectName::savepoint(), Bytes::from(savepoint.encode()));
+    if let Err(error) = to.store.put(&name, bytes.clone()).await {
+        if to.store.get(&name).await.is_ok_and(|found| found == Some(bytes)) {
+            return Ok(());
         }
+        if is_local(&to.location) {
+            to.store.delete(&name).await?;
+            copies.discard(&to.store).await;
+            return Err(error.into());
+        }
+        // A write on its way to a cloud may come after everything that is done here.
+        let message = format!(
+            "{error}; the savepoint `{}` may be there nevertheless, or come to be: look for that, or delete it in an hour",
+            to.location
+        );
+        return Err(SavepointError::new(error.fault(), message));
     }
-}
-
-/// Each object of a manifest once, with the name of its copy.
-fn distinct(
-    manifest: &Manifest,
-    copy: impl Fn(&ObjectName) -> Option<ObjectName>,
-    job: JobId,
-) -> Result<Vec<(ObjectRef, ObjectName)>, SavepointError> {
-    let mut objects = BTreeMap::new();
-    for object in manifest.objects() {
-        let named = ObjectName::of_manifest(job, &object.name).and_then(|name| copy(&name));
-        let named = named.ok_or_else(|| crate::checkpoint::BlobError::Foreign(object.name.clone()))?;
-        objects.insert(&object.name, (object.clone(), named));
-    }
-    Ok(objects.into_values().collect())
-}
-
-async fn copy_all(
-    (from, job): (&Store, JobId),
-    to: &Store,
-    objects: Vec<(ObjectRef, ObjectName)>,
-    copied: &Copied,
-) -> Result<(), SavepointError> {
-    let copies = objects.into_iter().map(|(object, name)| {
-        let (from, to, copied) = (from.clone(), to.clone(), copied.clone());
-        async move { copy((&from, job), &object, (&to, &name), &copied).await }
-    });
-    stream::iter(copies).buffer_unordered(OBJECTS_AT_ONCE).try_collect().await
+    Step::Copy.after(place);
+    Ok(())
 }
 
 /// Copies an object. Where its bytes are not those that were written, there is no copy.
@@ -189,4 +229,56 @@ fn verify(object: &ObjectRef, found: Checksum) -> Result<(), StoreError> {
     }
     let reason = format!("its bytes have checksum {found}, not {}", object.checksum);
     Err(StoreError::Damaged { object: object.name.clone(), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    const JOB: JobId = JobId(7);
+
+    /// A store with an object of so many bytes, and a place for its copy.
+    async fn stored(bytes: usize) -> (Store, Store, Copies, ObjectName) {
+        let store = || Store::new(Arc::new(InMemory::new()), Clock::system());
+        let (from, to) = (store(), store());
+        let name = format!("jobs/{JOB}/data/{}-{:032x}/count/0-1.state", EntryNumber(1), 5);
+        let content: Vec<u8> = (0..bytes).map(|at| (at % 251) as u8).collect();
+        let object = ObjectRef {
+            name: name.clone(),
+            bytes: bytes as u64,
+            checksum: Checksum::of(&content),
+            made_by: EntryNumber(1),
+        };
+        let name = ObjectName::of_manifest(JOB, &name).unwrap();
+        from.put(&name, content.into()).await.unwrap();
+        (from, to, Copies { from: JOB, to: JOB, objects: vec![(object, name.clone())] }, name)
+    }
+
+    #[tokio::test]
+    async fn an_object_is_copied_whole_in_however_many_parts_and_counted() {
+        for bytes in [0, 1, PART_BYTES, PART_BYTES + 1, 5 * PART_BYTES + 7] {
+            let (from, to, copies, name) = stored(bytes).await;
+            let copied = Copied::default();
+            copies.make(&from, &to, &copied).await.unwrap();
+            assert_eq!(to.get(&name).await.unwrap(), from.get(&name).await.unwrap());
+            assert_eq!(copied.bytes(), bytes as u64);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flipped_bit_in_whichever_part_leaves_no_copy() {
+        for (bytes, at) in [(1, 0), (PART_BYTES, 9), (5 * PART_BYTES, 9), (5 * PART_BYTES + 7, 5 * PART_BYTES + 6)] {
+            let (from, to, copies, name) = stored(bytes).await;
+            let mut content = from.get(&name).await.unwrap().unwrap().to_vec();
+            content[at] ^= 1;
+            from.put(&name, content.into()).await.unwrap();
+            let error = copies.make(&from, &to, &Copied::default()).await.unwrap_err();
+            assert!(error.fault == weir_protocol::Fault::Corrupt && error.message.contains("checksum"), "{error}");
+            assert_eq!(to.get(&name).await.unwrap(), None);
+        }
+    }
 }

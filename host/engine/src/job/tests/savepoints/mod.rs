@@ -1,5 +1,6 @@
 //! Savepoints: taken of jobs that run, stand still or have ended, and jobs that begin from them.
 
+mod beginning;
 mod refused;
 mod taking;
 

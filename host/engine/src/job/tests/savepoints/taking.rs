@@ -147,7 +147,9 @@ async fn what_was_copied_for_a_job_that_never_began_goes_an_hour_later() {
         let objects = rig.objects().await.into_iter();
         objects.filter(|name| !name.contains(&job.to_string())).collect::<Vec<_>>()
     };
-    drop(engine.prepare(another(&rig, &counting(&rig)), &from(&location)).await.unwrap());
+    let prepared = engine.prepare(another(&rig, &counting(&rig)), &from(&location)).await.unwrap();
+    drop(engine);
+    drop(prepared);
     let copied = of_others().await;
     assert!(!copied.is_empty());
     drop(rig.start(&Faults::default()).await);
@@ -176,4 +178,56 @@ async fn what_is_damaged_in_the_jobs_store_is_not_copied_and_named() {
     let SavepointStatus::Failed { message, .. } = settled(&engine, job, request).await else { panic!("it was taken") };
     assert!(message.contains(&damaged.name), "{message}");
     assert_eq!(std::fs::read_dir(target.path()).unwrap().count(), 0, "nothing is left of it");
+}
+
+/// A savepoint in memory, which [`To`] opens under whatever name.
+const ANYWHERE: &str = "memory://savepoint-";
+
+#[tokio::test(start_paused = true)]
+async fn a_document_that_comes_late_finds_all_that_it_names() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let troubled = Troubled::new(Arc::new(InMemory::new()));
+    let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
+    let job = engine.submit(counting(&rig)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    troubled.delay_documents();
+    let at_a_cloud = SavepointAsk { target: "s3://bucket".to_owned(), ..ask(target.path()) };
+    let request = engine.savepoint(job, at_a_cloud).unwrap();
+    let SavepointStatus::Failed { message, .. } = settled(&engine, job, request).await else { panic!("it was taken") };
+    assert!(message.contains("_metadata") && message.contains("may be there"), "{message}");
+    troubled.come().await;
+    assert_eq!(damaged(&engine).await, Vec::<String>::new());
+}
+
+/// What of the savepoint in memory does not verify.
+async fn damaged(engine: &crate::job::Engine) -> Vec<String> {
+    let opened = engine.open_savepoint(ANYWHERE).await.unwrap();
+    let mut verification = opened.inspector.verify(crate::checkpoint::inspect::Which::Newest).await.unwrap();
+    let mut damaged = Vec::new();
+    while let Some(verdict) = verification.next().await.unwrap() {
+        damaged.extend(verdict.damage.map(|damage| format!("{}: {damage}", verdict.object)));
+    }
+    damaged
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_deleted_while_a_savepoint_was_taken_does_not_become_one() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let troubled = Troubled::new(Arc::new(InMemory::new()));
+    let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
+    let job = engine.submit(counting(&rig)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    engine.cancel(job).await.unwrap();
+    wait_for(&engine, job, JobState::Canceled).await;
+    let (deleting, clock) = (engine.clone(), rig.clock);
+    troubled.intrude(Moment::File, async move {
+        // One object takes hours, and the others look left behind meanwhile.
+        clock.sleep(std::time::Duration::from_secs(2 * 60 * 60)).await;
+        deleting.dispose_savepoint(ANYWHERE).await.unwrap();
+    });
+    let request = engine.savepoint(job, ask(target.path())).unwrap();
+    let SavepointStatus::Failed { message, .. } = settled(&engine, job, request).await else { panic!("it was taken") };
+    assert!(message.contains("is missing"), "{message}");
+    let store = Store::new(Arc::new(troubled), rig.clock);
+    savepoint::read(&store, "there").await.unwrap_err();
 }
