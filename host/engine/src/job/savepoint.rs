@@ -22,8 +22,10 @@ use crate::checkpoint::inspect::{Holds, Inspector};
 use crate::checkpoint::savepoint::{self, Copied, SavepointError, SavepointPlace};
 use crate::store::remove_emptied;
 
-/// Requests that are remembered; of more the oldest are forgotten.
+/// Requests that are remembered; of more the oldest that are done are forgotten.
 const REQUESTS_MAX: usize = 200;
+/// Savepoints that are taken at once, of all jobs: each has some parts of objects in memory.
+const TAKEN_AT_ONCE: usize = 8;
 /// Between two looks at whether the job has a new checkpoint, or has ended.
 const PERIOD: Duration = Duration::from_millis(20);
 
@@ -109,6 +111,10 @@ impl Engine {
         if requests.iter().any(|(known, of, _)| (*known, *of) == (request, id)) {
             return Ok(request);
         }
+        if requests.iter().filter(|(.., state)| !is_settled(state)).count() >= TAKEN_AT_ONCE {
+            let message = format!("{TAKEN_AT_ONCE} savepoints are being taken, and no more at once; ask again later");
+            return Err(EngineError::failed(Fault::Unavailable, message));
+        }
         let (state, stands) = watch::channel(State::default());
         let taking = Taking { id, job, shared, target, stops, state };
         if !self.inner.spawn(format!("savepoint of {id}"), taking.run()) {
@@ -116,7 +122,8 @@ impl Engine {
         }
         requests.push_back((request, id, stands));
         if requests.len() > REQUESTS_MAX {
-            requests.pop_front();
+            let settled = requests.iter().position(|(.., state)| is_settled(state));
+            settled.and_then(|oldest| requests.remove(oldest));
         }
         Ok(request)
     }
@@ -126,8 +133,13 @@ impl Engine {
     pub fn savepoint_status(&self, id: JobId, request: Nonce) -> Option<SavepointStatus> {
         let requests = self.inner.savepoints.lock();
         let (_, _, state) = requests.iter().find(|(known, of, _)| (*known, *of) == (request, id))?;
+        let is_broken_off = state.has_changed().is_err();
         let State { copied, size, ended } = state.borrow().clone();
         Some(match ended {
+            None if is_broken_off => {
+                let message = "it was broken off, which the node's log explains; ask for it again".to_owned();
+                SavepointStatus::Failed { fault: Fault::Bug, message }
+            }
             None => SavepointStatus::InProgress { copied: copied.bytes(), size },
             Some(Ok((location, checkpoint))) => {
                 SavepointStatus::Completed { location, checkpoint, size: size.unwrap_or_default() }
@@ -164,6 +176,11 @@ impl Shared {
         let inspector = inspector.with_components(store.clone()).of_savepoint(&savepoint);
         Ok(OpenSavepoint { location, savepoint, inspector })
     }
+}
+
+/// Whoever takes it has nothing more to say.
+fn is_settled(state: &watch::Receiver<State>) -> bool {
+    state.has_changed().is_err()
 }
 
 impl Requests {

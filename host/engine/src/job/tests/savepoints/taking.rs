@@ -231,3 +231,25 @@ async fn what_was_deleted_while_a_savepoint_was_taken_does_not_become_one() {
     let store = Store::new(Arc::new(troubled), rig.clock);
     savepoint::read(&store, "there").await.unwrap_err();
 }
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_savepoints_are_taken_at_once_and_none_of_them_is_forgotten() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let engine = rig.start(&Faults::default()).await;
+    let job = engine.submit(counting(&rig)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    let mut requests = Vec::new();
+    let refused = loop {
+        match engine.savepoint(job, ask(target.path())) {
+            Ok(request) => requests.push(request),
+            Err(refused) => break refused,
+        }
+        assert!(requests.len() < 100, "each has some parts of objects in memory");
+    };
+    assert_eq!(refused.fault(), weir_protocol::Fault::Unavailable, "{refused}");
+    for request in requests {
+        let ended = settled(&engine, job, request).await;
+        assert!(matches!(ended, SavepointStatus::Completed { .. }), "{ended:?}");
+    }
+    taken(&engine, job, ask(target.path())).await;
+}
