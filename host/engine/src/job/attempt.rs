@@ -112,6 +112,8 @@ async fn begin<'a>(
         .map(|spec| Coordinator::new(spec, subtasks.clone(), highest, must_record, shared.clock.now()));
     let restored = StandingCheckpoint::of(manifest);
     let assembly = Assembly::new(manifest.clone(), highest);
+    // Whoever sees that it runs may ask.
+    let hurried = board.fresh().asked();
     board.attempt(vertices, restored, budget);
     board.set_recent(recent);
     board.published(&owned.sinks_published());
@@ -129,7 +131,7 @@ async fn begin<'a>(
         events,
         tasks: TaskGroup::new(shared.data.clone()),
         reporters: TaskGroup::new(shared.control.clone()),
-        hurried: board.fresh().asked(),
+        hurried,
         leaves_by: None,
     };
     for reporter in reporters {

@@ -43,7 +43,7 @@ pub(super) async fn cancel(id: JobId, job: &Job, shared: &Shared) -> Result<(), 
     }
     let specs = SpecChain::new(shared.store.clone(), shared.clock, id);
     specs.want(&shared.entropy, &Wanted::Cancel).await?;
-    job.asker.ask(Wish::Cancel);
+    job.ask(Wish::Cancel, shared.clock.now());
     Ok(())
 }
 

@@ -95,9 +95,7 @@ impl Driver {
     async fn rest(&mut self) {
         self.hold.let_go();
         self.restarts = Restarts::new(self.spec.restart.clone());
-        if !self.wishes.is_asked_anew() {
-            self.enter(JobState::Suspended);
-        }
+        self.wishes.unless_asked_anew(|| self.enter(JobState::Suspended));
         self.wishes.asked_anew().await;
         if matches!(self.wishes.now(), Wish::Run(_)) {
             self.enter(JobState::Restarting);

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use weir_protocol::Fault;
+use weir_protocol::time::Timestamp;
 
 use super::EngineError;
 use super::board::Board;
-use super::wish::Asker;
+use super::wish::{Asker, Wish};
 use crate::clock::Clock;
 
 /// How long whoever submits a job waits to hear that it exists.
@@ -34,6 +35,11 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// Asks its driver for this. From then on the job is not shown as let go of, unless it is let go of anew.
+    pub(super) fn ask(&self, wish: Wish, now: Timestamp) {
+        self.asker.ask_and(wish, || self.board.wake(now));
+    }
+
     /// Waits, though not for ever, until the job is known to exist.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use super::shared::Shared;
 use super::{Engine, EngineError, JobState, JobStatus};
 use crate::checkpoint::chain::{self, SpecChain};
 use crate::checkpoint::inspect::{Holds, Inspector};
-use crate::checkpoint::savepoint::{self, Copied, SavepointError, SavepointPlace};
+use crate::checkpoint::savepoint::{self, Copied, Copies, SavepointError, SavepointPlace};
 use crate::store::remove_emptied;
 
 /// Requests that are remembered; of more the oldest that are done are forgotten.
@@ -36,7 +36,8 @@ pub struct SavepointAsk {
     pub target: String,
     /// Who asks may give the request its name: to ask again under it asks after it.
     pub request: Option<Nonce>,
-    /// Whether the job ends first, so that the savepoint holds all that it ever published.
+    /// Whether the job ends with it, so that the savepoint holds all that it ever published. It goes on where it turns out
+    /// before that there will be none.
     pub stops: bool,
 }
 
@@ -230,12 +231,37 @@ impl Taking {
     }
 
     async fn take(&self, place: &SavepointPlace) -> Result<CheckpointId, EngineError> {
-        let Shared { store, clock, holds, .. } = &self.shared;
-        let _pin = holds.pin(self.id);
+        let (store, copied) = (&self.shared.store, self.state.borrow().copied.clone());
+        let _pin = self.shared.holds.pin(self.id);
         self.takes_a_checkpoint().await?;
+        let mut savepoint = self.newest().await?;
+        let mut copies = Copies::out(&savepoint)?;
+        copies.make(store, &place.store, &copied).await?;
         if self.stops {
-            self.stop().await?;
+            let last = async {
+                // Much may have come while so much was copied.
+                self.takes_a_checkpoint().await?;
+                self.stop().await?;
+                self.newest().await.map_err(|error| ended(&error))
+            };
+            savepoint = match last.await {
+                Ok(last) => last,
+                Err(error) => {
+                    copies.discard(&place.store).await;
+                    return Err(error);
+                }
+            };
+            let followed = copies.followed_by(Copies::out(&savepoint)?, (store, &place.store), &copied).await;
+            copies = followed.map_err(|error| ended(&error.into()))?;
         }
+        let written = copies.become_savepoint(&savepoint, place).await;
+        written.map_err(|error| if self.stops { ended(&error.into()) } else { error.into() })?;
+        Ok(savepoint.manifest.checkpoint)
+    }
+
+    /// What is kept of the newest entry.
+    async fn newest(&self) -> Result<Savepoint, EngineError> {
+        let Shared { store, clock, .. } = &self.shared;
         let newest = chain::newest(store, self.id).await?.stored.entry;
         let specs = SpecChain::new(store.clone(), *clock, self.id);
         let spec = specs.deployed(newest.made_under()).await?;
@@ -243,10 +269,8 @@ impl Taking {
             let message = "the job has no completed checkpoint yet, and a savepoint is a copy of one; ask again later";
             return Err(EngineError::failed(Fault::Request, message));
         };
-        let copied = self.state.borrow().copied.clone();
         self.state.send_modify(|state| state.size = Some(savepoint.manifest.bytes()));
-        savepoint::copied_out(store, &savepoint, place, &copied).await?;
-        Ok(savepoint.manifest.checkpoint)
+        Ok(savepoint)
     }
 
     /// Waits until the newest entry covers all that came before now; where the job stands still, it does.
@@ -287,6 +311,12 @@ impl Taking {
             self.shared.clock.sleep(PERIOD).await;
         }
     }
+}
+
+/// What failed when the job could not go on any more.
+fn ended(error: &EngineError) -> EngineError {
+    let message = format!("the job has ended, and no savepoint was taken: {error}; one can still be taken of it");
+    EngineError::failed(error.fault(), message)
 }
 
 fn stands_still(status: &JobStatus) -> bool {

@@ -128,8 +128,7 @@ impl Change {
     /// earlier call may have been lost.
     async fn take_up(&self, number: EntryNumber) -> Result<bool, EngineError> {
         let before = self.job.board.copy().spec_number;
-        self.job.board.wake(self.shared.clock.now());
-        self.job.asker.ask(Wish::Run(number));
+        self.job.ask(Wish::Run(number), self.shared.clock.now());
         self.job.is_decided().await?;
         let status = self.job.board.copy();
         if status.state.is_terminal() {

@@ -45,10 +45,16 @@ pub(crate) fn wishes(first: Wish) -> (Asker, Wishes) {
 impl Asker {
     /// Asks for this, unless something more final is wanted. To ask for the same again wakes a driver that has let go.
     pub(crate) fn ask(&self, wish: Wish) {
+        self.ask_and(wish, || ());
+    }
+
+    /// The same, and does this before anybody hears of it.
+    pub(crate) fn ask_and(&self, wish: Wish, deed: impl FnOnce()) {
         self.0.send_if_modified(|asked| {
             let counts = wish >= asked.wish;
             if counts {
                 *asked = Asked { wish, times: asked.times + 1 };
+                deed();
             }
             counts
         });
@@ -68,9 +74,12 @@ impl Wishes {
         if self.is_alone() { Wish::Stop } else { wish }
     }
 
-    /// Whether anything was asked for since a wish was taken last, be it the same again.
-    pub(crate) fn is_asked_anew(&self) -> bool {
-        self.is_alone() || self.asked.borrow().times != self.taken
+    /// Does this unless anything was asked for since a wish was taken last, be it the same again. Nothing is meanwhile.
+    pub(crate) fn unless_asked_anew(&self, deed: impl FnOnce()) {
+        let asked = self.asked.borrow();
+        if !self.is_alone() && asked.times == self.taken {
+            deed();
+        }
     }
 
     fn is_alone(&self) -> bool {
@@ -86,7 +95,7 @@ impl Wishes {
         }
     }
 
-    /// Waits until [something is](Self::is_asked_anew). Cancel-safe.
+    /// Waits until something was asked for since a wish was taken last, be it the same again. Cancel-safe.
     pub(crate) async fn asked_anew(&mut self) {
         let taken = self.taken;
         // A facade that has gone wants something else, too.

@@ -1,6 +1,6 @@
 //! Objects on their way from one store to another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,12 +46,12 @@ pub struct Copies {
 }
 
 impl Copies {
-    /// Of all that a checkpoint of the job names, under the same names.
+    /// Of all that a savepoint names, from its job's store, under the same names.
     ///
     /// # Errors
     /// It names what is none of the job's.
-    fn out(job: JobId, manifest: &Manifest) -> Result<Self, SavepointError> {
-        Self::of(manifest, (job, job), |name| Some(name.clone()))
+    pub fn out(savepoint: &Savepoint) -> Result<Self, SavepointError> {
+        Self::of(&savepoint.manifest, (savepoint.job, savepoint.job), |name| Some(name.clone()))
     }
 
     /// Of what a job that does not exist yet needs of another's savepoint, under names of its own.
@@ -97,14 +97,35 @@ impl Copies {
             async move { copy((&from, self.from), &object, (&to, &name), &copied).await }
         });
         let made = stream::iter(copies).buffer_unordered(OBJECTS_AT_ONCE).try_collect().await;
-        let made = match made {
-            Ok(()) => self.are_there(to).await,
-            Err(error) => Err(error),
-        };
         if made.is_err() {
             self.discard(to).await;
         }
         made
+    }
+
+    /// Makes those of `next` that are not among these, which were made already; and then deletes those of these that are
+    /// not among `next`. An error leaves nothing behind, unless the store is away.
+    ///
+    /// # Errors
+    /// As [`make`](Self::make).
+    pub async fn followed_by(
+        self,
+        next: Self,
+        (from, to): (&Store, &Store),
+        copied: &Copied,
+    ) -> Result<Self, SavepointError> {
+        if let Err(error) = next.without(&self).make(from, to, copied).await {
+            self.discard(to).await;
+            return Err(error);
+        }
+        self.without(&next).discard(to).await;
+        Ok(next)
+    }
+
+    fn without(&self, others: &Self) -> Self {
+        let others: BTreeSet<&ObjectName> = others.objects.iter().map(|(_, copy)| copy).collect();
+        let rest = self.objects.iter().filter(|(_, copy)| !others.contains(copy));
+        Self { objects: rest.cloned().collect(), ..*self }
     }
 
     /// Whether all of them are there: to copy much takes long, and somebody may have taken what was copied first for left
@@ -122,6 +143,42 @@ impl Copies {
         }
     }
 
+    /// Writes what they are, if all of them are there. An error leaves no savepoint; the copies go, unless the store is away,
+    /// or the savepoint may yet come to be.
+    ///
+    /// # Errors
+    /// One of them is not there; what the store says.
+    pub async fn become_savepoint(
+        &self,
+        savepoint: &Savepoint,
+        SavepointPlace { location, store }: &SavepointPlace,
+    ) -> Result<(), SavepointError> {
+        if let Err(error) = self.are_there(store).await {
+            self.discard(store).await;
+            return Err(error);
+        }
+        let (name, bytes, place) = (ObjectName::savepoint(), Bytes::from(savepoint.encode()), Place::of_job(self.from));
+        Step::Copy.before(place);
+        let Err(error) = store.put(&name, bytes.clone()).await else {
+            Step::Copy.after(place);
+            return Ok(());
+        };
+        if store.get(&name).await.is_ok_and(|found| found == Some(bytes)) {
+            return Ok(());
+        }
+        if is_local(location) {
+            store.delete(&name).await?;
+            self.discard(store).await;
+            return Err(error.into());
+        }
+        // A write on its way to a cloud may come after everything that is done here.
+        let message = format!(
+            "{error}; the savepoint `{location}` may be there nevertheless, or come to be: look for it, or delete what is \
+             left of it in an hour"
+        );
+        Err(SavepointError::new(error.fault(), message))
+    }
+
     /// Deletes them, as far as the store lets it.
     pub async fn discard(&self, to: &Store) {
         for (_, copy) in &self.objects {
@@ -131,42 +188,6 @@ impl Copies {
             }
         }
     }
-}
-
-/// Copies what a savepoint names from its job's store, and then writes what it is. An error leaves no savepoint; what was
-/// copied until then goes, unless the store is away, or the savepoint may yet come to be.
-///
-/// # Errors
-/// An object is missing or damaged, by name; what the stores say.
-pub async fn copied_out(
-    from: &Store,
-    savepoint: &Savepoint,
-    to: &SavepointPlace,
-    copied: &Copied,
-) -> Result<(), SavepointError> {
-    let copies = Copies::out(savepoint.job, &savepoint.manifest)?;
-    copies.make(from, &to.store, copied).await?;
-    let place = Place::of_job(savepoint.job);
-    Step::Copy.before(place);
-    let (name, bytes) = (ObjectName::savepoint(), Bytes::from(savepoint.encode()));
-    if let Err(error) = to.store.put(&name, bytes.clone()).await {
-        if to.store.get(&name).await.is_ok_and(|found| found == Some(bytes)) {
-            return Ok(());
-        }
-        if is_local(&to.location) {
-            to.store.delete(&name).await?;
-            copies.discard(&to.store).await;
-            return Err(error.into());
-        }
-        // A write on its way to a cloud may come after everything that is done here.
-        let message = format!(
-            "{error}; the savepoint `{}` may be there nevertheless, or come to be: look for that, or delete it in an hour",
-            to.location
-        );
-        return Err(SavepointError::new(error.fault(), message));
-    }
-    Step::Copy.after(place);
-    Ok(())
 }
 
 /// Copies an object. Where its bytes are not those that were written, there is no copy.

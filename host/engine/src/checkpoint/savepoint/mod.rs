@@ -17,7 +17,7 @@ use weir_protocol::{Fault, document};
 use super::BlobError;
 use crate::store::{ObjectName, Store, StoreError};
 
-pub use copy::{Copied, Copies, copied_out};
+pub use copy::{Copied, Copies};
 pub use dispose::dispose;
 pub use place::SavepointPlace;
 

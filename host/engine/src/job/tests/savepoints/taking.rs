@@ -8,7 +8,7 @@ use object_store::memory::InMemory;
 use tokio::runtime::Handle;
 
 use super::super::operators::Faults;
-use super::super::rig::{Rig, following, wait_for, wait_until};
+use super::super::rig::{Rig, check_counts, following, generator_job, wait_for, wait_until};
 use super::{RECORDS, another, ask, begin, check_goes_on, counting, counts, from, settled, taken};
 use crate::checkpoint::savepoint;
 use crate::clock::Clock;
@@ -75,7 +75,7 @@ async fn a_node_that_dies_while_a_savepoint_is_taken_leaves_none_and_the_job_goe
     let none = savepoint::read(&store, "there").await.unwrap_err();
     assert!(none.to_string().contains("there is no savepoint"), "{none}");
     wait_for(&engine, job, JobState::Finished).await;
-    super::check_counts(&rig.published(job), RECORDS, usize::try_from(super::KEYS).unwrap());
+    check_counts(&rig.published(job), RECORDS, usize::try_from(super::KEYS).unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,6 +233,25 @@ async fn what_was_deleted_while_a_savepoint_was_taken_does_not_become_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_that_waits_is_stopped_with_a_savepoint() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let engine = rig.start(&Faults::default()).await;
+    let stops = SavepointAsk { stops: true, ..ask(target.path()) };
+    let hasty = engine.submit(generator_job(&rig, "clockwork", 100, 5)).await.unwrap().id;
+    wait_for(&engine, hasty, JobState::Suspended).await;
+    let request = engine.savepoint(hasty, stops.clone()).unwrap();
+    let SavepointStatus::Failed { message, .. } = settled(&engine, hasty, request).await else { panic!("of what?") };
+    assert!(message.contains("no completed checkpoint yet"), "{message}");
+    assert_eq!(engine.job(hasty).unwrap().state, JobState::Suspended, "it is not ended for nothing");
+    let mut slower = generator_job(&rig, "clockwork", 5_000, 5);
+    slower.name = "slower".parse().unwrap();
+    let job = engine.submit(slower).await.unwrap().id;
+    wait_for(&engine, job, JobState::Suspended).await;
+    taken(&engine, job, stops).await;
+    assert_eq!(engine.job(job).unwrap().state, JobState::Canceled);
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_so_many_savepoints_are_taken_at_once_and_none_of_them_is_forgotten() {
     let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
     let engine = rig.start(&Faults::default()).await;
@@ -252,4 +271,45 @@ async fn only_so_many_savepoints_are_taken_at_once_and_none_of_them_is_forgotten
         assert!(matches!(ended, SavepointStatus::Completed { .. }), "{ended:?}");
     }
     taken(&engine, job, ask(target.path())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_cannot_be_stopped_with_a_savepoint_goes_on() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let troubled = Troubled::new(Arc::new(InMemory::new()));
+    let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
+    let job = engine.submit(counting(&rig)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    troubled.set_full(true);
+    let request = engine.savepoint(job, SavepointAsk { stops: true, ..ask(target.path()) }).unwrap();
+    let SavepointStatus::Failed { message, .. } = settled(&engine, job, request).await else { panic!("it was taken") };
+    assert!(message.contains("No space left on device") && !message.contains("ended"), "{message}");
+    assert_eq!(engine.job(job).unwrap().state, JobState::Running);
+    wait_for(&engine, job, JobState::Finished).await;
+    check_counts(&rig.published(job), RECORDS, usize::try_from(super::KEYS).unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_savepoint_of_a_job_that_was_stopped_holds_what_it_published_and_nothing_else() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let troubled = Troubled::new(Arc::new(InMemory::new()));
+    let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
+    let job = engine.submit(counting(&rig)).await.unwrap().id;
+    let first = wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await.checkpoints.completed;
+    let watching = engine.clone();
+    troubled.intrude(Moment::File, async move {
+        // Meanwhile the job goes on.
+        wait_until(&watching, job, |status| status.checkpoints.completed >= first + 4).await;
+    });
+    let location = taken(&engine, job, SavepointAsk { stops: true, ..ask(target.path()) }).await;
+    assert_eq!(engine.job(job).unwrap().state, JobState::Canceled);
+    let store = Store::new(Arc::new(troubled), rig.clock);
+    let savepoint = savepoint::read(&store, &location).await.unwrap();
+    assert!(savepoint.ended && savepoint.manifest.checkpoint.0 >= first + 4, "{savepoint:?}");
+    assert_eq!(damaged(&engine).await, Vec::<String>::new());
+    let named: std::collections::BTreeSet<_> = savepoint.manifest.objects().map(|object| object.name.clone()).collect();
+    let there = store.list(&crate::store::Prefix::everything()).await.unwrap();
+    assert_eq!(there.len(), named.len() + 1, "what only the first of both checkpoints named is gone");
+    let held: u64 = counts(&engine, ANYWHERE).await.values().sum();
+    assert_eq!(held, rig.published(job).len() as u64);
 }
