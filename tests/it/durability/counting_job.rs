@@ -120,7 +120,7 @@ pub(super) fn spec() -> JobSpec {
 
 /// Creates a job: it exists when this returns.
 pub(super) async fn create(specs: &SpecChain, entropy: &Entropy) -> Result<RunOwner, ChainError> {
-    let mut owner = specs.begin_job(entropy, 0, spec(), start_manifest()).await?;
+    let mut owner = specs.begin_job(entropy, 0, spec(), (start_manifest(), None)).await?;
     owner.settle().await?;
     Ok(owner)
 }

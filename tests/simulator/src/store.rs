@@ -59,7 +59,15 @@ impl Store {
     /// Appends to `spec/`.
     pub(crate) fn want(&mut self, wanted: Wanted) {
         let number = EntryNumber(self.specs.len() as u64);
-        self.specs.push(Rc::new(SpecEntry { number, parent: None, nonce: Nonce(0), at: 0, wanted, undoes: None }));
+        self.specs.push(Rc::new(SpecEntry {
+            number,
+            parent: None,
+            nonce: Nonce(0),
+            at: 0,
+            wanted,
+            undoes: None,
+            began_from: None,
+        }));
     }
 }
 

@@ -13,6 +13,7 @@ use weir_protocol::Fault;
 use weir_protocol::id::{EntryNumber, JobId};
 use weir_protocol::job_spec::JobSpec;
 use weir_protocol::manifest::Manifest;
+use weir_protocol::savepoint::Ancestor;
 use weir_protocol::time::Timestamp;
 
 use crate::checkpoint::chain::SpecChain;
@@ -245,10 +246,10 @@ impl Inner {
         let positions = resolve_starts(&spec, |_| true).await?;
         let now = clock.now();
         let manifest = Manifest::start(plan.graph.spec().max_parallelism, now, positions);
-        self.begin(id, spec, manifest, now).await
+        self.begin(id, spec, (manifest, None), now).await
     }
 
-    /// Begins a job with this manifest, accepted now, and drives it.
+    /// Begins a job with this manifest, which is a savepoint's or new, accepted now, and drives it.
     ///
     /// # Errors
     /// What the store says; then there is no such job, and never will be.
@@ -256,14 +257,15 @@ impl Inner {
         &self,
         id: JobId,
         spec: JobSpec,
-        manifest: Manifest,
+        (manifest, began_from): (Manifest, Option<Ancestor>),
         now: Timestamp,
     ) -> Result<Submitted, EngineError> {
         let Shared { store, clock, entropy, .. } = &self.shared.of(&spec);
         let specs = SpecChain::new(store.clone(), *clock, id);
-        let owner = specs.begin_job(entropy, now, spec.clone(), manifest).await?;
+        let owner = specs.begin_job(entropy, now, spec.clone(), (manifest, began_from.clone())).await?;
         let spec = Arc::new(spec);
-        let board = Board::new(JobStatus::new(id, Arc::clone(&spec), now, JobState::Created));
+        let status = JobStatus { began_from, ..JobStatus::new(id, Arc::clone(&spec), now, JobState::Created) };
+        let board = Board::new(status);
         self.drive(id, spec, board, Wish::Run(EntryNumber(0)), Hold::begun(owner));
         Ok(Submitted { id, created: true })
     }

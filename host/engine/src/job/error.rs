@@ -15,10 +15,9 @@ use crate::store::StoreError;
 /// Why the engine did not do what it was asked. Nothing was changed, unless the variant says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
-    /// A job that has not ended has this name, and another spec.
+    /// A job that has not ended has this name, and is not what was asked for.
     #[error(
-        "the name `{name}` belongs to job {running}, which has another spec and is {}; upgrade it to this one, cancel it \
-         first, or use another name",
+        "the name `{name}` belongs to job {running}, which is {}; upgrade it to this one, cancel it first, or use another name",
         .state.as_str()
     )]
     Conflict {

@@ -12,17 +12,18 @@ use weir_protocol::Fault;
 use weir_protocol::id::JobId;
 use weir_protocol::job_spec::JobSpec;
 use weir_protocol::manifest::Manifest;
-use weir_protocol::savepoint::Fork;
+use weir_protocol::savepoint::{Ancestor, Fork, Refusal, shared_place};
 
+use super::bound::exceeded;
 use super::engine::Inner;
 use super::plan::Plan;
 use super::savepoint::OpenSavepoint;
 use super::shared::Shared;
 use super::sinks::try_out;
 use super::starts::resolve_starts;
-use super::{Engine, EngineError, Submitted};
+use super::{Engine, EngineError, JobStatus, Submitted};
 use crate::checkpoint::savepoint::{Copied, Copies};
-use crate::store::Store;
+use crate::store::{Store, canonical};
 
 /// What a job begins from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct Prepared {
     id: JobId,
     spec: JobSpec,
     manifest: Manifest,
+    from: Ancestor,
+    inexact: bool,
     copies: Belongings,
 }
 
@@ -59,6 +62,12 @@ impl Engine {
         let id = shared.entropy.job_id();
         let plan = Plan::new(spec.clone(), shared.operators.as_ref()).await?;
         let OpenSavepoint { location, savepoint, inspector } = shared.open_savepoint(&origin.location).await?;
+        if let Some(message) = exceeded(spec.state.storage, || savepoint.manifest.bytes()) {
+            return Err(EngineError::failed(
+                Fault::Request,
+                format!("the job cannot begin from that checkpoint: {message}"),
+            ));
+        }
         let mut held = BTreeMap::new();
         for (uid, subtasks) in &savepoint.manifest.operators {
             held.insert(uid.clone(), inspector.states(subtasks).await?);
@@ -70,8 +79,12 @@ impl Engine {
             migrating: &plan.migrating(),
             drops_state: origin.drops_state,
             inexact: origin.inexact,
+            place: canonical,
         };
         let mut manifest = fork.manifest().map_err(EngineError::Unrestorable)?;
+        if let Some(again) = self.inner.again(&spec, savepoint.job).filter(|_| !origin.inexact) {
+            return Err(EngineError::Unrestorable(again));
+        }
         try_out(&spec, id, &shared).await?;
         let starts = resolve_starts(&spec, |uid| !manifest.sources.contains_key(uid)).await?;
         manifest.sources.extend(starts);
@@ -80,7 +93,8 @@ impl Engine {
         let copies = Belongings::of(copies, &shared.store, &self.inner);
         copies.copies.make(inspector.store(), &shared.store, &Copied::default()).await?;
         tracing::info!(job = %id, name = %spec.name, location, "what a job begins from is copied from a savepoint");
-        Ok(Prepared { id, spec, manifest, copies })
+        let from = Ancestor { location, job: savepoint.job, checkpoint: manifest.checkpoint };
+        Ok(Prepared { id, spec, manifest, from, inexact: origin.inexact, copies })
     }
 
     /// Begins it. Returns once the job exists durably; it is always a new one.
@@ -96,7 +110,7 @@ impl Engine {
 
     /// After an error there is no such job, and never will be.
     async fn begin_prepared(&self, prepared: Prepared, shared: &Shared) -> Result<Submitted, EngineError> {
-        let Prepared { id, spec, manifest, copies } = prepared;
+        let Prepared { id, spec, manifest, from, inexact, copies } = prepared;
         let accepts = self.inner.accepts.lock().await;
         if !*accepts {
             return Err(EngineError::failed(Fault::Unavailable, "the engine is stopping and takes no jobs"));
@@ -104,12 +118,35 @@ impl Engine {
         if let Some(taken) = self.inner.taken(&spec) {
             return Err(taken);
         }
+        if let Some(again) = self.inner.again(&spec, from.job).filter(|_| !inexact) {
+            return Err(EngineError::Unrestorable(again));
+        }
         // A component may have been deleted while the savepoint was copied.
         Plan::new(spec.clone(), shared.operators.as_ref()).await?;
         copies.copies.are_there(&shared.store).await?;
-        let submitted = self.inner.begin(id, spec, manifest, shared.clock.now()).await?;
+        let submitted = self.inner.begin(id, spec, (manifest, Some(from)), shared.clock.now()).await?;
         copies.keep();
         Ok(submitted)
+    }
+}
+
+impl Inner {
+    /// Why results would come twice where a job begins from a savepoint of job `from`: another one did.
+    fn again(&self, spec: &JobSpec, from: JobId) -> Option<Refusal> {
+        let jobs: Vec<_> = self.jobs().values().map(|job| job.board.copy()).collect();
+        let descends = |job: &JobStatus| {
+            let mut above = job.began_from.as_ref();
+            while let Some(Ancestor { job, .. }) = above.filter(|above| above.job != from) {
+                above = jobs.iter().find(|known| known.id == *job).and_then(|known| known.began_from.as_ref());
+            }
+            above.is_some()
+        };
+        let writes =
+            |job: &JobStatus| !job.state.is_terminal() || job.sinks.iter().any(|sink| sink.published.is_some());
+        jobs.iter().filter(|job| writes(job) && descends(job)).find_map(|job| {
+            let (uid, path) = shared_place(spec, &job.spec, canonical)?;
+            Some(Refusal::Again { uid, path, other: job.id })
+        })
     }
 }
 

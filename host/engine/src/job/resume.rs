@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use weir_protocol::chain::{RunEntry, Wanted};
+use weir_protocol::chain::{RunEntry, SpecEntry, Wanted};
 use weir_protocol::id::{EntryNumber, JobId};
 use weir_protocol::recovery::{Recovery, recover};
 
@@ -57,7 +57,7 @@ impl Inner {
         };
         let (spec, undone) = specs.deploying(number).await?;
         let spec = Arc::new(spec);
-        let started_at = specs.entry(EntryNumber(0)).await?.entry.at;
+        let SpecEntry { at: started_at, began_from, .. } = specs.entry(EntryNumber(0)).await?.entry;
         let former = match run.as_ref().map(RunEntry::made_under) {
             Some(made_under) if made_under != number => vec![Arc::new(specs.deployed(made_under).await?)],
             Some(_) | None => Vec::new(),
@@ -68,6 +68,7 @@ impl Inner {
             checkpoints: CheckpointStats { newest, ..CheckpointStats::default() },
             former,
             undone,
+            began_from,
             dead_letters: run.as_ref().map_or(0, |run| run.manifest.rejected),
             ..JobStatus::new(id, Arc::clone(&spec), started_at, JobState::Created)
         };

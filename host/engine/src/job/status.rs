@@ -8,6 +8,7 @@ use weir_protocol::chain::{EntryKind, RunEntry, Undone};
 use weir_protocol::id::{CheckpointId, EntryNumber, JobId, Name, Uid};
 use weir_protocol::job_spec::JobSpec;
 use weir_protocol::manifest::{Manifest, Outlet};
+use weir_protocol::savepoint::Ancestor;
 use weir_protocol::time::Timestamp;
 
 use crate::metrics::SubtaskMetrics;
@@ -33,6 +34,8 @@ pub struct JobStatus {
     pub considered: Vec<Arc<JobSpec>>,
     /// The change that was taken back last, if none was made since.
     pub undone: Option<Undone>,
+    /// The savepoint that it began from; `None`: it began anew.
+    pub began_from: Option<Ancestor>,
     /// When it was accepted.
     pub started_at: Timestamp,
     /// When it ended; `None` while it has not.
@@ -78,6 +81,7 @@ impl JobStatus {
             former: Vec::new(),
             considered: Vec::new(),
             undone: None,
+            began_from: None,
         }
     }
 

@@ -101,6 +101,22 @@ pub fn forgets(location: &str) -> bool {
     Location::parse(location).is_ok_and(|location| location == Location::Memory)
 }
 
+/// The same text for the same place, however it is written: as far as this machine can tell.
+#[must_use]
+pub fn canonical(location: &str) -> String {
+    match Location::parse(location) {
+        Ok(Location::Folder(folder)) => {
+            let folder = std::path::absolute(&folder).unwrap_or(folder);
+            // What is not there yet may yet be below what is.
+            let there = folder.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)));
+            let whole = there.map(|(above, found)| found.join(folder.strip_prefix(above).unwrap_or(Path::new(""))));
+            whole.unwrap_or(folder).to_string_lossy().trim_end_matches('/').to_owned()
+        }
+        Ok(Location::Cloud(at)) => at.to_string(),
+        Ok(Location::Memory) | Err(_) => location.to_owned(),
+    }
+}
+
 /// Whether it is a folder of this machine: what was not answered there does not happen later.
 #[must_use]
 pub fn is_local(location: &str) -> bool {

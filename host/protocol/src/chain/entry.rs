@@ -10,6 +10,7 @@ use crate::fault::Fault;
 use crate::id::{CheckpointId, EntryNumber, JobId, Nonce};
 use crate::job_spec::JobSpec;
 use crate::manifest::{Manifest, Outlet};
+use crate::savepoint::Ancestor;
 use crate::time::Timestamp;
 
 /// An entry as it lies in the store.
@@ -134,6 +135,9 @@ pub struct SpecEntry {
     /// What it takes back; `None`: somebody wanted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<Undone>,
+    /// Of entry 0: what the job began from; `None`: anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_from: Option<Ancestor>,
 }
 
 /// A wish that was taken back, since the job could not go on as it was wanted.

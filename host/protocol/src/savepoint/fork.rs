@@ -28,6 +28,8 @@ pub struct Fork<'a> {
     pub drops_state: bool,
     /// Whether results may be missing outside, or come there twice.
     pub inexact: bool,
+    /// The same text for the same place, however it is written.
+    pub place: fn(&str) -> String,
 }
 
 impl Fork<'_> {
@@ -107,9 +109,8 @@ impl Fork<'_> {
         if self.savepoint.ended {
             return Ok(());
         }
-        let taken: BTreeSet<&str> = paths(&self.savepoint.spec).map(|(_, path)| path).collect();
-        match paths(self.to.spec()).find(|(_, path)| taken.contains(path)) {
-            Some((uid, path)) => Err(Refusal::Repeats { uid: uid.clone(), path: path.to_owned(), checkpoint }),
+        match shared_place(self.to.spec(), &self.savepoint.spec, self.place) {
+            Some((uid, path)) => Err(Refusal::Repeats { uid, path, checkpoint }),
             None => Ok(()),
         }
     }
@@ -123,10 +124,18 @@ fn word(spec: &JobSpec, uid: &Uid) -> Option<VertexWord> {
     sources.chain(operators).chain(sinks).find(|(known, _)| *known == uid).map(|(_, word)| word)
 }
 
+/// The first sink of a job that writes where one of another's does, and where that is.
+#[must_use]
+pub fn shared_place(spec: &JobSpec, other: &JobSpec, place: fn(&str) -> String) -> Option<(Uid, String)> {
+    let taken: BTreeSet<String> = paths(other).map(|(_, path)| place(path)).collect();
+    let shared = paths(spec).find(|(_, path)| taken.contains(&place(path)));
+    shared.map(|(uid, path)| (uid.clone(), path.to_owned()))
+}
+
 /// Where the sinks of a job write whose results stay.
 fn paths(spec: &JobSpec) -> impl Iterator<Item = (&Uid, &str)> {
     spec.sinks.iter().filter_map(|sink| match &sink.connector {
-        SinkConnector::Files(files) => Some((&sink.uid, files.path.trim_end_matches('/'))),
+        SinkConnector::Files(files) => Some((&sink.uid, files.path.as_str())),
         SinkConnector::Stdout(_) | SinkConnector::Blackhole => None,
     })
 }

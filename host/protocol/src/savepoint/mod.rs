@@ -16,7 +16,7 @@ use crate::job_spec::JobSpec;
 use crate::manifest::Manifest;
 use crate::time::Timestamp;
 
-pub use fork::Fork;
+pub use fork::{Fork, shared_place};
 pub use refusal::Refusal;
 
 /// What a savepoint is: the document `_metadata`, written when all that it names is there.
@@ -37,6 +37,17 @@ pub struct Savepoint {
     pub spec: JobSpec,
     /// The checkpoint. Names of objects are those that they had in the job's own store.
     pub manifest: Manifest,
+}
+
+/// The savepoint that a job began from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ancestor {
+    /// Where it was.
+    pub location: String,
+    /// The job whose checkpoint it was.
+    pub job: JobId,
+    /// Which one.
+    pub checkpoint: CheckpointId,
 }
 
 impl Savepoint {

@@ -2,7 +2,7 @@
 
 use crate::fault::Fault;
 use crate::finished::Unfit;
-use crate::id::{CheckpointId, Uid};
+use crate::id::{CheckpointId, JobId, Uid};
 use crate::manifest::Outlet;
 use crate::upgrade;
 
@@ -25,6 +25,20 @@ pub enum Refusal {
         path: String,
         /// The savepoint's.
         checkpoint: CheckpointId,
+    },
+    /// Another job began from there, and wrote the same.
+    #[error(
+        "sink `{uid}` would write to `{path}`, where job {other} does, which began from the same job's savepoint and has \
+         published what comes behind it, or yet may: that would come there a second time; give the sink a path of its own, or \
+         begin from a savepoint of that job, or allow it (`--allow-inexact-results`)"
+    )]
+    Again {
+        /// The sink.
+        uid: Uid,
+        /// Where it writes.
+        path: String,
+        /// Who does already.
+        other: JobId,
     },
     /// The results of some records would be nowhere.
     #[error(

@@ -7,8 +7,9 @@ use proptest::option;
 use proptest::prelude::*;
 use weir_protocol::chain::{DroppedOutbox, EntryHash, EntryKind, Owner, Retained, RunEntry, SpecEntry, Undone, Wanted};
 use weir_protocol::document::DocumentError;
-use weir_protocol::id::{CheckpointId, EntryNumber, Nonce};
+use weir_protocol::id::{CheckpointId, EntryNumber, JobId, Nonce};
 use weir_protocol::manifest::{Blob, Checksum, InlineBytes, Manifest, ObjectRef, Outlet};
+use weir_protocol::savepoint::Ancestor;
 
 use crate::support::{checkpoint, object, outbox, sink, start, started, state, subtask, uid};
 
@@ -111,7 +112,15 @@ fn spec_entry_is_read_as_it_was_written() {
         at: 5,
         wanted: Wanted::Cancel,
         undoes: Some(Undone { spec: EntryNumber(0), reason: "it traps".to_owned() }),
+        began_from: None,
     };
+    assert!(
+        !String::from_utf8(entry.encode()).expect("it is JSON").contains("began"),
+        "as it was before there was that"
+    );
+    let ancestor = Ancestor { location: "s3://b/savepoint-1".to_owned(), job: JobId(3), checkpoint: CheckpointId(4) };
+    let first = SpecEntry { number: EntryNumber(0), parent: None, began_from: Some(ancestor), ..entry.clone() };
+    assert_eq!(SpecEntry::decode(EntryNumber(0), &first.encode()).expect("it is sound").entry, first);
     assert_eq!(SpecEntry::decode(EntryNumber(1), &entry.encode()).expect("it is sound").entry, entry);
     assert!(SpecEntry::decode(EntryNumber(0), &entry.encode()).is_err(), "it has a parent");
 }

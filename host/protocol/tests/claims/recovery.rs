@@ -15,7 +15,7 @@ use crate::job_graph::job;
 use crate::support::{checkpoint, newest, object, record, running, sink, state};
 
 fn spec(wanted: Wanted) -> SpecEntry {
-    SpecEntry { number: EntryNumber(0), parent: None, nonce: Nonce(0), at: 0, wanted, undoes: None }
+    SpecEntry { number: EntryNumber(0), parent: None, nonce: Nonce(0), at: 0, wanted, undoes: None, began_from: None }
 }
 
 #[test]

@@ -55,7 +55,8 @@ fn begins(
     change(&mut to);
     let to = JobGraph::new(to, &components).expect("it holds together");
     let (held, migrating) = (BTreeMap::new(), BTreeSet::<Uid>::new());
-    Fork { savepoint, to: &to, held: &held, migrating: &migrating, drops_state, inexact }.manifest()
+    let place = |path: &str| path.trim_end_matches('/').to_owned();
+    Fork { savepoint, to: &to, held: &held, migrating: &migrating, drops_state, inexact, place }.manifest()
 }
 
 fn elsewhere(spec: &mut JobSpec) {

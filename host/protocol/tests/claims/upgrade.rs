@@ -238,7 +238,15 @@ fn entries_say_under_which_spec_their_manifest_was_made_until_a_checkpoint_is_ta
 }
 
 fn wanted(number: u64, wanted: Wanted) -> SpecEntry {
-    SpecEntry { number: EntryNumber(number), parent: None, nonce: Nonce(0), at: 0, wanted, undoes: None }
+    SpecEntry {
+        number: EntryNumber(number),
+        parent: None,
+        nonce: Nonce(0),
+        at: 0,
+        wanted,
+        undoes: None,
+        began_from: None,
+    }
 }
 
 #[test]

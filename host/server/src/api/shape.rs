@@ -11,6 +11,7 @@ use weir_engine::metrics::{Counter, StateMetrics, StateSize, SubtaskMetrics};
 use weir_protocol::Fault;
 use weir_protocol::chain::Undone;
 use weir_protocol::description::OperatorDescription;
+use weir_protocol::savepoint::Ancestor;
 use weir_protocol::time::{NO_TIME, Timestamp};
 use weir_protocol::upgrade::Changes;
 
@@ -144,6 +145,9 @@ pub struct Job {
     /// The change that was taken back last, since the job could not go on with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone: Option<Undone>,
+    /// The savepoint that it began from; left out where it began anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_from: Option<Ancestor>,
     /// What it runs, in the form of a job file; left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec: Option<serde_json::Value>,
@@ -334,6 +338,7 @@ impl Job {
             spec_number: job.spec_number.0,
             on_trial: !job.former.is_empty() && !job.state.is_terminal(),
             undone: job.undone.clone(),
+            began_from: job.began_from.clone(),
             spec: None,
         }
     }

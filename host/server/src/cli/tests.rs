@@ -7,7 +7,8 @@ use weir_engine::state::LocalDiskOptions;
 use weir_protocol::Fault;
 use weir_protocol::chain::Undone;
 use weir_protocol::evolution::Change;
-use weir_protocol::id::EntryNumber;
+use weir_protocol::id::{CheckpointId, EntryNumber, JobId};
+use weir_protocol::savepoint::Ancestor;
 use weir_protocol::upgrade::{Changes, Fate, VertexChange, VertexWord};
 
 use super::args::{Args, Command};
@@ -187,6 +188,7 @@ fn job(state: &str, records: u64) -> Job {
         spec_number: 0,
         on_trial: false,
         undone: None,
+        began_from: None,
         spec: None,
     }
 }
@@ -282,6 +284,14 @@ fn what_an_earlier_process_saved_is_shown_after_a_restart() {
     assert!(view::describe(&job).contains("no checkpoint yet; since"));
     job.guarantee = "at-least-once".to_owned();
     assert!(view::describe(&job).contains("\nit takes no checkpoints\n"), "there will be none");
+}
+
+#[test]
+fn a_description_says_what_the_job_began_from() {
+    let location = "s3://b/savepoint-1".to_owned();
+    let ancestor = Ancestor { location, job: JobId(7), checkpoint: CheckpointId(9) };
+    let shown = view::describe(&Job { began_from: Some(ancestor), ..job("RUNNING", 1) });
+    assert!(shown.contains(&format!("\nbegan from checkpoint 9 of job {}: s3://b/savepoint-1\n", JobId(7))), "{shown}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use chrono::{DateTime, SecondsFormat};
 use indicatif::{HumanBytes, HumanCount};
 use weir_engine::job::Guarantee;
 use weir_protocol::evolution::Change;
+use weir_protocol::savepoint::Ancestor;
 use weir_protocol::time::Timestamp;
 use weir_protocol::upgrade::Changes;
 
@@ -81,6 +82,9 @@ pub(super) fn describe(job: &Job) -> String {
     let mut text = format!("{}  {}  {}  {}", job.name, job.state, job.id, job.guarantee);
     let mut add = |line: String| write!(text, "\n{line}").expect("a text takes what is written to it");
     add(format!("started {}, {} since {}", time(job.started_at), job.state, time(job.state_since)));
+    if let Some(Ancestor { location, job, checkpoint }) = &job.began_from {
+        add(format!("began from checkpoint {checkpoint} of job {job}: {}", printable(location)));
+    }
     if let Some(undone) = &job.undone {
         add(format!("upgrade to spec {} was undone: {}", undone.spec.0, printable(&undone.reason)));
     }

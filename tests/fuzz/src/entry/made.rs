@@ -16,6 +16,7 @@ use weir_protocol::key_group::{KeyGroupRange, MaxParallelism};
 use weir_protocol::manifest::{
     Blob, Checksum, Manifest, ObjectRef, Outbox, OutboxPart, Outlet, Positions, StateFile, SubtaskManifest,
 };
+use weir_protocol::savepoint::Ancestor;
 
 use crate::choices::Choices;
 
@@ -239,6 +240,11 @@ pub(super) fn spec_entry(choices: &mut Choices<'_>) -> SpecEntry {
         at: choices.signed(),
         wanted,
         undoes: choices.one_in(4).then(|| Undone { spec: EntryNumber(choices.number()), reason: choices.text(8) }),
+        began_from: choices.one_in(4).then(|| Ancestor {
+            location: choices.text(8),
+            job: JobId(choices.u64().into()),
+            checkpoint: CheckpointId(choices.number()),
+        }),
     }
 }
 

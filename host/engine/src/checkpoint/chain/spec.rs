@@ -6,6 +6,7 @@ use weir_protocol::chain::{Append, AppendStep, LookOutcome, SpecEntry, Start, St
 use weir_protocol::id::{EntryNumber, JobId, Uid};
 use weir_protocol::job_spec::{JobSpec, SinkConnector};
 use weir_protocol::manifest::Manifest;
+use weir_protocol::savepoint::Ancestor;
 use weir_protocol::time::Timestamp;
 
 use super::{ChainError, Patience, RunOwner, create};
@@ -39,11 +40,11 @@ impl SpecChain {
         entropy: &Entropy,
         accepted_at: Timestamp,
         spec: JobSpec,
-        manifest: Manifest,
+        (manifest, began_from): (Manifest, Option<Ancestor>),
     ) -> Result<RunOwner, ChainError> {
         let start = self.start(entropy, EntryNumber(0), &spec);
         let wanted = Wanted::Deploy(Box::new(spec));
-        let first = SpecEntry { at: accepted_at, ..self.entry_to_append(None, entropy, wanted) };
+        let first = SpecEntry { at: accepted_at, began_from, ..self.entry_to_append(None, entropy, wanted) };
         if !self.append(&first).await? {
             return Err(ChainError::Lost { job: self.job, to: EntryNumber(0) });
         }
@@ -162,7 +163,15 @@ impl SpecChain {
     fn entry_to_append(&self, newest: Option<&Stored<SpecEntry>>, entropy: &Entropy, wanted: Wanted) -> SpecEntry {
         let number = newest.map_or(EntryNumber(0), |newest| newest.entry.number.next());
         let parent = newest.map(|newest| newest.hash);
-        SpecEntry { number, parent, nonce: entropy.nonce(), at: self.clock.now(), wanted, undoes: None }
+        SpecEntry {
+            number,
+            parent,
+            nonce: entropy.nonce(),
+            at: self.clock.now(),
+            wanted,
+            undoes: None,
+            began_from: None,
+        }
     }
 
     /// Whether the entry was appended; else its number is another's.

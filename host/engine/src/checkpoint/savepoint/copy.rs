@@ -267,7 +267,7 @@ mod tests {
         let store = || Store::new(Arc::new(InMemory::new()), Clock::system());
         let (from, to) = (store(), store());
         let name = format!("jobs/{JOB}/data/{}-{:032x}/count/0-1.state", EntryNumber(1), 5);
-        let content: Vec<u8> = (0..bytes).map(|at| (at % 251) as u8).collect();
+        let content: Vec<u8> = (0..=250).cycle().take(bytes).collect();
         let object = ObjectRef {
             name: name.clone(),
             bytes: bytes as u64,

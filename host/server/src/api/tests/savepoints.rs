@@ -61,7 +61,9 @@ async fn a_savepoint_is_taken_looked_at_begun_from_and_deleted() {
     assert_eq!(unknown.status, StatusCode::BAD_REQUEST, "{}", unknown.body);
     let begun = asked.post(&submit(""), "application/toml", other).await;
     assert_eq!(begun.status, StatusCode::CREATED, "{}", begun.body);
-    asked.until("/api/v1/jobs/others", |job| job["checkpoints"]["completed"].as_u64() > Some(0)).await;
+    let begun = asked.until("/api/v1/jobs/others", |job| job["checkpoints"]["completed"].as_u64() > Some(0)).await;
+    let ancestor = json!({ "location": location, "job": id, "checkpoint": found["checkpoint"]["id"] });
+    assert_eq!((&begun["began-from"], &asked.get(PATH).await.json()["began-from"]), (&ancestor, &Value::Null));
     asked.ask(Method::POST, "/api/v1/jobs/others/cancel").await;
     asked.until("/api/v1/jobs/others", |job| job["state"] == "CANCELED").await;
     let dropped = asked.post(&submit("&allow-non-restored-state=true"), "application/toml", renamed).await;

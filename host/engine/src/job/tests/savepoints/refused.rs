@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use weir_protocol::Fault;
-use weir_protocol::savepoint::Refusal;
+use weir_protocol::job_graph::CheckpointStorage;
+use weir_protocol::job_spec::{FileSinkSpec, SinkConnector};
+use weir_protocol::manifest::ObjectRef;
+use weir_protocol::savepoint::{Refusal, Savepoint};
 use weir_protocol::upgrade;
 
 use super::super::operators::Faults;
@@ -204,4 +207,70 @@ async fn a_document_of_another_system_is_not_deleted() {
         let error = engine.open_savepoint(location).await.unwrap_err();
         assert!(error.fault() == Fault::Request && error.to_string().contains("not Weir's"), "{error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_is_the_same_however_it_is_written() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let (engine, location) = savepoint(&rig, target.path()).await;
+    let place = rig.results().to_str().unwrap();
+    let (parent, name) = (rig.results().parent().unwrap(), rig.results().file_name().unwrap().to_str().unwrap());
+    let link = target.path().join("link");
+    std::os::unix::fs::symlink(place, &link).unwrap();
+    let spellings = [
+        format!("{place}/"),
+        format!("file://{place}"),
+        format!("{}/./{name}", parent.display()),
+        format!("{}/../{name}", link.display()),
+        link.to_str().unwrap().to_owned(),
+    ];
+    for path in spellings {
+        let mut spec = another(&rig, &counting(&rig));
+        spec.sinks[0].connector = SinkConnector::Files(FileSinkSpec { path: path.clone() });
+        let refused = begin(&engine, spec, &from(&location)).await;
+        assert!(matches!(refused, Err(EngineError::Unrestorable(Refusal::Repeats { .. }))), "{path}: {refused:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_began_from_a_savepoint_and_published_is_not_followed_there_by_another_without_a_word() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let engine = rig.start(&Faults::default()).await;
+    let job = engine.submit(counting(&rig)).await.unwrap().id;
+    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    let location = taken(&engine, job, SavepointAsk { stops: true, ..ask(target.path()) }).await;
+    let first = begin(&engine, counting(&rig), &from(&location)).await.unwrap().id;
+    engine.cancel(first).await.unwrap();
+    let status = wait_for(&engine, first, JobState::Canceled).await;
+    assert_eq!(status.sinks[0].published, None, "it came to nothing, so that whoever tries again doubles nothing");
+    let second = begin(&engine, counting(&rig), &from(&location)).await.unwrap().id;
+    let mut renamed = counting(&rig);
+    renamed.name = "renamed".parse().unwrap();
+    let refused = begin(&engine, renamed.clone(), &from(&location)).await;
+    assert!(matches!(refused, Err(EngineError::Unrestorable(_))), "the second may yet publish: {refused:?}");
+    wait_until(&engine, second, |status| status.sinks[0].published.is_some()).await;
+    engine.cancel(second).await.unwrap();
+    wait_for(&engine, second, JobState::Canceled).await;
+    drop(engine);
+    let engine = rig.start(&Faults::default()).await;
+    let refused = begin(&engine, counting(&rig), &from(&location)).await;
+    assert!(matches!(refused, Err(EngineError::Unrestorable(_))), "{refused:?}");
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains(&second.to_string()) && refused.contains("--allow-inexact-results"), "{refused}");
+    begin(&engine, another(&rig, &counting(&rig)), &from(&location)).await.unwrap();
+    begin(&engine, counting(&rig), &Origin { inexact: true, ..from(&location) }).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_for_the_nodes_memory_is_not_copied_there() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let (engine, location) = savepoint(&rig, target.path()).await;
+    let metadata = Path::new(&location).join("_metadata");
+    let mut savepoint = Savepoint::decode(&std::fs::read(&metadata).unwrap()).unwrap();
+    savepoint.manifest = savepoint.manifest.with_state_in(|object| ObjectRef { bytes: 6 << 20, ..object.clone() });
+    std::fs::write(&metadata, savepoint.encode()).unwrap();
+    let mut spec = another(&rig, &counting(&rig));
+    spec.state.storage = CheckpointStorage::JobManager;
+    let error = begin(&engine, spec, &from(&location)).await.unwrap_err();
+    assert!(error.fault() == Fault::Request && error.to_string().contains("5 MiB at most"), "{error}");
 }
