@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tokio::sync::watch;
 use weir_operator::attempt::Budget;
 use weir_protocol::Fault;
 use weir_protocol::chain::{RunEntry, Undone};
@@ -28,6 +29,7 @@ pub(crate) struct Board {
     recent: Arc<Mutex<BTreeMap<Uid, Vec<Arc<Recent>>>>>,
     budget: Arc<Mutex<Option<Budget>>>,
     fresh: Fresh,
+    moved: Arc<watch::Sender<()>>,
 }
 
 impl Board {
@@ -37,7 +39,13 @@ impl Board {
             recent: Arc::default(),
             budget: Arc::default(),
             fresh: Fresh::default(),
+            moved: Arc::default(),
         }
+    }
+
+    /// Changes whenever the job is in another state, is attempted anew, or has another checkpoint.
+    pub(crate) fn moved(&self) -> watch::Receiver<()> {
+        self.moved.subscribe()
     }
 
     /// Who wants a checkpoint at once, and word of those that were taken.
@@ -74,6 +82,7 @@ impl Board {
             status.state_since = now;
         }
         status.ended_at = state.is_terminal().then_some(now);
+        self.moved.send_replace(());
     }
 
     /// Where this process had let go of the job, it takes it up again.
@@ -81,6 +90,7 @@ impl Board {
         let mut status = self.lock();
         if status.state == JobState::Suspended {
             (status.state, status.state_since) = (JobState::Restarting, now);
+            self.moved.send_replace(());
         }
     }
 
@@ -106,6 +116,7 @@ impl Board {
         let mut status = self.lock();
         *status = status.clone().ended(&last.kind, last);
         tracing::info!(job = %status.id, name = %status.name, "the job is {}", status.state.as_str());
+        self.moved.send_replace(());
     }
 
     /// As long as the guard lives, the job may come to be this.
@@ -148,6 +159,7 @@ impl Board {
         status.vertices = vertices;
         status.checkpoints.restored = restored.map(|restored| restored.id);
         status.checkpoints.newest = restored;
+        self.moved.send_replace(());
     }
 
     pub(crate) fn failed(&self, at: Timestamp, subtask: Option<&SubtaskId>, fault: Fault, message: String) {
@@ -222,6 +234,7 @@ impl Board {
             tracing::info!(%job, bytes, size, duration_ms, "checkpoint {id} completed");
             stats.latest_completed = Some(summary.clone());
         }
+        self.moved.send_replace(());
     }
 
     pub(crate) fn checkpoint_failed(&self, id: CheckpointId, reason: String, now: Timestamp) {
@@ -246,6 +259,7 @@ impl Board {
         stats.skipped += 1;
         stats.in_progress = stats.in_progress.saturating_sub(1);
         stats.history.retain(|summary| summary.id != id);
+        self.moved.send_replace(());
     }
 
     /// Every checkpoint on its way ends with the attempt.

@@ -4,6 +4,7 @@
 //! own whether there is room for a checkpoint: the coordinator decides that.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio::sync::watch;
 use weir_protocol::time::Timestamp;
@@ -12,12 +13,12 @@ use weir_protocol::time::Timestamp;
 #[derive(Debug, Clone)]
 pub(crate) struct Fresh {
     asked: Arc<watch::Sender<u64>>,
-    taken: Arc<watch::Sender<Timestamp>>,
+    taken: Arc<AtomicI64>,
 }
 
 impl Default for Fresh {
     fn default() -> Self {
-        Self { asked: Arc::new(watch::Sender::new(0)), taken: Arc::new(watch::Sender::new(Timestamp::MIN)) }
+        Self { asked: Arc::new(watch::Sender::new(0)), taken: Arc::new(AtomicI64::new(Timestamp::MIN)) }
     }
 }
 
@@ -34,15 +35,11 @@ impl Fresh {
 
     /// Whatever came before a barrier of this time is in the newest entry.
     pub(crate) fn covers(&self, triggered_at: Timestamp) {
-        self.taken.send_if_modified(|taken| {
-            let is_newer = triggered_at > *taken;
-            *taken = triggered_at.max(*taken);
-            is_newer
-        });
+        self.taken.fetch_max(triggered_at, Ordering::Relaxed);
     }
 
     /// The time of the newest such barrier.
     pub(crate) fn covered(&self) -> Timestamp {
-        *self.taken.borrow()
+        self.taken.load(Ordering::Relaxed)
     }
 }

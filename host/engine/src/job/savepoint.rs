@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use weir_protocol::Fault;
@@ -26,8 +25,6 @@ use crate::store::remove_emptied;
 const REQUESTS_MAX: usize = 200;
 /// Savepoints that are taken at once, of all jobs: each has some parts of objects in memory.
 const TAKEN_AT_ONCE: usize = 8;
-/// Between two looks at whether the job has a new checkpoint, or has ended.
-const PERIOD: Duration = Duration::from_millis(20);
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,7 +273,7 @@ impl Taking {
     /// Waits until the newest entry covers all that came before now; where the job stands still, it does.
     async fn takes_a_checkpoint(&self) -> Result<(), EngineError> {
         let (clock, board) = (self.shared.clock, &self.job.board);
-        let since = clock.now();
+        let (mut moved, since) = (board.moved(), clock.now());
         let mut asked_at = None;
         loop {
             let status = board.copy();
@@ -288,15 +285,17 @@ impl Taking {
                 board.fresh().ask();
             }
             let patience = status.spec.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.timeout_ms);
-            if clock.now() > since.saturating_add_unsigned(patience) {
-                return Err(too_late(&status, patience));
+            tokio::select! {
+                biased;
+                Ok(()) = moved.changed() => {}
+                () = clock.sleep_until(since.saturating_add_unsigned(patience)) => return Err(too_late(&status, patience)),
             }
-            clock.sleep(PERIOD).await;
         }
     }
 
     /// Ends the job, and waits until everything that its entries name is published.
     async fn stop(&self) -> Result<(), EngineError> {
+        let mut moved = self.job.board.moved();
         cancel(self.id, &self.job, &self.shared).await?;
         loop {
             let status = self.job.board.copy();
@@ -308,7 +307,7 @@ impl Taking {
                 let message = format!("the job is wanted to end, and waits: {why}");
                 return Err(EngineError::failed(Fault::Unavailable, message));
             }
-            self.shared.clock.sleep(PERIOD).await;
+            moved.changed().await.expect("the job's board has the sender");
         }
     }
 }
