@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use tokio::runtime::Handle;
+use weir_protocol::id::JobId;
 
 use super::super::operators::Faults;
 use super::super::rig::{Rig, check_counts, following, generator_job, wait_for, wait_until};
 use super::{RECORDS, another, ask, begin, check_goes_on, counting, counts, from, settled, taken};
 use crate::checkpoint::savepoint;
 use crate::clock::Clock;
-use crate::job::{JobState, SavepointAsk, SavepointStatus};
+use crate::job::{Engine, JobState, SavepointAsk, SavepointStatus};
 use crate::store::troubled::{Moment, Troubled};
 use crate::store::{Everywhere, ObjectName, Places, Store, StoreError};
 
@@ -26,13 +27,29 @@ impl Places for To {
     }
 }
 
+/// A job that has taken some checkpoints, and a place for its savepoints that can be troubled.
+struct Counting {
+    rig: Rig,
+    target: tempfile::TempDir,
+    troubled: Troubled,
+    engine: Engine,
+    job: JobId,
+}
+
+impl Counting {
+    async fn after(checkpoints: u64) -> Self {
+        let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+        let troubled = Troubled::new(Arc::new(InMemory::new()));
+        let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
+        let job = engine.submit(counting(&rig)).await.unwrap().id;
+        wait_until(&engine, job, |status| status.checkpoints.completed >= checkpoints).await;
+        Self { rig, target, troubled, engine, job }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_is_not_collected_while_it_is_copied() {
-    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
-    let troubled = Troubled::new(Arc::new(InMemory::new()));
-    let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
-    let job = engine.submit(counting(&rig)).await.unwrap().id;
-    wait_until(&engine, job, |status| status.checkpoints.completed >= 4).await;
+    let Counting { rig, target, troubled, engine, job } = Counting::after(4).await;
     let (watching, first) = (engine.clone(), engine.job(job).unwrap().checkpoints.completed);
     let is_pinned = Arc::new(AtomicBool::new(false));
     let pinned = Arc::clone(&is_pinned);
@@ -57,11 +74,7 @@ async fn a_checkpoint_is_not_collected_while_it_is_copied() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_dies_while_a_savepoint_is_taken_leaves_none_and_the_job_goes_on() {
-    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
-    let troubled = Troubled::new(Arc::new(InMemory::new()));
-    let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
-    let job = engine.submit(counting(&rig)).await.unwrap().id;
-    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    let Counting { rig, target, troubled, engine, job } = Counting::after(2).await;
     let (reached, is_reached) = tokio::sync::oneshot::channel();
     troubled.intrude(Moment::File, async move {
         reached.send(()).unwrap();
@@ -80,11 +93,7 @@ async fn a_node_that_dies_while_a_savepoint_is_taken_leaves_none_and_the_job_goe
 
 #[tokio::test(start_paused = true)]
 async fn a_savepoint_that_cannot_be_written_fails_and_the_job_runs_on() {
-    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
-    let troubled = Troubled::new(Arc::new(InMemory::new()));
-    let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
-    let job = engine.submit(counting(&rig)).await.unwrap().id;
-    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    let Counting { rig: _rig, target, troubled, engine, job } = Counting::after(2).await;
     troubled.set_full(true);
     let request = engine.savepoint(job, ask(target.path())).unwrap();
     let SavepointStatus::Failed { message, .. } = settled(&engine, job, request).await else { panic!("it was taken") };
@@ -185,11 +194,7 @@ const ANYWHERE: &str = "memory://savepoint-";
 
 #[tokio::test(start_paused = true)]
 async fn a_document_that_comes_late_finds_all_that_it_names() {
-    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
-    let troubled = Troubled::new(Arc::new(InMemory::new()));
-    let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
-    let job = engine.submit(counting(&rig)).await.unwrap().id;
-    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    let Counting { rig: _rig, target, troubled, engine, job } = Counting::after(2).await;
     troubled.delay_documents();
     let at_a_cloud = SavepointAsk { target: "s3://bucket".to_owned(), ..ask(target.path()) };
     let request = engine.savepoint(job, at_a_cloud).unwrap();
@@ -200,7 +205,7 @@ async fn a_document_that_comes_late_finds_all_that_it_names() {
 }
 
 /// What of the savepoint in memory does not verify.
-async fn damaged(engine: &crate::job::Engine) -> Vec<String> {
+async fn damaged(engine: &Engine) -> Vec<String> {
     let opened = engine.open_savepoint(ANYWHERE).await.unwrap();
     let mut verification = opened.inspector.verify(crate::checkpoint::inspect::Which::Newest).await.unwrap();
     let mut damaged = Vec::new();
@@ -212,11 +217,7 @@ async fn damaged(engine: &crate::job::Engine) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_deleted_while_a_savepoint_was_taken_does_not_become_one() {
-    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
-    let troubled = Troubled::new(Arc::new(InMemory::new()));
-    let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
-    let job = engine.submit(counting(&rig)).await.unwrap().id;
-    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    let Counting { rig, target, troubled, engine, job } = Counting::after(2).await;
     engine.cancel(job).await.unwrap();
     wait_for(&engine, job, JobState::Canceled).await;
     let (deleting, clock) = (engine.clone(), rig.clock);
@@ -275,11 +276,7 @@ async fn only_so_many_savepoints_are_taken_at_once_and_none_of_them_is_forgotten
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_cannot_be_stopped_with_a_savepoint_goes_on() {
-    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
-    let troubled = Troubled::new(Arc::new(InMemory::new()));
-    let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
-    let job = engine.submit(counting(&rig)).await.unwrap().id;
-    wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await;
+    let Counting { rig, target, troubled, engine, job } = Counting::after(2).await;
     troubled.set_full(true);
     let request = engine.savepoint(job, SavepointAsk { stops: true, ..ask(target.path()) }).unwrap();
     let SavepointStatus::Failed { message, .. } = settled(&engine, job, request).await else { panic!("it was taken") };
@@ -291,11 +288,8 @@ async fn a_job_that_cannot_be_stopped_with_a_savepoint_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_savepoint_of_a_job_that_was_stopped_holds_what_it_published_and_nothing_else() {
-    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
-    let troubled = Troubled::new(Arc::new(InMemory::new()));
-    let engine = rig.start_with_places(Arc::new(To(troubled.clone()))).await;
-    let job = engine.submit(counting(&rig)).await.unwrap().id;
-    let first = wait_until(&engine, job, |status| status.checkpoints.completed >= 2).await.checkpoints.completed;
+    let Counting { rig, target, troubled, engine, job } = Counting::after(2).await;
+    let first = engine.job(job).unwrap().checkpoints.completed;
     let watching = engine.clone();
     troubled.intrude(Moment::File, async move {
         // Meanwhile the job goes on.
