@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
+use tokio::sync::oneshot;
 use weir_protocol::Fault;
 use weir_protocol::id::JobId;
 use weir_protocol::job_spec::JobSpec;
@@ -90,8 +91,7 @@ impl Engine {
         manifest.sources.extend(starts);
         let copies = Copies::inherited(&manifest, (savepoint.job, id))?;
         let manifest = copies.named_in(manifest);
-        let copies = Belongings::of(copies, &shared.store, &self.inner);
-        copies.copies.make(inspector.store(), &shared.store, &Copied::default()).await?;
+        let copies = Belongings::copied(copies, (inspector.store(), &shared.store), &self.inner).await?;
         tracing::info!(job = %id, name = %spec.name, location, "what a job begins from is copied from a savepoint");
         let from = Ancestor { location, job: savepoint.job, checkpoint: manifest.checkpoint };
         Ok(Prepared { id, spec, manifest, from, inexact: origin.inexact, copies })
@@ -155,14 +155,29 @@ impl Inner {
 #[derive(Debug)]
 struct Belongings {
     copies: Arc<Copies>,
+    copied: Copied,
     store: Store,
-    /// Who deletes them.
+    /// Who makes and deletes them.
     engine: Weak<Inner>,
 }
 
 impl Belongings {
-    fn of(copies: Copies, store: &Store, engine: &Arc<Inner>) -> Self {
-        Self { copies: Arc::new(copies), store: store.clone(), engine: Arc::downgrade(engine) }
+    /// Copies them, in a task of the engine's: it knows what is on its way, and deletes that, too, where whoever waits goes.
+    async fn copied(copies: Copies, (from, to): (&Store, &Store), engine: &Arc<Inner>) -> Result<Self, EngineError> {
+        let (copies, copied) = (Arc::new(copies), Copied::default());
+        let (tell, told) = oneshot::channel();
+        let copying = {
+            let (copies, copied, from, to) = (Arc::clone(&copies), copied.clone(), from.clone(), to.clone());
+            async move {
+                // Where nobody hears it, they are given up: that deletes them.
+                let _unheard = tell.send(copies.make(&from, &to, &copied).await);
+            }
+        };
+        let belongings = Self { copies, copied, store: to.clone(), engine: Arc::downgrade(engine) };
+        engine.spawn("copy what a job begins from".to_owned(), copying);
+        let stopped = |_| EngineError::failed(Fault::Unavailable, "the engine stopped while a savepoint was copied");
+        told.await.map_err(stopped)??;
+        Ok(belongings)
     }
 
     /// From now on they are the job's.
@@ -174,6 +189,7 @@ impl Belongings {
 impl Drop for Belongings {
     fn drop(&mut self) {
         if let Some(engine) = self.engine.upgrade() {
+            self.copied.give_up();
             let (copies, store) = (Arc::clone(&self.copies), self.store.clone());
             engine.spawn("discard copies".to_owned(), async move { copies.discard(&store).await });
         }

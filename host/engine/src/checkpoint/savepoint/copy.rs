@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use weir_protocol::Fault;
 use weir_protocol::id::{EntryNumber, JobId};
 use weir_protocol::manifest::{Checksum, Manifest, ObjectRef};
 use weir_protocol::savepoint::Savepoint;
@@ -20,19 +22,34 @@ use crate::store::{ObjectName, PART_BYTES, Prefix, Store, StoreError, is_local, 
 /// Objects that are copied at once. Of a large one a few parts are in memory.
 const OBJECTS_AT_ONCE: usize = 3;
 
-/// How much is copied so far; clones share it.
+/// How much is copied so far, and whether the rest is still wanted; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Copied(Arc<AtomicU64>);
+pub struct Copied {
+    bytes: Arc<AtomicU64>,
+    is_given_up: Arc<AtomicBool>,
+}
 
 impl Copied {
     /// In bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// No more is wanted. What is copied at that moment ends with an error, once nothing of it is on its way.
+    pub fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::SeqCst);
+    }
+
+    fn is_wanted(&self) -> Result<(), SavepointError> {
+        match self.is_given_up.load(Ordering::SeqCst) {
+            true => Err(SavepointError::new(Fault::Unavailable, "what was to be copied is not wanted any more")),
+            false => Ok(()),
+        }
     }
 
     fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
@@ -87,20 +104,36 @@ impl Copies {
         })
     }
 
-    /// Makes them. An error leaves nothing behind, unless the store is away.
+    /// Makes them. An error leaves nothing behind, unless the store is away. Who does not wait for the end leaves what is on
+    /// its way, which may come whatever is deleted before.
     ///
     /// # Errors
-    /// An object is missing or damaged, by name; what the stores say.
+    /// An object is missing or damaged, by name; what the stores say; they are [given up](Copied::give_up).
     pub async fn make(&self, from: &Store, to: &Store, copied: &Copied) -> Result<(), SavepointError> {
-        let copies = self.objects.iter().cloned().map(|(object, name)| {
-            let (from, to, copied) = (from.clone(), to.clone(), copied.clone());
-            async move { copy((&from, self.from), &object, (&to, &name), &copied).await }
-        });
-        let made = stream::iter(copies).buffer_unordered(OBJECTS_AT_ONCE).try_collect().await;
+        let made = self.copy_all(from, to, copied).await;
         if made.is_err() {
             self.discard(to).await;
         }
         made
+    }
+
+    /// After an error, too, each that was begun is waited for: a folder's threads write on though nobody waits for them.
+    async fn copy_all(&self, from: &Store, to: &Store, copied: &Copied) -> Result<(), SavepointError> {
+        let (mut rest, mut on_their_way) = (self.objects.iter(), FuturesUnordered::new());
+        let mut made = Ok(());
+        loop {
+            while made.is_ok()
+                && on_their_way.len() < OBJECTS_AT_ONCE
+                && let Some((object, name)) = rest.next()
+            {
+                on_their_way.push(copy((from, self.from), object, (to, name), copied));
+            }
+            let Some(ended) = on_their_way.next().await else { return made.and(copied.is_wanted()) };
+            if ended.is_err() {
+                copied.give_up();
+            }
+            made = made.and(ended);
+        }
     }
 
     /// Makes those of `next` that are not among these, which were made already; and then deletes those of these that are
@@ -197,6 +230,7 @@ async fn copy(
     (to, name): (&Store, &ObjectName),
     copied: &Copied,
 ) -> Result<(), SavepointError> {
+    copied.is_wanted()?;
     let place = Place::of_job(job);
     Step::Copy.before(place);
     let source = size_checked(from, job, object).await?;
@@ -224,6 +258,7 @@ async fn copy_in_parts(
     let written = async {
         let (mut hash, mut at) = (Xxh3::new(), 0);
         while at < object.bytes {
+            copied.is_wanted()?;
             let end = object.bytes.min(at + part as u64);
             let bytes: Bytes = from.get_part(source, at..end).await?.ok_or_else(|| missing(object))?;
             hash.update(&bytes);
@@ -254,11 +289,13 @@ fn verify(object: &ObjectRef, found: Checksum) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use object_store::memory::InMemory;
-    use std::sync::Arc;
 
     use super::*;
     use crate::clock::Clock;
+    use crate::store::troubled::{Moment, Troubled};
 
     const JOB: JobId = JobId(7);
 
@@ -298,8 +335,24 @@ mod tests {
             content[at] ^= 1;
             from.put(&name, content.into()).await.unwrap();
             let error = copies.make(&from, &to, &Copied::default()).await.unwrap_err();
-            assert!(error.fault == weir_protocol::Fault::Corrupt && error.message.contains("checksum"), "{error}");
+            assert!(error.fault == Fault::Corrupt && error.message.contains("checksum"), "{error}");
             assert_eq!(to.get(&name).await.unwrap(), None);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_on_its_way_when_another_copy_fails_is_gone_once_that_is_said() {
+        let (from, _, mut copies, name) = stored(9).await;
+        let mut damaged = copies.objects[0].clone();
+        damaged.0.checksum = Checksum(1);
+        damaged.1 = ObjectName::of_manifest(JOB, &name.to_string().replace("0-1", "0-2")).unwrap();
+        copies.objects.push(damaged);
+        let (clock, slow) = (Clock::starting_at(0), Troubled::new(Arc::new(InMemory::new())));
+        slow.intrude(Moment::File, async move { clock.sleep(Duration::from_secs(1)).await });
+        let to = Store::new(Arc::new(slow), clock);
+        let error = copies.make(&from, &to, &Copied::default()).await.unwrap_err();
+        assert!(error.message.contains("checksum"), "{error}");
+        clock.sleep(Duration::from_secs(2)).await;
+        assert_eq!(to.list(&Prefix::everything()).await.unwrap(), []);
     }
 }

@@ -123,6 +123,25 @@ async fn what_was_copied_goes_once_nobody_waits_for_the_job_to_begin() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_when_nobody_waits_any_more_goes_once_it_has_come() {
+    let stopped = Stopped::new().await;
+    let (reached, is_reached) = tokio::sync::oneshot::channel();
+    let clock = stopped.rig.clock;
+    stopped.store.intrude(Moment::File, async move {
+        reached.send(()).unwrap();
+        clock.sleep(Duration::from_secs(1)).await;
+    });
+    let origin = from(&stopped.location);
+    tokio::select! {
+        biased;
+        prepared = stopped.engine.prepare(stopped.other(), &origin) => panic!("{prepared:?}"),
+        reached = is_reached => reached.unwrap(),
+    }
+    clock.sleep(Duration::from_secs(2)).await;
+    assert_eq!(stopped.copies().await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_does_not_begin_whose_copies_were_taken_for_left_behind() {
     let stopped = Stopped::new().await;
     let prepared = stopped.engine.prepare(stopped.other(), &from(&stopped.location)).await.unwrap();
