@@ -47,6 +47,9 @@ pub enum EngineError {
         /// Whether it has ended; else it is about to.
         ended: bool,
     },
+    /// So many savepoints are being taken, and each has some parts of objects in memory.
+    #[error("{0} savepoints are being taken, and no more at once; ask again once one of them is there")]
+    SavepointLimit(usize),
     /// Anything else.
     #[error("{message}")]
     Failed {
@@ -67,6 +70,7 @@ impl EngineError {
     pub const fn fault(&self) -> Fault {
         match self {
             Self::Conflict { .. } | Self::UnknownJob(_) | Self::NotRunning { .. } => Fault::Request,
+            Self::SavepointLimit(_) => Fault::Unavailable,
             Self::Unchangeable(refusal) => refusal.fault(),
             Self::Unrestorable(refusal) => refusal.fault(),
             Self::Failed { fault, .. } => *fault,

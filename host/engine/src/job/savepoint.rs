@@ -5,6 +5,7 @@
 //! job is neither held up nor failed by it. Does not own the copying, nor what is kept of an entry.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
@@ -18,7 +19,7 @@ use super::shared::Shared;
 use super::{Engine, EngineError, JobState, JobStatus};
 use crate::checkpoint::chain::{self, SpecChain};
 use crate::checkpoint::inspect::{Holds, Inspector};
-use crate::checkpoint::savepoint::{self, Copied, Copies, SavepointError, SavepointPlace};
+use crate::checkpoint::savepoint::{self, Copied, Copies, SavepointError, SavepointPlace, SavepointTarget};
 use crate::store::remove_emptied;
 
 /// Requests that are remembered; of more the oldest that are done are forgotten.
@@ -94,10 +95,12 @@ impl Engine {
     /// [`Engine::savepoint_status`], as long as this engine lives.
     ///
     /// # Errors
-    /// [`EngineError::UnknownJob`]; the job takes no checkpoints.
+    /// [`EngineError::UnknownJob`]; the job takes no checkpoints; the target can be no place;
+    /// [`EngineError::SavepointLimit`].
     pub fn savepoint(&self, id: JobId, ask: SavepointAsk) -> Result<Nonce, EngineError> {
         let job = self.inner.find(id)?;
         let SavepointAsk { target, request, stops } = ask;
+        let target = SavepointTarget::new(target)?;
         let spec = job.board.copy().spec;
         if spec.checkpoint.is_none() {
             let message = "the job takes no checkpoints, so there is nothing that could be copied; give it a [checkpoint] section";
@@ -110,11 +113,10 @@ impl Engine {
             return Ok(request);
         }
         if requests.iter().filter(|(.., state)| !is_settled(state)).count() >= TAKEN_AT_ONCE {
-            let message = format!("{TAKEN_AT_ONCE} savepoints are being taken, and no more at once; ask again later");
-            return Err(EngineError::failed(Fault::Unavailable, message));
+            return Err(EngineError::SavepointLimit(TAKEN_AT_ONCE));
         }
         let (state, stands) = watch::channel(State::default());
-        let taking = Taking { id, job, shared, target, stops, state };
+        let taking = Taking { id, job, shared, target, stops, may_end: AtomicBool::new(false), state };
         if !self.inner.spawn(format!("savepoint of {id}"), taking.run()) {
             return Err(EngineError::failed(Fault::Unavailable, "the engine is stopping; ask again once it runs"));
         }
@@ -198,14 +200,16 @@ struct Taking {
     id: JobId,
     job: Arc<Job>,
     shared: Shared,
-    target: String,
+    target: SavepointTarget,
     stops: bool,
+    /// Somebody may know by now that the job is wanted to end.
+    may_end: AtomicBool,
     state: watch::Sender<State>,
 }
 
 impl Taking {
     async fn run(self) {
-        let ended = self.perform().await.map_err(|error| (error.fault(), error.to_string()));
+        let ended = self.perform().await.map_err(|error| (error.fault(), self.explained(&error)));
         match &ended {
             Ok((location, checkpoint)) => {
                 tracing::info!(job = %self.id, location, "a savepoint of checkpoint {checkpoint} was taken");
@@ -213,6 +217,15 @@ impl Taking {
             Err((_, error)) => tracing::warn!(job = %self.id, error, "no savepoint was taken"),
         }
         self.state.send_modify(|state| state.ended = Some(ended));
+    }
+
+    /// Whoever wanted the job to end learns that it does not.
+    fn explained(&self, error: &EngineError) -> String {
+        let lives = matches!(self.job.board.copy().state, JobState::Running | JobState::Restarting);
+        match self.stops && lives && !self.may_end.load(Ordering::Relaxed) {
+            true => format!("{error}; the job goes on"),
+            false => error.to_string(),
+        }
     }
 
     async fn perform(&self) -> Result<(String, CheckpointId), EngineError> {
@@ -296,6 +309,7 @@ impl Taking {
     /// Ends the job, and waits until everything that its entries name is published.
     async fn stop(&self) -> Result<(), EngineError> {
         let mut moved = self.job.board.moved();
+        self.may_end.store(true, Ordering::Relaxed);
         cancel(self.id, &self.job, &self.shared).await?;
         loop {
             let status = self.job.board.copy();

@@ -42,8 +42,12 @@ pub(super) enum Cloud {
 const KNOWN: &str = "a local folder, file:///…, s3://…, gs://…, az://… or memory://";
 
 impl Location {
-    /// Reads a path, or a URL whose scheme may be in any case.
+    /// Reads a path, or a URL whose scheme may be in any case. No text is no place: not the folder where the process runs,
+    /// nor the root of its disk.
     pub(super) fn parse(text: &str) -> Result<Self, StoreError> {
+        if text.trim().is_empty() {
+            return Err(refused(text, format!("it is empty; name {KNOWN}")));
+        }
         let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
             return Ok(Self::Folder(text.into()));
         };
@@ -179,6 +183,14 @@ mod tests {
         for text in ["hdfs://namenode:40010/flink/checkpoints", "HDFS://x/y"] {
             let error = Location::parse(text).unwrap_err().to_string();
             assert!(error.contains("S3 gateway") && error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_text_is_no_place() {
+        for text in ["", "  "] {
+            let error = Location::parse(text).unwrap_err().to_string();
+            assert!(error.contains("it is empty") && error.contains("s3://"), "{error}");
         }
     }
 

@@ -36,8 +36,8 @@ pub use error::StoreError;
 pub(crate) use location::shown;
 pub use name::{ChainName, DataKind, ObjectName, Prefix};
 pub use open::{
-    Everywhere, LEFTOVER_GRACE, Places, absolute, canonical, forgets, is_local, open, open_existing, open_in,
-    remove_emptied,
+    Everywhere, LEFTOVER_GRACE, Places, absolute, canonical, check, forgets, is_local, open, open_existing, open_in,
+    prepare, remove_emptied,
 };
 pub use parts::{ABORT_WAIT, PART_BYTES, Parts, part_bytes};
 

@@ -53,6 +53,26 @@ pub fn open_in(location: &str, clock: &Clock, environment: &Environment) -> Resu
     }
 }
 
+/// Whether a place may be one, by its text alone: nothing is opened.
+///
+/// # Errors
+/// [`StoreError::Refused`], as [`open`].
+pub fn check(location: &str) -> Result<(), StoreError> {
+    Location::parse(location).map(drop)
+}
+
+/// Makes a folder of this machine, unless it is there, and changes nothing in it; of what is at a cloud only the text is
+/// looked at.
+///
+/// # Errors
+/// As [`open`].
+pub fn prepare(location: &str) -> Result<(), StoreError> {
+    match Location::parse(location)? {
+        Location::Folder(folder) => make(&folder).map_err(|error| unusable(location, &error)),
+        Location::Memory | Location::Cloud(_) => Ok(()),
+    }
+}
+
 /// Opens a store that is there already, and changes nothing in it, whatever it turns out to be; `None`: it is a folder of
 /// this machine that is not there.
 ///

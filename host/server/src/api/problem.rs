@@ -224,6 +224,11 @@ impl From<EngineError> for Problem {
                 status: StatusCode::UNPROCESSABLE_ENTITY.as_u16(),
                 ..problem
             },
+            EngineError::SavepointLimit(_) => Self {
+                title: "too many savepoints at once".to_owned(),
+                mend: "ask again later; nothing is away".to_owned(),
+                ..problem
+            },
             EngineError::UnknownJob(id) => Self::unknown_job(&id.to_string()),
             EngineError::Failed { fault: Fault::Request, .. } => {
                 Self { title: "the job cannot be accepted".to_owned(), ..problem }

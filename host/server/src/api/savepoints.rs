@@ -49,6 +49,17 @@ fn refused(error: EngineError) -> Problem {
     Problem { title, status: StatusCode::NOT_FOUND.as_u16(), ..problem }
 }
 
+/// Why none is begun: nobody submitted a job.
+fn not_taken(error: EngineError, stops: bool) -> Problem {
+    let is_of_request = matches!(error, EngineError::Failed { fault: Fault::Request, .. });
+    let problem = Problem::from(error);
+    match (is_of_request, stops) {
+        (false, _) => problem,
+        (true, false) => Problem { title: "no savepoint can be taken".to_owned(), ..problem },
+        (true, true) => Problem { title: "no savepoint can be taken, so the job is not stopped".to_owned(), ..problem },
+    }
+}
+
 /// Has a savepoint taken; what becomes of it is asked after.
 pub(super) async fn take(
     State(node): State<Node>,
@@ -59,7 +70,8 @@ pub(super) async fn take(
     let wanted = if body.is_empty() { Ok(Wanted::default()) } else { serde_json::from_slice(&body) };
     let Wanted { target_directory, stop } = wanted.map_err(|error| Problem::no_json(&error))?;
     let (job, target) = (node.job(&job)?, node.savepoints().target(target_directory)?);
-    let request = node.engine().savepoint(job.id, SavepointAsk { target, request: None, stops: stop })?;
+    let taken = node.engine().savepoint(job.id, SavepointAsk { target, request: None, stops: stop });
+    let request = taken.map_err(|error| not_taken(error, stop))?;
     Ok((StatusCode::ACCEPTED, Json(Requested { request_id: request.to_string() })))
 }
 

@@ -222,7 +222,7 @@ impl Client {
 }
 
 /// What is asked of a savepoint, where what is named is one and no job: names and ids of jobs have no slash.
-fn savepoint_at(job: &str) -> Option<(&'static str, String)> {
+pub(super) fn savepoint_at(job: &str) -> Option<(&'static str, String)> {
     job.contains('/').then(|| ("location", store::absolute(job)))
 }
 

@@ -27,6 +27,11 @@ impl From<Code> for ExitCode {
     }
 }
 
+/// Whether who gave the command must act.
+pub(super) fn code_of(fault: Fault) -> Code {
+    if fault == Fault::Request { WRONG_USE } else { FAILED }
+}
+
 /// How a command ended that did what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -81,7 +86,7 @@ impl fmt::Display for Failure {
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        let code = if problem.fault == Fault::Request { WRONG_USE } else { FAILED };
+        let code = code_of(problem.fault);
         Self { code, message: format!("{}: {}", problem.title, problem.detail), mend: Some(problem.mend) }
     }
 }

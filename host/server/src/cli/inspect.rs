@@ -1,5 +1,7 @@
 //! `weir state` and `weir checkpoint`: looking into what a job has saved.
 
+use std::path::Path;
+
 use indicatif::{HumanBytes, HumanCount};
 use serde::{Deserialize, Serialize};
 use weir_engine::checkpoint::inspect::{ITEMS_MAX, Item, Verdict};
@@ -8,7 +10,7 @@ use crate::api::Problem;
 use crate::api::shape::{HeldCheckpoint, StatePage, Verified};
 use crate::cli::args::{Checkpoint, State, View};
 use crate::cli::checkpoint_name::CheckpointName;
-use crate::cli::client::Client;
+use crate::cli::client::{Client, savepoint_at};
 use crate::cli::exit::{FAILED, Failure, Outcome};
 use crate::cli::{terminal, view};
 
@@ -18,6 +20,12 @@ const PROGRESS: u64 = 100_000;
 /// Performs `weir state …`.
 pub(super) async fn state(state: State, server: &str) -> Result<Outcome, Failure> {
     let client = Client::new(server)?;
+    let (State::Get { job, .. } | State::Ls { job, .. } | State::Dump { job, .. }) = &state;
+    let named = job.clone();
+    look(state, &client).await.map_err(|failure| or_folder(&named, failure))
+}
+
+async fn look(state: State, client: &Client) -> Result<Outcome, Failure> {
     match state {
         State::Get { job, operator, key, base64, view } => {
             let key = (if base64 { "key-base64" } else { "key" }, key);
@@ -27,7 +35,7 @@ pub(super) async fn state(state: State, server: &str) -> Result<Outcome, Failure
             show(&client.state(&job, &operator, &query(&view, None)).await?, view.json);
         }
         State::Dump { job, operator, state, checkpoint } => {
-            dump(&client, &job, operator, state.as_deref(), checkpoint).await?;
+            dump(client, &job, operator, state.as_deref(), checkpoint).await?;
         }
     }
     Ok(Outcome::Done)
@@ -36,14 +44,29 @@ pub(super) async fn state(state: State, server: &str) -> Result<Outcome, Failure
 /// Performs `weir checkpoint …`.
 pub(super) async fn checkpoint(checkpoint: Checkpoint, server: &str) -> Result<Outcome, Failure> {
     let client = Client::new(server)?;
+    let (Checkpoint::Ls { job, .. } | Checkpoint::Verify { job, .. }) = &checkpoint;
+    let named = job.clone();
+    look_at(checkpoint, &client).await.map_err(|failure| or_folder(&named, failure))
+}
+
+async fn look_at(checkpoint: Checkpoint, client: &Client) -> Result<Outcome, Failure> {
     match checkpoint {
         Checkpoint::Ls { job, json } => {
             let checkpoints = client.checkpoints(&job).await?;
             terminal::line(&if json { pretty(&checkpoints) } else { checkpoint_table(&checkpoints) });
             Ok(Outcome::Done)
         }
-        Checkpoint::Verify { job, checkpoint, json } => verify(&client, &job, checkpoint, json).await,
+        Checkpoint::Verify { job, checkpoint, json } => verify(client, &job, checkpoint, json).await,
     }
+}
+
+/// Of a job nothing was found; a savepoint that lies right here may be meant.
+pub(super) fn or_folder(named: &str, failure: Failure) -> Failure {
+    if savepoint_at(named).is_some() || !Path::new(named).is_dir() {
+        return failure;
+    }
+    let folder = format!("where the folder `{named}` that lies here is meant, write `./{named}`");
+    Failure { mend: Some(failure.mend.map_or(folder.clone(), |mend| format!("{mend}; {folder}"))), ..failure }
 }
 
 fn query(view: &View, key: Option<(&'static str, String)>) -> Vec<(&'static str, String)> {
@@ -193,11 +216,18 @@ async fn verify(client: &Client, job: &str, checkpoint: CheckpointName, json: bo
     Err(Failure {
         code: FAILED,
         message: format!("{} of {objects} objects are damaged or missing: {}", damaged.len(), damaged.join(", ")),
-        mend: Some(
-            "restore them from a copy of the store; `weir checkpoint ls` lists other checkpoints, which may be whole"
-                .to_owned(),
-        ),
+        mend: Some(restoring(job).to_owned()),
     })
+}
+
+/// What to do where some of it is damaged.
+pub(super) fn restoring(job: &str) -> &'static str {
+    match savepoint_at(job) {
+        Some(_) => "restore them from a copy of the savepoint; another savepoint, or its job, may be whole",
+        None => {
+            "restore them from a copy of the store; `weir checkpoint ls` lists other checkpoints, which may be whole"
+        }
+    }
 }
 
 fn verdict_line(verdict: &Verdict) -> String {

@@ -6,11 +6,12 @@ use indicatif::HumanBytes;
 use serde_json::json;
 use weir_engine::clock::Clock;
 use weir_engine::store;
+use weir_protocol::Fault;
 
 use crate::api::shape::{Requested, SavepointRequest};
 use crate::cli::args::From;
 use crate::cli::client::Client;
-use crate::cli::exit::{FAILED, Failure};
+use crate::cli::exit::{self, Failure};
 use crate::cli::process::Signals;
 use crate::cli::{terminal, view};
 
@@ -49,7 +50,7 @@ pub(super) async fn take(client: &Client, wanted: &Wanted, no_wait: bool) -> Res
                 terminal::line(&location);
                 return Ok(());
             }
-            SavepointRequest::Failed { detail, .. } => return Err(failed(job, &detail)),
+            SavepointRequest::Failed { fault, detail } => return Err(failed(job, fault, &detail)),
             SavepointRequest::InProgress { copied, size } if look.is_multiple_of(LOOKS) => {
                 terminal::note(&progress(copied, size));
             }
@@ -74,9 +75,10 @@ fn progress(copied: u64, size: Option<u64>) -> String {
     }
 }
 
-fn failed(job: &str, detail: &str) -> Failure {
+/// What keeps a savepoint from being taken may be known only once that was begun.
+pub(super) fn failed(job: &str, fault: Fault, detail: &str) -> Failure {
     Failure {
-        code: FAILED,
+        code: exit::code_of(fault),
         message: format!("no savepoint of job {job} was taken: {}", view::printable(detail)),
         mend: Some("mend what is named, and ask for it again".to_owned()),
     }

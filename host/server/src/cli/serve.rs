@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use weir_engine::checkpoint::savepoint::SavepointTarget;
 use weir_engine::clock::{Clock, Entropy};
 use weir_engine::component::Compiler;
 use weir_engine::state::{LocalDisk, LocalDiskOptions};
@@ -63,6 +64,7 @@ pub(super) struct Start<'a> {
 impl Start<'_> {
     /// Starts it: all jobs that have not ended go on.
     pub(super) async fn start(self, runtimes: &Runtimes) -> Result<Node, Failure> {
+        self.savepoints.as_deref().map_or(Ok(()), prepare_for_savepoints)?;
         let inside = self.folder.join("store");
         let location = self.store.map_or_else(|| inside.to_string_lossy().into_owned(), ToOwned::to_owned);
         let other_place = match self.store {
@@ -101,6 +103,13 @@ impl Start<'_> {
             ..Failure::from(problem)
         })
     }
+}
+
+/// Whoever starts the node learns of a place that can be none, instead of whoever wants the first savepoint.
+pub(super) fn prepare_for_savepoints(place: &str) -> Result<(), Failure> {
+    let prepared = SavepointTarget::new(place.to_owned()).and_then(|target| target.prepare());
+    let mend = "name another place for savepoints with --savepoint-dir, or none";
+    prepared.map_err(|error| Failure::wrong_use(format!("--savepoint-dir: {error}"), mend))
 }
 
 /// Takes the address, or says who has it.

@@ -15,7 +15,7 @@ use super::args::{Args, Command};
 use super::client::Client;
 use super::exit::{FAILED, Failure, NO_ANSWER, Outcome, WRONG_USE};
 use super::view::{self, Before};
-use super::{commands, process, upgrade};
+use super::{commands, inspect, process, savepoint, serve, upgrade};
 use crate::api::Problem;
 use crate::api::shape::{Checkpoint, Checkpoints, Failure as JobFailure, Job, Sink, StandingCheckpoint, Vertex};
 use crate::journal::Line;
@@ -128,6 +128,46 @@ fn the_exit_code_says_who_must_act() {
     assert_eq!(Failure::from(problem(Fault::Corrupt)).to_string(), "error: t: d\n  mend: m");
     assert_eq!(Outcome::of("FINISHED"), Outcome::Done);
     assert_eq!(Outcome::of("CANCELED"), Outcome::JobFailed);
+}
+
+#[test]
+fn a_place_for_savepoints_that_can_be_none_is_refused_at_the_start() {
+    for place in ["", "ftp://x", "s3://key:geheim@bucket/x", "s3://", "memory:", "/proc/weir"] {
+        let failure = serve::prepare_for_savepoints(place).unwrap_err();
+        let said = failure.to_string();
+        assert!(failure.code == WRONG_USE && said.contains("--savepoint-dir") && !said.contains("geheim"), "{said}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept");
+    serve::prepare_for_savepoints(kept.to_str().unwrap()).unwrap();
+    assert!(kept.is_dir());
+    serve::prepare_for_savepoints("s3://bucket/savepoints").unwrap();
+}
+
+#[test]
+fn a_savepoint_that_was_wanted_at_a_wrong_place_is_wrong_use_and_one_that_failed_is_not() {
+    assert_eq!(savepoint::failed("words", Fault::Request, "d").code, WRONG_USE);
+    for fault in [Fault::Unavailable, Fault::Corrupt, Fault::Bug] {
+        assert_eq!(savepoint::failed("words", fault, "d").code, FAILED);
+    }
+}
+
+#[test]
+fn what_is_damaged_is_restored_to_where_it_lies() {
+    assert!(inspect::restoring("words").contains("`weir checkpoint ls`"));
+    let savepoint = inspect::restoring("./savepoint-1");
+    assert!(savepoint.contains("copy of the savepoint") && !savepoint.contains("checkpoint ls"), "{savepoint}");
+}
+
+#[test]
+fn a_folder_that_is_named_as_a_job_would_be_is_pointed_out() {
+    let failure = Failure::wrong_use("unknown job", "see `weir list`");
+    let mend = |named: &str| inspect::or_folder(named, failure.clone()).mend.unwrap();
+    // Tests run in the folder of their crate.
+    assert!(mend("src").starts_with("see `weir list`; ") && mend("src").ends_with("write `./src`"), "{}", mend("src"));
+    for other in ["no-such-folder", "./src"] {
+        assert_eq!(mend(other), "see `weir list`");
+    }
 }
 
 fn job(state: &str, records: u64) -> Job {

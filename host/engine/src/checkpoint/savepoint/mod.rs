@@ -19,7 +19,7 @@ use crate::store::{ObjectName, Store, StoreError};
 
 pub use copy::{Copied, Copies};
 pub use dispose::dispose;
-pub use place::SavepointPlace;
+pub use place::{SavepointPlace, SavepointTarget};
 
 /// Why a savepoint cannot be taken, read or disposed of; each names the object or the place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,8 +2,10 @@
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
+use weir_engine::job::EngineError;
 
 use super::setup::{Asked, JOB};
+use crate::api::Problem;
 
 const PATH: &str = "/api/v1/jobs/numbers";
 const JSON: &str = "application/json";
@@ -86,6 +88,54 @@ async fn without_a_place_a_savepoint_is_refused_and_an_unknown_request_is_not_fo
     for request in ["nonsense", "00000000000000000000000000000001"] {
         assert_eq!(asked.get(&format!("{path}/{request}")).await.status, StatusCode::NOT_FOUND);
     }
+}
+
+#[tokio::test]
+async fn a_target_that_can_be_no_place_is_refused_at_once_in_both_shapes() {
+    let (asked, _folder, id) = running().await;
+    for target in ["", "ftp://host/x", "s3://", "s3://key:geheim@bucket", "memory:"] {
+        for (stop, title) in
+            [(false, "no savepoint can be taken"), (true, "no savepoint can be taken, so the job is not stopped")]
+        {
+            let body = json!({ "target-directory": target, "stop": stop }).to_string();
+            let refused = asked.post(&format!("{PATH}/savepoints"), JSON, body).await;
+            assert_eq!(
+                (refused.status, &refused.json()["title"]),
+                (StatusCode::BAD_REQUEST, &json!(title)),
+                "{target}"
+            );
+            assert!(!refused.body.contains("geheim"), "{}", refused.body);
+        }
+        let body = json!({ "target-directory": target, "targetDirectory": target }).to_string();
+        for call in ["savepoints", "stop"] {
+            let refused = asked.post(&format!("/jobs/{id}/{call}"), JSON, body.clone()).await;
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{call} {target}: {}", refused.body);
+        }
+    }
+    let other = JOB.replace("\"numbers\"", "\"others\"");
+    let begun = asked.post("/api/v1/jobs?from=", "application/toml", other).await;
+    assert!(begun.status == StatusCode::BAD_REQUEST && begun.body.contains("it is empty"), "{}", begun.body);
+    assert_eq!(asked.get(PATH).await.json()["state"], "RUNNING");
+}
+
+#[tokio::test]
+async fn of_a_job_without_checkpoints_it_is_said_that_there_is_no_savepoint() {
+    let (asked, folder) = (Asked::with_component().await, tempfile::tempdir().unwrap());
+    let job = JOB.replace("[checkpoint]\ninterval = \"20ms\"\n", "");
+    let submitted = asked.post("/api/v1/jobs", "application/toml", job).await;
+    assert_eq!(submitted.status, StatusCode::CREATED, "{}", submitted.body);
+    let body = json!({ "target-directory": folder.path() }).to_string();
+    let refused = asked.post(&format!("{PATH}/savepoints"), JSON, body).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(refused.json()["title"], "no savepoint can be taken", "nobody submits a job here: {}", refused.body);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("[checkpoint]"), "{}", refused.body);
+}
+
+#[test]
+fn a_limit_is_not_told_as_something_that_is_away() {
+    let problem = Problem::from(EngineError::SavepointLimit(8));
+    assert_eq!(problem.title, "too many savepoints at once");
+    assert!(problem.detail.contains('8') && problem.mend.contains("ask again later"), "{problem:?}");
 }
 
 #[tokio::test]

@@ -159,13 +159,30 @@ async fn a_job_without_checkpoints_and_a_place_that_forgets_have_no_savepoint() 
     engine.cancel(job).await.unwrap();
     wait_for(&engine, job, JobState::Canceled).await;
     let job = engine.submit(counting(&rig)).await.unwrap().id;
-    for (target, says) in [("memory://", "forgets"), ("/proc/weir", "/proc/weir"), ("hdfs://x/y", "hdfs")] {
-        let request = engine.savepoint(job, SavepointAsk { target: target.to_owned(), ..ask(Path::new("")) }).unwrap();
-        let SavepointStatus::Failed { fault, message } = settled(&engine, job, request).await else {
-            panic!("{target}")
-        };
-        assert!(fault == Fault::Request && message.contains(says), "{message}");
+    for (target, says) in [("memory://", "forgets"), ("hdfs://x/y", "hdfs"), ("", "it is empty")] {
+        let refused = engine.savepoint(job, SavepointAsk { target: target.to_owned(), ..ask(Path::new("")) });
+        let refused = refused.expect_err("that is known at once");
+        assert!(refused.fault() == Fault::Request && refused.to_string().contains(says), "{refused}");
     }
+    let request = engine.savepoint(job, ask(Path::new("/proc/weir"))).unwrap();
+    let SavepointStatus::Failed { fault, message } = settled(&engine, job, request).await else {
+        panic!("it is there")
+    };
+    assert!(fault == Fault::Request && message.contains("/proc/weir"), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_savepoint_is_named_by_its_folder_or_its_document_and_not_by_nothing() {
+    let (rig, target) = (Rig::new(), tempfile::tempdir().unwrap());
+    let (engine, location) = savepoint(&rig, target.path()).await;
+    let document = format!("{location}/_metadata");
+    assert_eq!(engine.open_savepoint(&document).await.unwrap().location, location);
+    let begun = begin(&engine, another(&rig, &counting(&rig)), &from(&document)).await.unwrap().id;
+    wait_for(&engine, begun, JobState::Finished).await;
+    let nothing = begin(&engine, another(&rig, &counting(&rig)), &from("")).await.unwrap_err();
+    assert!(nothing.fault() == Fault::Request && nothing.to_string().contains("it is empty"), "{nothing}");
+    engine.dispose_savepoint(&document).await.unwrap();
+    assert!(!Path::new(&location).exists());
 }
 
 /// A folder of somebody's with files that look unfinished, as editors and mail programs make them, hours old by the
