@@ -44,7 +44,7 @@ check: setup ## formatting, lints, documentation, licences, duplicate versions, 
 bench: setup ## measure; prints tables of ratios
 	FLINK=$(wildcard $(FLINK_FIGURES)) $(OPTIMISED) cargo bench --profile dev --workspace
 
-flink: ## measure Flink's own state on this machine, for `make bench` to stand beside (Maven, Java 17; 10 minutes)
+flink: ## measure Flink's own state on this machine, for `make bench` to stand beside (Maven, Java 17; 10 minutes with nothing else running)
 	mvn --quiet --file tests/flink/pom.xml -Dtarget=$(CARGO_TARGET_DIR)/flink \
 	  compile dependency:build-classpath -Dmdep.outputFile=$(CARGO_TARGET_DIR)/flink/classpath
 	java -cp $(CARGO_TARGET_DIR)/flink/classes:$$(cat $(CARGO_TARGET_DIR)/flink/classpath) \
